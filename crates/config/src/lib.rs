@@ -1,0 +1,9 @@
+//! Configuration of the stream processor.
+//!
+//! A YAML file under `processor:`, then environment variables (`PROCESSOR_STATE__BACKEND=memory`),
+//! become one [`ProcessorConfig`]: plain data, every key with a default. Nothing here opens a
+//! connection, a topic or a state store.
+
+pub mod settings;
+
+pub use settings::ProcessorConfig;

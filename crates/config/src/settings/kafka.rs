@@ -1,0 +1,61 @@
+//! `kafka:`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Kafka on both ends.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaSettings {
+    /// The source.
+    pub consumer: KafkaConsumerConfig,
+    /// The sinks.
+    pub producer: KafkaProducerConfig,
+}
+
+/// Where to begin without a committed position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OffsetReset {
+    /// At the start of the log.
+    #[default]
+    Earliest,
+    /// At its end.
+    Latest,
+}
+
+/// The Kafka source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaConsumerConfig {
+    /// Brokers, `host:port` separated by commas (`localhost:9092`).
+    pub bootstrap_servers: String,
+    /// Consumer group (`llm-optimizer-processor`).
+    pub group_id: String,
+    /// Topics to read (`feedback-events`).
+    pub topics: Vec<String>,
+    /// Must be false: positions are committed with the state.
+    pub enable_auto_commit: bool,
+    /// Where to begin without a committed position.
+    pub auto_offset_reset: OffsetReset,
+    /// Session timeout of the group (6000).
+    pub session_timeout_ms: u64,
+    /// Records per batch (5000).
+    pub max_poll_records: usize,
+}
+
+/// The Kafka sinks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct KafkaProducerConfig {
+    /// Brokers, `host:port` separated by commas (`localhost:9092`).
+    pub bootstrap_servers: String,
+    /// Topic of the results (`aggregated-metrics`).
+    pub result_topic: String,
+    /// `none`, `gzip`, `snappy`, `lz4` or `zstd` (`lz4`).
+    pub compression_type: String,
+    /// `all`, `1` or `0` (`all`).
+    pub acks: String,
+    /// Accepted with a warning: the producer is idempotent and retries without limit.
+    pub retries: Option<u32>,
+}

@@ -1,0 +1,27 @@
+//! The settings as plain data, one struct per YAML section, defaults beside them.
+//!
+//! Durations are [`Secs`]: seconds in the file, decimals to the millisecond.
+
+mod aggregation;
+mod event;
+mod kafka;
+mod runtime;
+mod sink;
+mod source;
+mod time;
+mod windows;
+
+pub use aggregation::{AggregationConfig, Percentile, StatisticName};
+pub use event::{EventConfig, EventProfile, EventTimeKind, TimestampUnit, ValueFields};
+pub use kafka::{KafkaConsumerConfig, KafkaProducerConfig, KafkaSettings, OffsetReset};
+pub use runtime::{
+    Delivery, ErrorHandlingConfig, ErrorPolicyName, Exchange, HttpConfig, LimitsConfig,
+    MetricsConfig, ProcessorConfig, StateBackendName, StateConfig,
+};
+pub use sink::{ConsoleFormat, SideOutputsConfig, SinkConfig, SinkType};
+pub use source::{CsvConfig, FileFormat, GeneratorConfig, SourceConfig, SourceType};
+pub use time::Secs;
+pub use windows::{
+    SessionWindowConfig, SlidingWindowConfig, TumblingWindowConfig, WatermarkConfig,
+    WatermarkStrategyName, WindowTypeName, WindowsConfig,
+};

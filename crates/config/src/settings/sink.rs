@@ -1,0 +1,66 @@
+//! `sinks:` and `side_outputs:`.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Kind of sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SinkType {
+    /// Standard output: a table on a terminal, NDJSON otherwise.
+    #[default]
+    Console,
+    /// A file of NDJSON.
+    File,
+    /// A Kafka topic.
+    Kafka,
+    /// A PostgreSQL table.
+    Postgres,
+    /// A WebSocket server.
+    Websocket,
+    /// The metrics endpoint.
+    Metrics,
+}
+
+/// Where results or side outputs go. Which keys apply follows from `type`; the validator says so.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SinkConfig {
+    /// Kind of sink.
+    #[serde(rename = "type")]
+    pub kind: SinkType,
+    /// `file`: the file to write.
+    pub path: Option<PathBuf>,
+    /// `kafka`: the topic (for results: `kafka.producer.result_topic`).
+    pub topic: Option<String>,
+    /// `kafka`: another cluster than `kafka.producer.bootstrap_servers`.
+    pub bootstrap_servers: Option<String>,
+    /// `console`: `table`, `ndjson`, or by default what fits standard output.
+    pub format: Option<ConsoleFormat>,
+    /// `websocket`, `postgres`: address of the server; a secret where it holds a password.
+    pub url: Option<String>,
+    /// `postgres`: the table.
+    pub table: Option<String>,
+}
+
+/// How the console shows results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsoleFormat {
+    /// A readable table.
+    Table,
+    /// One JSON object per line.
+    Ndjson,
+}
+
+/// Where records go that are in no result.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SideOutputsConfig {
+    /// Events too late for every window.
+    pub late: Option<SinkConfig>,
+    /// Records that cannot be used.
+    pub dead_letter: Option<SinkConfig>,
+}

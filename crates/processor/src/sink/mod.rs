@@ -1,0 +1,84 @@
+//! Where results, late events and dead letters go.
+//!
+//! Sinks are called from one delivery thread with one frozen [`Output`] after the other.
+
+use std::sync::Arc;
+
+use llm_optimizer_types::{ResultRecord, SideRecord};
+
+use crate::error::ProcessorResult;
+
+/// A result, encoded once for all sinks.
+#[derive(Debug, Clone)]
+pub struct EncodedResult {
+    /// The record.
+    pub record: ResultRecord,
+    /// The record as one line of JSON, without the newline.
+    pub json: Vec<u8>,
+}
+
+/// A late event or dead letter with what Kafka needs to pass it on unchanged.
+#[derive(Debug, Clone)]
+pub struct SideOutput {
+    /// The record for text outputs.
+    pub record: SideRecord,
+    /// Original bytes.
+    pub payload: Vec<u8>,
+    /// Original Kafka key.
+    pub key: Option<Vec<u8>>,
+    /// Original Kafka headers.
+    pub headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+/// Everything one commit hands to the outside; frozen, so a retry sends the same bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Output {
+    /// Results in order.
+    pub results: Vec<EncodedResult>,
+    /// Too-late events in order.
+    pub late: Vec<SideOutput>,
+    /// Dead letters in order.
+    pub dead_letters: Vec<SideOutput>,
+}
+
+/// Writes results.
+///
+/// | call | afterwards |
+/// | --- | --- |
+/// | `deliver(&output)` returned `Ok` | every result of it was handed to the operating system or acknowledged by the server |
+/// | `deliver(&output)` returned `Err` | it may be called again with the same output; what was already written is not written twice where the sink can know |
+/// | `close()` returned `Ok` | everything delivered is synced |
+pub trait ResultSink: Send {
+    /// Name for logs and errors: path, topic or `console`.
+    fn name(&self) -> &str;
+
+    /// Writes the results of one commit.
+    ///
+    /// # Errors
+    /// What a retry may heal; the runtime retries with growing pauses.
+    fn deliver(&mut self, output: &Arc<Output>) -> ProcessorResult<()>;
+
+    /// Syncs and ends.
+    ///
+    /// # Errors
+    /// If what was delivered could not be made durable.
+    fn close(&mut self) -> ProcessorResult<()>;
+}
+
+/// Writes late events or dead letters; the same laws as [`ResultSink`].
+pub trait SideSink: Send {
+    /// Name for logs and errors.
+    fn name(&self) -> &str;
+
+    /// Writes the side records of one commit.
+    ///
+    /// # Errors
+    /// What a retry may heal.
+    fn deliver(&mut self, records: &[SideOutput]) -> ProcessorResult<()>;
+
+    /// Syncs and ends.
+    ///
+    /// # Errors
+    /// If what was delivered could not be made durable.
+    fn close(&mut self) -> ProcessorResult<()>;
+}

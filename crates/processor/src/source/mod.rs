@@ -1,0 +1,73 @@
+//! Where records come from.
+//!
+//! A source runs on a thread of its own and pushes [`SourceEvent`]s into a bounded queue; a full
+//! queue is the backpressure. It reads no event times and knows no windows.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use crossbeam_channel::Sender;
+use llm_optimizer_engine::core::PartitionId;
+
+use crate::{
+    error::ProcessorResult,
+    record::{PartitionOrigin, RecordBatch},
+};
+
+/// What a source tells the runtime, in order.
+#[derive(Debug)]
+pub enum SourceEvent {
+    /// These partitions are read from now on. Comes before the first batch of each.
+    Assigned(Vec<Arc<PartitionOrigin>>),
+    /// These partitions are not read any more. Their state stays.
+    Revoked(Vec<PartitionId>),
+    /// Records of one partition.
+    Batch(RecordBatch),
+    /// The partition is read to its end for now; true until its next batch.
+    CaughtUp(PartitionId),
+    /// The bounded partition is read to its end for ever.
+    Ended(PartitionId),
+}
+
+/// Asks a source to stop; shared by whoever may ask.
+#[derive(Debug, Clone, Default)]
+pub struct StopToken(Arc<AtomicBool>);
+
+impl StopToken {
+    /// Asks for the stop.
+    pub fn stop(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody asked.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// Reads records.
+///
+/// | promise | |
+/// | --- | --- |
+/// | order | the records of a partition are sent in the order of its log, each once |
+/// | announcement | a partition is `Assigned` before its first batch |
+/// | end | `run` returns `Ok` when every partition is `Ended`, or soon (200 ms) after `stop` |
+/// | patience | what may heal (a broker that is away) is retried inside, with backoff and a log line |
+pub trait Source: Send {
+    /// Reads until the end or until `stop`; blocks on a full queue, but goes on looking at `stop`.
+    ///
+    /// # Errors
+    /// What cannot heal by waiting.
+    fn run(self: Box<Self>, queue: &Sender<SourceEvent>, stop: &StopToken) -> ProcessorResult<()>;
+
+    /// Size of the whole input in bytes, if it is bounded and known (for the progress bar).
+    fn size_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether the source ends by itself.
+    fn is_bounded(&self) -> bool;
+}
