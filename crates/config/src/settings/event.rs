@@ -1,7 +1,12 @@
 //! `event:`: how a record becomes an event.
 
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
 
 /// What the records look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -65,4 +70,40 @@ pub struct EventConfig {
     pub key: Option<Vec<String>>,
     /// Name → dotted path of each value; none = the profile's default.
     pub values: Option<ValueFields>,
+}
+
+impl Serialize for ValueFields {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, path)| (name, path)))
+    }
+}
+
+impl<'de> Deserialize<'de> for ValueFields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = ValueFields;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map from value name to dotted path")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ValueFields, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(ValueFields(pairs))
+            }
+        }
+        deserializer.deserialize_map(Pairs)
+    }
+}
+
+impl JsonSchema for ValueFields {
+    fn schema_name() -> Cow<'static, str> {
+        "ValueFields".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "object", "additionalProperties": { "type": "string" } })
+    }
 }

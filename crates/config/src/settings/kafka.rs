@@ -59,3 +59,29 @@ pub struct KafkaProducerConfig {
     /// Accepted with a warning: the producer is idempotent and retries without limit.
     pub retries: Option<u32>,
 }
+
+impl Default for KafkaConsumerConfig {
+    fn default() -> Self {
+        Self {
+            bootstrap_servers: "localhost:9092".into(),
+            group_id: "llm-optimizer-processor".into(),
+            topics: vec!["feedback-events".into()],
+            enable_auto_commit: false,
+            auto_offset_reset: OffsetReset::default(),
+            session_timeout_ms: 6_000,
+            max_poll_records: 5_000,
+        }
+    }
+}
+
+impl Default for KafkaProducerConfig {
+    fn default() -> Self {
+        Self {
+            bootstrap_servers: "localhost:9092".into(),
+            result_topic: "aggregated-metrics".into(),
+            compression_type: "lz4".into(),
+            acks: "all".into(),
+            retries: None,
+        }
+    }
+}

@@ -179,3 +179,82 @@ pub struct HttpConfig {
     /// Address to listen on (`127.0.0.1:8080`).
     pub bind: String,
 }
+
+impl Default for ProcessorConfig {
+    fn default() -> Self {
+        Self {
+            parallelism: 4,
+            buffer_size: 10_000,
+            checkpoint_interval_secs: Secs::new(60),
+            delivery: Delivery::default(),
+            commit_interval_ms: 1_000,
+            commit_min_interval_ms: 10,
+            max_commit_bytes: 32 << 20,
+            max_outbox_bytes: 1 << 30,
+            key_groups: 32,
+            exchange: Exchange::default(),
+            instance_id: None,
+            shutdown_timeout_secs: Secs::new(15),
+            source: None,
+            event: EventConfig::default(),
+            sinks: None,
+            side_outputs: SideOutputsConfig::default(),
+            state: None,
+            windows: WindowsConfig::default(),
+            watermark: WatermarkConfig::default(),
+            aggregation: AggregationConfig::default(),
+            error_handling: ErrorHandlingConfig::default(),
+            kafka: KafkaSettings::default(),
+            metrics: MetricsConfig::default(),
+            limits: LimitsConfig::default(),
+            http: None,
+            pipelines: None,
+        }
+    }
+}
+
+impl Default for StateConfig {
+    fn default() -> Self {
+        Self {
+            backend: StateBackendName::default(),
+            path: "processor-state".into(),
+            checkpoint_path: None,
+            checkpoint_retain: 3,
+        }
+    }
+}
+
+impl Default for ErrorHandlingConfig {
+    fn default() -> Self {
+        Self {
+            policy: ErrorPolicyName::default(),
+            max_retries: 3,
+            initial_retry_delay_ms: 100,
+            max_retry_delay_ms: 5_000,
+            dead_letter_topic: None,
+        }
+    }
+}
+
+impl Default for MetricsConfig {
+    fn default() -> Self {
+        Self { enabled: true, export_interval_secs: Secs::new(60) }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_keys: 4_000_000,
+            max_windows_per_key: 1_000,
+            max_record_bytes: 1 << 20,
+            memory_bytes: None,
+        }
+    }
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self { bind: "127.0.0.1:8080".into() }
+    }
+}

@@ -92,3 +92,28 @@ pub struct GeneratorConfig {
     /// Length of an incident (60).
     pub incident_secs: super::Secs,
 }
+
+impl Default for CsvConfig {
+    fn default() -> Self {
+        Self { delimiter: ',', has_header: true, columns: BTreeMap::new() }
+    }
+}
+
+impl Default for GeneratorConfig {
+    fn default() -> Self {
+        use super::Secs;
+        Self {
+            seed: 1,
+            events_per_sec: 100.0,
+            max_events: None,
+            speed: 1.0,
+            start: None,
+            tenants: 5,
+            out_of_order_ratio: 0.1,
+            max_disorder_secs: Secs::new(2),
+            late_ratio: 0.001,
+            incident_every_secs: Secs::new(300),
+            incident_secs: Secs::new(60),
+        }
+    }
+}

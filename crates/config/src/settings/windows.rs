@@ -97,3 +97,43 @@ pub struct WatermarkConfig {
     /// A partition this far ahead of the slowest one is paused (the larger of 4 windows and 600).
     pub max_watermark_drift_secs: Option<Secs>,
 }
+
+impl Default for TumblingWindowConfig {
+    fn default() -> Self {
+        Self {
+            size_secs: Secs::new(300),
+            offset_secs: Secs::default(),
+            allowed_lateness_secs: Secs::default(),
+        }
+    }
+}
+
+impl Default for SlidingWindowConfig {
+    fn default() -> Self {
+        Self {
+            size_secs: Secs::new(600),
+            slide_secs: Secs::new(60),
+            offset_secs: Secs::default(),
+            allowed_lateness_secs: Secs::default(),
+        }
+    }
+}
+
+impl Default for SessionWindowConfig {
+    fn default() -> Self {
+        Self { gap_secs: Secs::new(300), allowed_lateness_secs: Secs::default() }
+    }
+}
+
+impl Default for WatermarkConfig {
+    fn default() -> Self {
+        Self {
+            strategy: WatermarkStrategyName::default(),
+            max_out_of_orderness_secs: Secs::new(30),
+            emit_interval_secs: Secs::new(10),
+            idle_timeout_secs: Secs::new(60),
+            max_future_skew_secs: None,
+            max_watermark_drift_secs: None,
+        }
+    }
+}
