@@ -4,6 +4,8 @@
 //! become one [`ProcessorConfig`]: plain data, every key with a default. Nothing here opens a
 //! connection, a topic or a state store.
 
+pub mod resolved;
 pub mod settings;
 
+pub use resolved::{RecordFormat, ResultSinkSpec, SideSinkSpec, Source, Unusable, WindowSettings};
 pub use settings::ProcessorConfig;
