@@ -1,4 +1,20 @@
 //! What the processor writes: window results, late events, dead letters.
+//!
+//! Optional fields are absent when empty, never `null`. Every record carries [`SCHEMA_VERSION`].
+//!
+//! ```
+//! use llm_optimizer_types::ResultRecord;
+//! let result: ResultRecord = serde_json::from_str(r#"{
+//!     "schema_version": 1, "pipeline": "default",
+//!     "window": {"start": "2026-03-01T08:00:00.000Z", "end": "2026-03-01T08:01:00.000Z",
+//!                "key": "service=chat::model=gpt-4o"},
+//!     "key_fields": {"service": "chat", "model": "gpt-4o"},
+//!     "results": {"count": 3, "average": 812.5}, "pane": {"revision": 0, "timing": "on_time"},
+//!     "window_id": "00112233445566778899aabbccddeeff",
+//!     "result_id": "00112233445566778899aabbccddeeff-0", "timestamp": "2026-03-01T08:01:05.001Z"
+//! }"#).unwrap();
+//! assert_eq!(result.results["average"].as_f64(), Some(812.5));
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -170,3 +186,6 @@ pub struct SideRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lateness_ms: Option<i64>,
 }
+
+#[cfg(test)]
+mod tests;
