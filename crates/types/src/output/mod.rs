@@ -147,6 +147,29 @@ pub enum SideReason {
     LimitWindowsPerKey,
 }
 
+impl SideReason {
+    /// The reason as it is written.
+    ///
+    /// ```
+    /// assert_eq!(llm_optimizer_types::SideReason::TooLate.as_str(), "too_late");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLate => "too_late",
+            Self::InvalidJson => "invalid_json",
+            Self::MissingField => "missing_field",
+            Self::InvalidTimestamp => "invalid_timestamp",
+            Self::TimestampOutOfRange => "timestamp_out_of_range",
+            Self::FutureTimestamp => "future_timestamp",
+            Self::InvalidValue => "invalid_value",
+            Self::InvalidKey => "invalid_key",
+            Self::RecordTooLarge => "record_too_large",
+            Self::LimitWindowsPerKey => "limit_windows_per_key",
+        }
+    }
+}
+
 /// Where a record came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {

@@ -169,7 +169,7 @@ fn every_reason_is_the_word_of_the_design() {
         (R::LimitWindowsPerKey, "limit_windows_per_key"),
     ];
     for (reason, word) in words {
-        assert_eq!(serde_json::to_value(reason).unwrap(), word);
+        assert_eq!((serde_json::to_value(reason).unwrap(), reason.as_str()), (json!(word), word));
         assert_eq!(serde_json::from_value::<SideReason>(json!(word)).unwrap(), reason);
     }
 }
