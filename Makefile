@@ -1,0 +1,36 @@
+# make demo     windows over sample and generated LLM traffic; DEMO_SECS=n ends it after n seconds
+# make test     all tests, those on a real Kafka included
+# make check    format, lints and documentation; a warning is an error
+# make bench    throughput
+# make clean-kafka   ends the Kafka of the tests and removes its topics
+#
+# CARGO_TARGET_DIR is honoured everywhere.
+
+SHELL := /bin/bash
+CARGO ?= cargo
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: demo test check bench clean-kafka
+.NOTPARALLEL:
+
+demo:
+	@scripts/setup demo
+	@$(CARGO) build --release --locked -p llm-optimizer-processor --bin processor
+	@$(TARGET)/release/processor demo
+
+test:
+	@scripts/setup test
+	@scripts/test
+
+check:
+	@scripts/setup demo
+	$(CARGO) fmt --all -- --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+
+bench:
+	@scripts/setup demo
+	$(CARGO) bench --locked --workspace
+
+clean-kafka:
+	@scripts/kafka clean
