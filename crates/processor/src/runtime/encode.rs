@@ -126,6 +126,7 @@ fn key_fields(key: &str) -> BTreeMap<String, ResultKey> {
     let typed = |part| match part {
         KeyPart::Text(text) => ResultKey::Text(text),
         KeyPart::Integer(number) => ResultKey::Integer(number),
+        KeyPart::Unsigned(number) => ResultKey::Unsigned(number),
         KeyPart::Bool(value) => ResultKey::Bool(value),
     };
     let fields = GroupingKey::from_encoded(key).fields();

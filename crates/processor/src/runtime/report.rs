@@ -78,6 +78,13 @@ pub struct RunReport {
 }
 
 impl RunReport {
+    /// The report of a run that failed before it began.
+    #[must_use]
+    pub fn failed(error: &ProcessorError) -> Self {
+        let error = Some(error.to_string());
+        Self { ended_by: "error".into(), error, ..Self::default() }
+    }
+
     /// Writes the report beside `path` and renames it into place, so that a reader sees all or nothing.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ impl Pipeline {
         outputs: PipelineOutputs,
     ) -> Self {
         let name = name.into();
-        let values = plan.aggregation.value_count();
+        let values = decoder.value_names().len();
         Self {
             encoder: ResultEncoder::new(&name),
             name,

@@ -31,6 +31,8 @@ pub enum ResultKey {
     Bool(bool),
     /// An integer.
     Integer(i64),
+    /// An integer above `i64::MAX`.
+    Unsigned(u64),
     /// Text.
     Text(String),
 }
