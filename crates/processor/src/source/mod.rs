@@ -3,6 +3,12 @@
 //! A source runs on a thread of its own and pushes [`SourceEvent`]s into a bounded queue; a full
 //! queue is the backpressure. It reads no event times and knows no windows.
 
+pub mod clock;
+pub mod send;
+#[cfg(test)]
+mod testing;
+pub mod text;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
