@@ -4,6 +4,7 @@
 //! queue is the backpressure. It reads no event times and knows no windows.
 
 pub mod clock;
+pub mod file;
 pub mod send;
 #[cfg(test)]
 mod testing;
