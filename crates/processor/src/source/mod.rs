@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod file;
 pub mod send;
+pub mod stdin;
 #[cfg(test)]
 mod testing;
 pub mod text;
