@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod file;
+pub mod generator;
 pub mod send;
 pub mod stdin;
 #[cfg(test)]
