@@ -1,12 +1,13 @@
 //! Where results, late events and dead letters go.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use super::Unusable;
+use crate::redact::redact;
 use crate::settings::{ConsoleFormat, ProcessorConfig, SinkConfig, SinkType};
 
 /// Where results go, with every default filled in.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ResultSinkSpec {
     /// Standard output.
     Console {
@@ -28,7 +29,7 @@ pub enum ResultSinkSpec {
 }
 
 /// Where late events or dead letters go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum SideSinkSpec {
     /// A file of NDJSON.
     File {
@@ -131,4 +132,29 @@ fn path_of(at: &str, sink: &SinkConfig) -> Result<PathBuf, Unusable> {
 
 fn later(at: &str, feature: &'static str) -> Unusable {
     Unusable::NotInThisRelease { path: format!("{at}.type"), feature }
+}
+
+impl fmt::Debug for ResultSinkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Console { format } => f.debug_struct("Console").field("format", format).finish(),
+            Self::File { path } => f.debug_struct("File").field("path", path).finish(),
+            Self::Kafka { bootstrap_servers, topic } => kafka_debug(f, bootstrap_servers, topic),
+        }
+    }
+}
+
+impl fmt::Debug for SideSinkSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { path } => f.debug_struct("File").field("path", path).finish(),
+            Self::Kafka { bootstrap_servers, topic } => kafka_debug(f, bootstrap_servers, topic),
+        }
+    }
+}
+
+/// Without the password that a list of brokers may hold.
+fn kafka_debug(f: &mut fmt::Formatter<'_>, brokers: &str, topic: &str) -> fmt::Result {
+    let brokers = redact(brokers);
+    f.debug_struct("Kafka").field("bootstrap_servers", &brokers).field("topic", &topic).finish()
 }
