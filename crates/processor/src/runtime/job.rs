@@ -21,7 +21,7 @@ use super::{
 use crate::{
     commit::{CommitCommand, CommitEvent, CommitMachine, CommitSettings},
     error::{ProcessorError, ProcessorResult},
-    source::{Source, SourceEvent, StopToken, clock::Clock},
+    source::{Source, SourceEvent, StopToken, clock::Clock, text::ReadProgress},
 };
 
 /// Longest time the worker does not look at the clock.
@@ -51,6 +51,8 @@ pub struct RunProgress {
     pub records_read: AtomicU64,
     /// Results emitted.
     pub results_emitted: AtomicU64,
+    /// Bytes of the input read, where the source counts them.
+    pub read: ReadProgress,
 }
 
 /// A source, pipelines over it, and how to run them.
@@ -63,6 +65,8 @@ pub struct Job {
     pub settings: JobSettings,
     /// Ends the run in order: read no more, deliver what waits, close.
     pub stop: StopToken,
+    /// Told to sinks that wait for a server, when the time to drain has passed.
+    pub give_up: StopToken,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
     /// How far the run is.
@@ -82,7 +86,7 @@ impl Job {
     /// Runs until the input ends, the stop is asked for, or something cannot heal.
     #[must_use]
     pub fn run(self) -> Outcome {
-        let Self { source, mut pipelines, settings, stop, clock, progress } = self;
+        let Self { source, mut pipelines, settings, stop, give_up, clock, progress } = self;
         let started = clock.elapsed();
         let (queue, events) = bounded(settings.queue_batches.max(1));
         let outputs =
@@ -103,6 +107,7 @@ impl Job {
             pipelines,
             settings,
             stop,
+            give_up,
             clock,
             progress,
             machine,
@@ -122,6 +127,7 @@ struct Worker {
     pipelines: Vec<Pipeline>,
     settings: JobSettings,
     stop: StopToken,
+    give_up: StopToken,
     clock: Arc<dyn Clock>,
     progress: Arc<RunProgress>,
     machine: CommitMachine,
@@ -148,6 +154,7 @@ impl Worker {
             Err(ProcessorError::Internal("the source's thread panicked".into()))
         });
         let stopped = self.stop.is_stopped();
+        self.stop_reading(read.is_err());
         let drained = worked.and_then(|()| self.drain());
         let result = read.and(drained);
         let ended_by = match (&result, stopped) {
@@ -284,6 +291,7 @@ impl Worker {
                 let since = *stopped_at.get_or_insert_with(|| self.clock.elapsed());
                 if self.clock.elapsed().saturating_sub(since) > self.settings.shutdown_timeout {
                     self.finished = false;
+                    self.give_up.stop();
                     return Err(undelivered(self.settings.shutdown_timeout));
                 }
             }
