@@ -58,12 +58,6 @@ pub enum ProcessorError {
         /// What happened and what to do.
         reason: String,
     },
-    /// Whoever read the output has gone away: the run ends, and not as a failure.
-    #[error("the reader of {name} has gone away")]
-    ReaderGone {
-        /// `<stdout>`.
-        name: String,
-    },
     /// A promise of the processor itself is broken.
     #[error("internal: {0}")]
     Internal(String),
@@ -73,6 +67,10 @@ impl ProcessorError {
     /// Whether trying again cannot help.
     #[must_use]
     pub fn is_final(&self) -> bool {
-        matches!(self, Self::ReaderGone { .. } | Self::Config(_) | Self::Internal(_))
+        match self {
+            Self::Config(_) | Self::Internal(_) => true,
+            Self::Io { cause, .. } => cause.kind() == std::io::ErrorKind::BrokenPipe,
+            _ => false,
+        }
     }
 }

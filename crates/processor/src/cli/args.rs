@@ -114,7 +114,7 @@ pub(super) struct CompletionsArgs {
 
 impl Args {
     /// What was asked for.
-    pub(super) fn command(self) -> Option<Command> {
+    pub(super) fn asked(self) -> Option<Command> {
         let short = self.run;
         self.command.or_else(|| {
             let (report, until_end) = (short.report, short.until_end);

@@ -52,7 +52,6 @@ impl Exit {
 
     fn of_error(error: &ProcessorError) -> Self {
         match error {
-            ProcessorError::ReaderGone { .. } => Self::Ok,
             ProcessorError::Config(_) => Self::Config,
             ProcessorError::Io { action, cause, .. } => match (cause.kind(), *action) {
                 (ErrorKind::BrokenPipe, _) => Self::Ok,

@@ -28,7 +28,7 @@ pub fn main() -> ExitCode {
         }
     };
     logs::start(&args.logs);
-    dispatch(args.command()).into()
+    dispatch(args.asked()).into()
 }
 
 fn dispatch(command: Option<Command>) -> Exit {

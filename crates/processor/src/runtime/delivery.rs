@@ -109,7 +109,8 @@ impl Deliverer {
                     self.attempt(number)
                 }
                 Request::Close => {
-                    drop(self.sent.send(DeliveryReport::Closed(self.close())));
+                    let closed = DeliveryReport::Closed(self.close());
+                    drop(self.sent.send(closed));
                     return;
                 }
             };

@@ -17,8 +17,8 @@ use crate::{
     error::{ProcessorError, ProcessorResult},
     sink::{
         ResultSink, SideSink,
-        console::ConsoleSink,
-        file::{FileSideSink, FileSink, OpenMode},
+        console::{ConsoleLayout, ConsoleSink},
+        file::{FileSink, OpenMode, SideFileSink},
     },
     source::{
         Source, StopToken,
@@ -159,8 +159,10 @@ impl<'a> Setup<'a> {
 
     fn result_sink(&self, sink: ResultSinkSpec) -> ProcessorResult<Box<dyn ResultSink>> {
         Ok(match sink {
-            ResultSinkSpec::Console { format } => Box::new(ConsoleSink::new(format)),
-            ResultSinkSpec::File { path } => Box::new(FileSink::open(path, self.open_mode())?),
+            ResultSinkSpec::Console { format } => {
+                Box::new(ConsoleSink::stdout(ConsoleLayout::for_stdout(format)))
+            }
+            ResultSinkSpec::File { path } => Box::new(FileSink::open(&path, self.open_mode())?),
             #[cfg(feature = "kafka")]
             ResultSinkSpec::Kafka { bootstrap_servers, topic } => Box::new(
                 crate::kafka::KafkaSink::new(&self.producers, &bootstrap_servers, &topic, self.give_up.clone())?,
@@ -172,7 +174,7 @@ impl<'a> Setup<'a> {
 
     fn side_sink(&self, sink: SideSinkSpec) -> ProcessorResult<Box<dyn SideSink>> {
         Ok(match sink {
-            SideSinkSpec::File { path } => Box::new(FileSideSink::open(path, self.open_mode())?),
+            SideSinkSpec::File { path } => Box::new(SideFileSink::open(&path, self.open_mode())?),
             #[cfg(feature = "kafka")]
             SideSinkSpec::Kafka { bootstrap_servers, topic } => Box::new(
                 crate::kafka::KafkaSideSink::new(&self.producers, &bootstrap_servers, &topic, self.give_up.clone())?,

@@ -161,8 +161,10 @@ impl Pipeline {
         for late in self.fired.late.drain(..) {
             if self.keeps_late {
                 let detail = format!("its last window closed {} ms earlier", late.lateness_ms);
-                let why = (SideKind::Late, SideReason::TooLate, detail);
-                let output = side_output(batch, late.record, why, Some(late.lateness_ms));
+                let (kind, reason) = (SideKind::Late, SideReason::TooLate);
+                let lateness_ms = Some(late.lateness_ms);
+                let index = late.record as usize;
+                let output = side_output(batch, index, kind, reason, detail, lateness_ms);
                 self.waiting_bytes += size_of_side(&output);
                 self.waiting.late.push(output);
             }
@@ -186,8 +188,8 @@ impl Pipeline {
             }
             *self.counters.dead_letters.entry(reason).or_default() += 1;
             if self.keeps_dead_letters {
-                let why = (SideKind::DeadLetter, reason, detail);
-                let output = side_output(batch, record, why, None);
+                let kind = SideKind::DeadLetter;
+                let output = side_output(batch, record as usize, kind, reason, detail, None);
                 self.waiting_bytes += size_of_side(&output);
                 self.waiting.dead_letters.push(output);
             }
