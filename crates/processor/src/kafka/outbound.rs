@@ -112,7 +112,7 @@ impl Outbound {
             let producer = self.producers.get(&self.brokers)?;
             self.wait_for_the_topic(&producer, delivery)?;
             for unsent in delivery.unsent() {
-                self.hand_over(&producer, delivery, unsent, &record(unsent))?;
+                self.hand_over(&producer, delivery, unsent, record(unsent))?;
             }
             while !delivery.wait(0, TICK) {
                 self.check_patience(delivery)?;
@@ -139,12 +139,12 @@ impl Outbound {
         producer: &SharedProducer,
         delivery: &Arc<Delivery>,
         index: usize,
-        record: &Outgoing<'_>,
+        record: Outgoing<'_>,
     ) -> ProcessorResult<()> {
-        let receipt = delivery.send(index);
+        let receipt = Box::new(delivery.send(index));
         let mut message = BaseRecord::with_opaque_to(&self.topic, receipt).payload(record.payload);
         message.key = record.key;
-        message.headers.clone_from(&record.headers);
+        message.headers = record.headers;
         loop {
             let Err((error, returned)) = producer.send(message) else { return Ok(()) };
             message = returned;
@@ -154,7 +154,7 @@ impl Outbound {
                 return Ok(());
             }
             // Every report makes room; another sink may hold the queue, hence the bound.
-            delivery.wait(delivery.in_flight().saturating_sub(2), TICK);
+            delivery.wait(delivery.in_flight().saturating_sub(1), TICK);
             if self.give_up.is_stopped() {
                 message.delivery_opaque.settle(Some(code));
                 return Err(self.gave_up(delivery));

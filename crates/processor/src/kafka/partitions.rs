@@ -200,15 +200,14 @@ impl Partitions {
 
     /// The held partitions that the runtime does not know of yet; from now on it does.
     pub(super) fn announce(&mut self) -> Vec<&mut Partition> {
-        let new = self
-            .list
-            .iter_mut()
-            .filter(|partition| !partition.announced && partition.queue.is_some());
-        new.map(|partition| {
-            partition.announced = true;
-            partition
-        })
-        .collect()
+        let mut new = Vec::new();
+        for partition in &mut self.list {
+            if !partition.announced && partition.queue.is_some() {
+                partition.announced = true;
+                new.push(partition);
+            }
+        }
+        new
     }
 
     fn add(&mut self, key: TopicPartition, position: i64, end: Option<i64>) {

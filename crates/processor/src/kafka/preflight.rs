@@ -67,7 +67,10 @@ pub(super) fn wait(
     let (answer, answers) = mpsc::channel();
     thread::Builder::new()
         .name("kafka-preflight".into())
-        .spawn(move || answer.send(preflight.run()))
+        .spawn(move || {
+            // After a stop nobody waits for the answer.
+            let _ = answer.send(preflight.run());
+        })
         .map_err(|cause| ProcessorError::Internal(format!("cannot start a thread: {cause}")))?;
     loop {
         match answers.recv_timeout(STOP_CHECK) {

@@ -64,22 +64,22 @@ impl Producers {
         let context = ReportContext { notices: Notices::new(brokers) };
         let settings = config::producer(&self.settings, brokers, &self.client_id);
         let producer = SharedProducer::from_config_and_context(&settings, context)
-            .map_err(|error| self.unusable(&error))?;
+            .map_err(|error| unusable(&error))?;
         let producer = Arc::new(producer);
         open.insert(key, Arc::clone(&producer));
         Ok(producer)
     }
+}
 
-    fn unusable(&self, error: &KafkaError) -> ProcessorError {
-        match error {
-            KafkaError::ClientConfig(_, reason, key, value) if key == "compression.codec" => {
-                ProcessorError::Config(format!(
-                    "kafka.producer.compression_type: `{value}` is not in this build; use lz4, \
-                     snappy or none ({reason})"
-                ))
-            }
-            error => ProcessorError::Config(format!("kafka.producer: {error}")),
+fn unusable(error: &KafkaError) -> ProcessorError {
+    match error {
+        KafkaError::ClientConfig(_, reason, key, value) if key == "compression.codec" => {
+            ProcessorError::Config(format!(
+                "kafka.producer.compression_type: `{value}` is not in this build; use lz4, \
+                 snappy or none ({reason})"
+            ))
         }
+        error => ProcessorError::Config(format!("kafka.producer: {error}")),
     }
 }
 

@@ -237,7 +237,7 @@ impl<'a> Reader<'a> {
         );
         if since.elapsed() >= self.rejoin_after {
             self.incomplete_since = Some(Instant::now());
-            self.rejoin_after = (self.rejoin_after * 2).min(Duration::from_secs(300));
+            self.rejoin_after = (self.rejoin_after * 2).min(Duration::from_mins(5));
             self.consumer.unsubscribe();
             self.subscribe()?;
         }
