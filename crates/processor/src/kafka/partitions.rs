@@ -1,0 +1,232 @@
+//! The partitions of a run: their numbers, where each is, and what comes next from it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use llm_optimizer_engine::core::PartitionId;
+use rdkafka::{
+    error::{KafkaError, RDKafkaErrorCode},
+    message::Message,
+};
+
+use super::{
+    assignment::Queue,
+    batch::{self, BatchLimits},
+    cluster::{self, TopicPartition},
+    preflight::Start,
+};
+use crate::{
+    error::{ProcessorError, ProcessorResult},
+    record::{PartitionOrigin, RecordBatch, SourceKind},
+};
+
+/// One partition.
+pub(super) struct Partition {
+    pub(super) key: TopicPartition,
+    pub(super) origin: Arc<PartitionOrigin>,
+    /// Where its fetched records are; `None` while the group does not give it to this process.
+    pub(super) queue: Option<Queue>,
+    /// Whether the runtime knows of it.
+    pub(super) announced: bool,
+    /// Whether its bounded part is read.
+    pub(super) ended: bool,
+    position: i64,
+    end: Option<i64>,
+}
+
+/// What was read from a partition.
+#[derive(Default)]
+pub(super) struct Collected {
+    pub(super) batch: Option<RecordBatch>,
+    /// Nothing comes after the batch, for now.
+    pub(super) caught_up: bool,
+}
+
+/// All partitions, numbered from 0 in the order in which they were first seen.
+pub(super) struct Partitions {
+    list: Vec<Partition>,
+    index: HashMap<TopicPartition, usize>,
+    bounded: bool,
+}
+
+impl Partition {
+    /// Number of the partition within the run.
+    pub(super) fn id(&self) -> PartitionId {
+        self.origin.id
+    }
+
+    /// The next position to read.
+    pub(super) fn position(&self) -> i64 {
+        self.position
+    }
+
+    /// Whether its bounded part is read.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.end.is_some_and(|end| self.position >= end)
+    }
+
+    /// Takes what is fetched, up to the limits, without waiting.
+    pub(super) fn collect(&mut self, limits: BatchLimits) -> ProcessorResult<Collected> {
+        let mut collected = Collected::default();
+        let Some(queue) = self.queue.as_ref().filter(|_| !self.ended) else {
+            return Ok(collected);
+        };
+        let mut taken = batch::begin(&self.origin);
+        while !batch::is_full(&taken, limits) && !self.is_at_end() {
+            match queue.poll(Duration::ZERO) {
+                Some(Ok(message)) if self.end.is_some_and(|end| message.offset() >= end) => {
+                    // Everything below the end is read: the offsets in between are not records.
+                    self.position = message.offset();
+                }
+                Some(Ok(message)) => {
+                    batch::push(&mut taken, &message, limits);
+                    self.position = taken.next_position;
+                }
+                Some(Err(KafkaError::PartitionEOF(_))) => {
+                    collected.caught_up = true;
+                    break;
+                }
+                Some(Err(error)) => self.judge(&error)?,
+                None => break,
+            }
+        }
+        self.ended = self.end.is_some() && (collected.caught_up || self.is_at_end());
+        collected.batch = (!taken.records.is_empty()).then_some(taken);
+        Ok(collected)
+    }
+
+    /// Halts on what would lose records; the rest heals, and the context has logged it.
+    fn judge(&self, error: &KafkaError) -> ProcessorResult<()> {
+        use RDKafkaErrorCode as Code;
+        let (topic, partition) = &self.key;
+        let place = format!("partition {partition} at offset {}", self.position);
+        let reason = match error.rdkafka_error_code() {
+            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => format!(
+                "{place}: its records were deleted before they were read (retention, or the topic \
+                 was made anew); start again to begin where auto_offset_reset says"
+            ),
+            Some(Code::BadCompression | Code::NotImplemented) => format!(
+                "{place}: its records are compressed in a way this build cannot read ({error}); \
+                 produce with lz4, snappy or none"
+            ),
+            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+                format!("{place}: {error}")
+            }
+            _ => return Ok(()),
+        };
+        Err(ProcessorError::Source { name: topic.clone(), reason })
+    }
+}
+
+impl Partitions {
+    /// The partitions known at the start; bounded by their ends if `until_end`.
+    pub(super) fn new(start: &Start, until_end: bool) -> Self {
+        let mut partitions = Self { list: Vec::new(), index: HashMap::new(), bounded: until_end };
+        for key in cluster::all_partitions(&start.counts) {
+            let position = start.positions.get(&key).copied().unwrap_or_default();
+            let end = until_end.then(|| start.ends.get(&key).copied().unwrap_or_default());
+            partitions.add(key, position, end);
+        }
+        partitions
+    }
+
+    /// The group gives `key` to this process. A partition that appeared after the start of a
+    /// bounded run is not part of it.
+    pub(super) fn give(&mut self, key: &TopicPartition, queue: Queue) -> Option<&mut Partition> {
+        if !self.index.contains_key(key) {
+            if self.bounded {
+                return None;
+            }
+            self.add(key.clone(), 0, None);
+        }
+        let partition = self.index.get(key).and_then(|index| self.list.get_mut(*index))?;
+        // The old queue unregisters its callback when it goes, so it goes first.
+        partition.queue = None;
+        partition.queue = Some(queue);
+        Some(partition)
+    }
+
+    /// The group takes `key` away.
+    pub(super) fn take(&mut self, key: &TopicPartition) {
+        if let Some(partition) = self.index.get(key).and_then(|index| self.list.get_mut(*index)) {
+            partition.queue = None;
+        }
+    }
+
+    /// Takes all queues away: they must go before the consumer.
+    pub(super) fn take_all(&mut self) {
+        self.list.iter_mut().for_each(|partition| partition.queue = None);
+    }
+
+    /// Number of partitions this process has.
+    pub(super) fn held(&self) -> usize {
+        self.list.iter().filter(|partition| partition.queue.is_some()).count()
+    }
+
+    /// Whether this process has every partition of `counts`. Of a bounded run: every one that was
+    /// there at the start.
+    pub(super) fn holds_all(&self, counts: &BTreeMap<String, i32>) -> bool {
+        if self.bounded {
+            return self.list.iter().all(|partition| partition.queue.is_some());
+        }
+        cluster::all_partitions(counts).iter().all(|key| {
+            let partition = self.index.get(key).and_then(|index| self.list.get(*index));
+            partition.is_some_and(|partition| partition.queue.is_some())
+        })
+    }
+
+    /// Whether a partition that the runtime knows of is not held.
+    pub(super) fn lost_any(&self) -> bool {
+        self.list.iter().any(|partition| partition.announced && partition.queue.is_none())
+    }
+
+    /// Whether every partition is read to its end.
+    pub(super) fn all_ended(&self) -> bool {
+        self.list.iter().all(|partition| partition.ended)
+    }
+
+    /// Number of partitions.
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// The partition at `index`.
+    pub(super) fn get_mut(&mut self, index: usize) -> Option<&mut Partition> {
+        self.list.get_mut(index)
+    }
+
+    /// The held partitions that the runtime does not know of yet; from now on it does.
+    pub(super) fn announce(&mut self) -> Vec<&mut Partition> {
+        let mut new = Vec::new();
+        for partition in &mut self.list {
+            if !partition.announced && partition.queue.is_some() {
+                partition.announced = true;
+                new.push(partition);
+            }
+        }
+        new
+    }
+
+    fn add(&mut self, key: TopicPartition, position: i64, end: Option<i64>) {
+        let index = self.list.len();
+        let origin = Arc::new(PartitionOrigin {
+            id: PartitionId(u32::try_from(index).unwrap_or(u32::MAX)),
+            kind: SourceKind::Kafka,
+            name: key.0.clone(),
+            partition: key.1,
+        });
+        self.index.insert(key.clone(), index);
+        self.list.push(Partition {
+            key,
+            origin,
+            queue: None,
+            announced: false,
+            ended: false,
+            position,
+            end,
+        });
+    }
+}

@@ -1,0 +1,206 @@
+//! Topics as sinks: results, late events, dead letters.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+use llm_optimizer_types::{SideKind, SideReason, SideRecord};
+use rdkafka::message::{Header, OwnedHeaders};
+
+use super::{
+    outbound::{Outbound, Outgoing},
+    producer::Producers,
+};
+use crate::{
+    error::ProcessorResult,
+    sink::{Output, ResultSink, SideOutput, SideSink},
+    source::StopToken,
+};
+
+/// Bytes of the original value that are passed on with a late event or dead letter; brokers accept
+/// records of 1 MB by default. A longer value is cut, with headers `truncated` and `size_bytes`.
+pub const MAX_SIDE_RECORD_BYTES: usize = 900_000;
+
+/// Writes results to a topic: key `window.key`, value the JSON of the result.
+#[derive(Debug)]
+pub struct KafkaSink {
+    outbound: Outbound,
+}
+
+impl KafkaSink {
+    /// Results to `topic` at `bootstrap_servers`. Deliveries wait for the broker without limit and
+    /// end with an error once `give_up` is stopped.
+    ///
+    /// # Errors
+    /// `Config` if no producer can have these settings.
+    pub fn new(
+        producers: &Producers,
+        bootstrap_servers: &str,
+        topic: &str,
+        give_up: StopToken,
+    ) -> ProcessorResult<Self> {
+        Ok(Self { outbound: Outbound::new(producers, bootstrap_servers, topic, give_up)? })
+    }
+}
+
+impl ResultSink for KafkaSink {
+    fn name(&self) -> &str {
+        self.outbound.topic()
+    }
+
+    fn deliver(&mut self, output: &Arc<Output>) -> ProcessorResult<()> {
+        let results = &output.results;
+        let identity = identity(results.iter().map(|result| &result.record.result_id));
+        self.outbound.deliver(identity, results.len(), |index| {
+            let result = results.get(index);
+            Outgoing {
+                key: result.map(|result| result.record.window.key.as_bytes()),
+                payload: result.map(|result| result.json.as_slice()).unwrap_or_default(),
+                headers: None,
+            }
+        })
+    }
+
+    fn close(&mut self) -> ProcessorResult<()> {
+        self.outbound.close()
+    }
+}
+
+/// Writes late events or dead letters to a topic: key, value and headers of the original record,
+/// and what happened to it as further headers.
+#[derive(Debug)]
+pub struct KafkaSideSink {
+    outbound: Outbound,
+}
+
+impl KafkaSideSink {
+    /// Side records to `topic` at `bootstrap_servers`; otherwise as [`KafkaSink::new`].
+    ///
+    /// # Errors
+    /// `Config` if no producer can have these settings.
+    pub fn new(
+        producers: &Producers,
+        bootstrap_servers: &str,
+        topic: &str,
+        give_up: StopToken,
+    ) -> ProcessorResult<Self> {
+        Ok(Self { outbound: Outbound::new(producers, bootstrap_servers, topic, give_up)? })
+    }
+}
+
+impl SideSink for KafkaSideSink {
+    fn name(&self) -> &str {
+        self.outbound.topic()
+    }
+
+    fn deliver(&mut self, records: &[SideOutput]) -> ProcessorResult<()> {
+        let identity = identity(records.iter().map(|side| {
+            let origin = &side.record.origin;
+            (&origin.source, &origin.name, origin.partition, origin.offset, side.record.reason)
+        }));
+        self.outbound.deliver(identity, records.len(), |index| {
+            let side = records.get(index);
+            let payload = side.map(|side| side.payload.as_slice()).unwrap_or_default();
+            Outgoing {
+                key: side.and_then(|side| side.key.as_deref()),
+                payload: payload.get(..MAX_SIDE_RECORD_BYTES).unwrap_or(payload),
+                headers: side.map(headers),
+            }
+        })
+    }
+
+    fn close(&mut self) -> ProcessorResult<()> {
+        self.outbound.close()
+    }
+}
+
+/// The original headers, then ours.
+fn headers(side: &SideOutput) -> OwnedHeaders {
+    let mut all = OwnedHeaders::new_with_capacity(side.headers.len() + 12);
+    for (key, value) in &side.headers {
+        all = all.insert(Header { key, value: value.as_deref() });
+    }
+    for (key, value) in fields(&side.record) {
+        all = all.insert(Header { key, value: Some(value.as_bytes()) });
+    }
+    if side.payload.len() > MAX_SIDE_RECORD_BYTES {
+        let bytes = side.payload.len().to_string();
+        all = all.insert(Header { key: "truncated", value: Some("true") });
+        all = all.insert(Header { key: "size_bytes", value: Some(&bytes) });
+    }
+    all
+}
+
+/// The fields of a side record, as text.
+fn fields(record: &SideRecord) -> Vec<(&'static str, String)> {
+    let origin = &record.origin;
+    let mut fields = vec![
+        ("schema_version", record.schema_version.to_string()),
+        ("kind", kind_word(record.kind).to_owned()),
+        ("reason", reason_word(record.reason).to_owned()),
+        ("detail", record.detail.clone()),
+        ("source", origin.source.clone()),
+        ("name", origin.name.clone()),
+        ("partition", origin.partition.to_string()),
+        ("offset", origin.offset.to_string()),
+    ];
+    fields.extend(origin.line.map(|line| ("line", line.to_string())));
+    fields.extend(record.lateness_ms.map(|late| ("lateness_ms", late.to_string())));
+    fields
+}
+
+fn kind_word(kind: SideKind) -> &'static str {
+    match kind {
+        SideKind::Late => "late",
+        SideKind::DeadLetter => "dead_letter",
+    }
+}
+
+fn reason_word(reason: SideReason) -> &'static str {
+    match reason {
+        SideReason::TooLate => "too_late",
+        SideReason::InvalidJson => "invalid_json",
+        SideReason::MissingField => "missing_field",
+        SideReason::InvalidTimestamp => "invalid_timestamp",
+        SideReason::TimestampOutOfRange => "timestamp_out_of_range",
+        SideReason::FutureTimestamp => "future_timestamp",
+        SideReason::InvalidValue => "invalid_value",
+        SideReason::InvalidKey => "invalid_key",
+        SideReason::RecordTooLarge => "record_too_large",
+        SideReason::LimitWindowsPerKey => "limit_windows_per_key",
+    }
+}
+
+/// A number that stands for these records, so that a second call with them is known.
+fn identity<T: Hash>(records: impl Iterator<Item = T>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    records.for_each(|record| record.hash(&mut hasher));
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_headers_are_those_of_the_json_records() {
+        for reason in [
+            SideReason::TooLate,
+            SideReason::InvalidJson,
+            SideReason::MissingField,
+            SideReason::InvalidTimestamp,
+            SideReason::TimestampOutOfRange,
+            SideReason::FutureTimestamp,
+            SideReason::InvalidValue,
+            SideReason::InvalidKey,
+            SideReason::RecordTooLarge,
+            SideReason::LimitWindowsPerKey,
+        ] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason_word(reason));
+        }
+        for kind in [SideKind::Late, SideKind::DeadLetter] {
+            assert_eq!(serde_json::to_value(kind).unwrap(), kind_word(kind));
+        }
+    }
+}

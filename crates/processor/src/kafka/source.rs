@@ -1,0 +1,186 @@
+//! Topics as a source.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Weak},
+    thread,
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use llm_optimizer_config::settings::{KafkaConsumerConfig, OffsetReset};
+use rdkafka::consumer::BaseConsumer;
+use tracing::info;
+
+use super::{
+    assignment::{GroupConsumer, GroupContext},
+    batch::BatchLimits,
+    cluster, config,
+    notices::Notices,
+    partitions::Partitions,
+    preflight::{self, Start},
+    reader::{Reader, ReaderParts},
+};
+use crate::{
+    error::{ProcessorError, ProcessorResult},
+    source::{Source, SourceEvent, StopToken},
+};
+
+/// How often topics are asked for new partitions.
+const METADATA_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a stop waits for the client to close.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// Bytes at which a batch is handed on, whatever its number of records.
+const MAX_BATCH_BYTES: usize = 4 << 20;
+
+/// What a source needs besides `kafka.consumer`.
+#[derive(Debug, Clone)]
+pub struct KafkaSourceOptions {
+    /// Stable name of this instance; with the group it is the static member name.
+    pub instance_id: String,
+    /// Reads the offsets below the ends seen at the start, then ends.
+    pub until_end: bool,
+    /// `limits.max_record_bytes`: a longer record is cut to one byte more.
+    pub max_record_bytes: usize,
+}
+
+/// Reads topics as the only instance of a consumer group.
+///
+/// No offset is committed: every run begins where `auto_offset_reset` says. The instance counts
+/// only while it holds all partitions of its topics, because a sum over some of them is wrong. It
+/// waits for brokers and topics that are not there, and reads on where it was after an outage.
+#[derive(Debug)]
+pub struct KafkaSource {
+    settings: KafkaConsumerConfig,
+    options: KafkaSourceOptions,
+}
+
+impl KafkaSource {
+    /// A source of the topics in `settings`; connects when it runs.
+    #[must_use]
+    pub fn new(settings: &KafkaConsumerConfig, options: KafkaSourceOptions) -> Self {
+        Self { settings: settings.clone(), options }
+    }
+
+    /// The static member name: `<group>-<instance id>`.
+    fn member(&self) -> String {
+        format!("{}-{}", self.settings.group_id, self.options.instance_id)
+    }
+
+    fn say_where_it_begins(&self) {
+        let begin = match self.settings.auto_offset_reset {
+            OffsetReset::Earliest => "earliest",
+            OffsetReset::Latest => "latest",
+        };
+        info!(
+            topics = ?self.settings.topics, group = %self.settings.group_id, begin,
+            "no position is kept across runs yet: this run and every restart begin at `{begin}`"
+        );
+    }
+
+    fn read(
+        &self,
+        start: Start,
+        notices: Arc<Notices>,
+        queue: &Sender<SourceEvent>,
+        stop: &StopToken,
+    ) -> ProcessorResult<()> {
+        let (waker, wake) = bounded(1);
+        let partitions = Partitions::new(&start, self.options.until_end);
+        let context = GroupContext::new(notices, start.positions, waker);
+        let settings = config::consumer(&self.settings, &self.member(), partitions.len());
+        let mut consumer: GroupConsumer = settings.create_with_context(context)?;
+        let waker = Arc::clone(rdkafka::consumer::Consumer::context(&consumer));
+        consumer.set_nonempty_callback(move || waker.wake());
+        let consumer = Arc::new(consumer);
+        rdkafka::consumer::Consumer::context(&*consumer).attach(&consumer);
+        let (_watching, counts) = watch_topics(&consumer, &self.settings.topics)?;
+        let mut reader = Reader::new(
+            Arc::clone(&consumer),
+            ReaderParts {
+                topics: self.settings.topics.clone(),
+                partitions,
+                known_counts: start.counts,
+                counts,
+                limits: BatchLimits {
+                    records: self.settings.max_poll_records.max(1),
+                    bytes: MAX_BATCH_BYTES,
+                    record_bytes: self.options.max_record_bytes,
+                },
+                session: Duration::from_millis(self.settings.session_timeout_ms),
+                wake,
+                queue,
+                stop,
+            },
+        );
+        let done = reader.run();
+        drop(reader);
+        close(consumer);
+        done
+    }
+}
+
+impl Source for KafkaSource {
+    fn run(self: Box<Self>, queue: &Sender<SourceEvent>, stop: &StopToken) -> ProcessorResult<()> {
+        self.say_where_it_begins();
+        let notices = Arc::new(Notices::new(&self.settings.bootstrap_servers));
+        match preflight::wait(&self.settings, &self.member(), &notices, stop)? {
+            Some(start) => self.read(start, notices, queue, stop),
+            None => Ok(()),
+        }
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.options.until_end
+    }
+}
+
+/// An error of the source of `topics`.
+pub(super) fn source_error(topics: &[String], reason: String) -> ProcessorError {
+    ProcessorError::Source { name: topics.join(","), reason }
+}
+
+/// Ends when it is dropped.
+type Watching = Sender<()>;
+
+/// Asks for the number of partitions every 10 seconds, on a thread of its own because the answer
+/// may take seconds.
+fn watch_topics(
+    consumer: &Arc<GroupConsumer>,
+    topics: &[String],
+) -> ProcessorResult<(Watching, Receiver<BTreeMap<String, i32>>)> {
+    let (watching, end) = bounded::<()>(0);
+    let (found, counts) = bounded(1);
+    let consumer: Weak<BaseConsumer<GroupContext>> = Arc::downgrade(consumer);
+    let topics = topics.to_vec();
+    let watch = move || {
+        while end.recv_timeout(METADATA_INTERVAL) == Err(RecvTimeoutError::Timeout) {
+            let Some(consumer) = consumer.upgrade() else { return };
+            if let Ok(counts) = cluster::partition_counts(&consumer, &topics) {
+                // A full channel: the reader has not looked at the last answer yet.
+                let _ = found.try_send(counts);
+            }
+        }
+    };
+    thread::Builder::new()
+        .name("kafka-topics".into())
+        .spawn(watch)
+        .map_err(|cause| ProcessorError::Internal(format!("cannot start a thread: {cause}")))?;
+    Ok((watching, counts))
+}
+
+/// Closes the consumer. Brokers that are away may hold that up, so it has a thread of its own and
+/// is waited for only a moment.
+fn close(consumer: Arc<GroupConsumer>) {
+    let (closed, wait) = bounded::<()>(1);
+    let closing = thread::Builder::new().name("kafka-close".into()).spawn(move || {
+        drop(consumer);
+        // Nobody may be waiting any more.
+        let _ = closed.send(());
+    });
+    if closing.is_ok() {
+        let _ = wait.recv_timeout(CLOSE_TIMEOUT);
+    }
+}
