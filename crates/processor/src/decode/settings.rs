@@ -1,7 +1,7 @@
 //! What a decoder needs to know, as validated values.
 
 use llm_optimizer_config::settings::{
-    EventConfig, EventProfile, EventTimeKind, LimitsConfig, TimestampUnit, WatermarkConfig,
+    EventConfig, EventProfile, EventTimeKind, LimitsConfig, Secs, TimestampUnit, WatermarkConfig,
 };
 
 /// Guard against times in the future where `watermark.max_future_skew_secs` is not set.
@@ -43,7 +43,7 @@ impl DecodeSettings {
         watermark: &WatermarkConfig,
         live: bool,
     ) -> Self {
-        let skew_ms = watermark.max_future_skew_secs.map(|skew| skew.as_millis());
+        let skew_ms = watermark.max_future_skew_secs.map(Secs::as_millis);
         Self {
             profile: event.profile,
             time: event.time,
