@@ -7,7 +7,8 @@ use std::{fs, path::PathBuf};
 use llm_optimizer_config::{json_schema, load_str, reference};
 use serde_json::{Value, json};
 
-const BEGIN: &str = "<!-- begin generated: UPDATE=1 cargo test -p llm-optimizer-config --test schema -->\n\n";
+const BEGIN: &str =
+    "<!-- begin generated: UPDATE=1 cargo test -p llm-optimizer-config --test schema -->\n\n";
 const END: &str = "<!-- end generated -->\n";
 
 fn at_root(path: &str) -> PathBuf {
@@ -60,7 +61,10 @@ fn the_files_we_ship_are_valid_by_the_schema() {
         "crates/config/tests/fixtures/specification.yaml",
     ] {
         let config = as_written(path);
-        let faults: Vec<String> = validator.iter_errors(&config).map(|e| format!("{e} at {}", e.instance_path())).collect();
+        let faults: Vec<String> = validator
+            .iter_errors(&config)
+            .map(|e| format!("{e} at {}", e.instance_path()))
+            .collect();
         assert!(faults.is_empty(), "{path}: {faults:#?}");
     }
 }
