@@ -4,8 +4,8 @@ use llm_optimizer_config::{Place, ProcessorConfig, load_str, settings::ValueFiel
 
 /// The faults of a file whose `processor:` section is `body`, in one line each.
 fn faults(body: &str) -> Vec<String> {
-    let indented: String = body.lines().map(|line| format!("  {line}\n")).collect();
-    match load_str(&format!("processor:\n{indented}"), "c.yaml", []) {
+    let indented = body.replace('\n', "\n  ");
+    match load_str(&format!("processor:\n  {indented}\n"), "c.yaml", []) {
         Ok(_) => Vec::new(),
         Err(error) => error
             .faults()

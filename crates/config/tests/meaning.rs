@@ -1,5 +1,7 @@
 //! What a loaded config means to the runtime.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::path::PathBuf;
 
 use llm_optimizer_config::{
@@ -104,7 +106,7 @@ fn percentiles_count_only_where_enabled() {
 
 #[test]
 fn a_config_made_in_code_may_be_unusable() {
-    let mut config = ProcessorConfig::default();
+    let mut config = config("");
     config.source = Some(SourceConfig { kind: SourceType::File, ..SourceConfig::default() });
     assert_eq!(config.source(), Err(Unusable::Missing { path: "processor.source.path".into() }));
     config.source = Some(SourceConfig { kind: SourceType::Http, ..SourceConfig::default() });

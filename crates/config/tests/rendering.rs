@@ -1,6 +1,8 @@
 //! How faults read: input and message in one glance.
 
-use std::fs;
+#![allow(clippy::expect_used, reason = "a test may panic")]
+
+use std::{fmt::Write, fs};
 
 use llm_optimizer_config::{ConfigError, load, load_str};
 
@@ -170,7 +172,7 @@ fn a_bomb_of_aliases_is_refused() {
     let mut yaml = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..10 {
         let alias = format!("*a{}, ", level - 1).repeat(10);
-        yaml.push_str(&format!("a{level}: &a{level} [{alias}]\n"));
+        writeln!(yaml, "a{level}: &a{level} [{alias}]").unwrap();
     }
     assert!(error(&yaml, &[]).to_string().contains("more than 100000 values"));
     let deep = format!("processor: {}", "[".repeat(100));

@@ -3,8 +3,8 @@
 use llm_optimizer_config::{Loaded, ProcessorConfig, load_str};
 
 fn loaded(body: &str) -> Loaded {
-    let indented: String = body.lines().map(|line| format!("  {line}\n")).collect();
-    load_str(&format!("processor:\n{indented}"), "c.yaml", []).unwrap_or_else(|e| panic!("{e}"))
+    let indented = body.replace('\n', "\n  ");
+    load_str(&format!("processor:\n  {indented}\n"), "c.yaml", []).unwrap_or_else(|e| panic!("{e}"))
 }
 
 /// A bounded run without Kafka, and `body`.

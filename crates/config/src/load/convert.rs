@@ -174,8 +174,8 @@ fn found(node: &Node) -> String {
     }
 }
 
-/// A value whose keys nobody knows yet.
-fn untyped(node: &Node) -> Value {
+/// A value whose keys nobody knows yet: plain YAML as JSON.
+pub(super) fn untyped(node: &Node) -> Value {
     match &node.kind {
         Kind::Scalar { text, plain } => scalar::guess(text, *plain),
         Kind::List(items) => Value::Array(items.iter().map(untyped).collect()),

@@ -8,6 +8,8 @@
 mod convert;
 mod environment;
 mod scalar;
+#[cfg(test)]
+mod tests;
 mod written;
 
 pub use environment::CLI_VARIABLES;
