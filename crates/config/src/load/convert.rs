@@ -109,7 +109,7 @@ impl Conversion {
         let help = meant
             .map(|meant| format!("did you mean `{meant}`?"))
             .or_else(|| elsewhere(&entry.key))
-            .unwrap_or_else(|| format!("keys here are {}", listed(&names)));
+            .unwrap_or_else(|| known_keys(&names));
         let message = format!("unknown key `{}`", entry.key);
         self.fault(&join(path, &entry.key), &entry.key_spot, message, Some(help));
     }
@@ -124,6 +124,15 @@ impl Conversion {
 /// `a.b`, or `b` at the root.
 fn join(path: &str, key: &str) -> String {
     if path.is_empty() { key.into() } else { format!("{path}.{key}") }
+}
+
+/// The keys of a section, if they are few enough to read.
+fn known_keys(names: &[&str]) -> String {
+    if names.len() <= 12 {
+        format!("keys here are {}", listed(names))
+    } else {
+        "docs/configuration.md lists the keys of this section".into()
+    }
 }
 
 /// Where a key of this name exists, if it is not here.
@@ -165,8 +174,8 @@ fn found(node: &Node) -> String {
     }
 }
 
-/// A value whose keys nobody knows yet.
-fn untyped(node: &Node) -> Value {
+/// A value whose keys nobody knows yet: plain YAML as JSON.
+pub(super) fn untyped(node: &Node) -> Value {
     match &node.kind {
         Kind::Scalar { text, plain } => scalar::guess(text, *plain),
         Kind::List(items) => Value::Array(items.iter().map(untyped).collect()),

@@ -49,10 +49,8 @@ fn set(root: &mut Node, name: &str, value: &str) -> Result<(), Box<Fault>> {
         Fault::new(place, path.clone(), &message).help(help).into()
     };
     let shape = shape_at(&keys).ok_or_else(|| {
-        let names = all_names();
-        let meant = closest_name(name, &names);
-        let help = meant.map(|meant| format!("did you mean `{meant}`?"));
-        wrong(format!("`{name}` names no key"), help.or_else(|| inside_of_map(&keys)))
+        let meant = || closest_name(name).map(|meant| format!("did you mean `{meant}`?"));
+        wrong(format!("`{name}` names no key"), inside_of_map(&keys).or_else(meant))
     })?;
     let node = node_of(shape, name, value).map_err(|message| wrong(message, None))?;
     let _: Option<()> = insert(root, &keys, node, &Spot::environment(name));
@@ -69,13 +67,15 @@ fn inside_of_map(keys: &[String]) -> Option<String> {
     let (_, above) = keys.split_last()?;
     let whole = format!("{PREFIX}{}", above.join("__").to_uppercase());
     match shape_at(above)? {
-        Shape::TextMap | Shape::List(_) => Some(format!("set {whole} as a whole, as JSON")),
-        Shape::Section(_) | Shape::Scalar(_) | Shape::Anything => None,
+        Shape::TextMap | Shape::List(_) | Shape::Anything => {
+            Some(format!("set {whole} as a whole, as JSON"))
+        }
+        Shape::Section(_) | Shape::Scalar(_) => None,
     }
 }
 
 /// The names of all variables, in the order of the reference.
-pub(crate) fn all_names() -> Vec<String> {
+fn all_names() -> Vec<String> {
     fn collect(shape: &Shape, prefix: &str, names: &mut Vec<String>) {
         for key in shape.keys() {
             let name = format!("{prefix}{}", key.name.to_uppercase());
@@ -91,15 +91,13 @@ pub(crate) fn all_names() -> Vec<String> {
 }
 
 /// The variable that was probably meant; `_` and `__` count as the same.
-fn closest_name<'a>(name: &str, names: &'a [String]) -> Option<&'a str> {
-    let flat: Vec<String> = names.iter().map(|name| name.replace("__", "_")).collect();
-    let written = name.replace("__", "_").replacen(PREFIX, "", 1);
-    let candidates = flat.iter().filter_map(|name| name.strip_prefix(PREFIX));
-    let meant = closest(&written, candidates)?;
-    names
-        .iter()
-        .map(String::as_str)
-        .find(|name| name.replace("__", "_").strip_prefix(PREFIX).is_some_and(|name| name == meant))
+fn closest_name(name: &str) -> Option<String> {
+    let flat = |name: &str| name.replacen(PREFIX, "", 1).replace("__", "_");
+    let names = all_names();
+    let candidates: Vec<String> = names.iter().map(|name| flat(name)).collect();
+    let meant = closest(&flat(name), candidates.iter().map(String::as_str))?;
+    let at = candidates.iter().position(|candidate| candidate == meant)?;
+    names.into_iter().nth(at)
 }
 
 /// The value of a variable as the key's shape reads it.

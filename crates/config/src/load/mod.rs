@@ -8,6 +8,8 @@
 mod convert;
 mod environment;
 mod scalar;
+#[cfg(test)]
+mod tests;
 mod written;
 
 pub use environment::CLI_VARIABLES;
@@ -103,7 +105,7 @@ fn finish(
         return Err(ConfigError::new(faults));
     }
     let mut warnings = warnings(&config, written, |spot| places.place(spot));
-    warnings.sort_by_key(|warning| warning.place.sort_key());
+    warnings.sort_by(|a, b| a.place.order().cmp(&b.place.order()));
     Ok(Loaded { config, warnings })
 }
 
@@ -189,6 +191,15 @@ impl Places<'_> {
         fault.help(found.help.clone())
     }
 
+    /// What is missing at the end of the text is shown at the end of its last line.
+    fn keep_inside(&self, spot: &mut Spot) {
+        let lines = self.text.lines().count();
+        if spot.line > lines {
+            spot.line = lines.max(1);
+            spot.column = self.text.lines().last().map_or(0, |line| line.chars().count()) + 1;
+        }
+    }
+
     fn syntax_fault(&self, fault: SyntaxFault) -> Fault {
         self.fault(&Found {
             path: String::new(),
@@ -200,6 +211,7 @@ impl Places<'_> {
 
     fn syntax_error(&self, mut fault: SyntaxFault) -> ConfigError {
         fault.message = format!("this is not YAML: {}", fault.message);
+        self.keep_inside(&mut fault.spot);
         ConfigError::single(self.syntax_fault(fault))
     }
 }

@@ -26,29 +26,35 @@ impl Excerpt {
         let end = (start + width).min(chars.len());
         let (before, rest) = chars.split_at(start);
         let (marked, after) = rest.split_at(end - start);
-        let skipped = before.len().saturating_sub(CONTEXT_CHARS);
-        let before: String = before.iter().skip(skipped).collect();
-        let marked: String = marked.iter().take(CONTEXT_CHARS).collect();
-        let after: String = after.iter().take(CONTEXT_CHARS).collect();
-        Some(Self::masked(line, &before, &marked, &after))
+        let text = |chars: &[char]| chars.iter().collect::<String>();
+        Some(Self::masked(line, &text(before), &text(marked), &text(after)))
     }
 
-    /// Masks passwords; where one reaches over the marked part, the whole line is marked.
+    /// Masks passwords before anything is cut; where one reaches into the marked part, the rest of
+    /// the line is marked.
     fn masked(line: usize, before: &str, marked: &str, after: &str) -> Self {
-        let whole = format!("{before}{marked}{after}");
-        let shown = redact(&whole);
-        let parts = shown
-            .strip_prefix(before)
-            .and_then(|rest| rest.strip_suffix(after))
-            .filter(|_| before.len() + after.len() <= shown.len());
-        let (before, marked, after) = match parts {
-            Some(marked) => (before, marked, after),
-            None if redact(before) == before && shown.starts_with(before) => {
-                (before, shown.get(before.len()..).unwrap_or_default(), "")
-            }
-            None => ("", shown.as_ref(), ""),
+        let shown = redact_line(before, marked, after);
+        let (before, marked, after) = shown;
+        let skipped = before.chars().count().saturating_sub(CONTEXT_CHARS);
+        let cut = |text: &str, skipped: usize| -> String {
+            printable(text).chars().skip(skipped).take(CONTEXT_CHARS).collect()
         };
-        Self { line, before: printable(before), marked: printable(marked), after: printable(after) }
+        Self { line, before: cut(&before, skipped), marked: cut(&marked, 0), after: cut(&after, 0) }
+    }
+}
+
+/// The three parts of a line with passwords masked.
+fn redact_line(before: &str, marked: &str, after: &str) -> (String, String, String) {
+    let whole = format!("{before}{marked}{after}");
+    let shown = redact(&whole);
+    let (before, marked) = (redact(before), redact(marked));
+    let head = format!("{before}{marked}");
+    if let Some(after) = shown.strip_prefix(&head) {
+        return (before.into_owned(), marked.into_owned(), after.to_owned());
+    }
+    match shown.strip_prefix(before.as_ref()) {
+        Some(rest) => (before.into_owned(), rest.to_owned(), String::new()),
+        None => (String::new(), shown.into_owned(), String::new()),
     }
 }
 

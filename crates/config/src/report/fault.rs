@@ -68,8 +68,9 @@ pub struct ConfigError {
 impl Fault {
     /// A fault without help or excerpt; passwords in `message` are masked.
     pub(crate) fn new(place: Place, path: impl Into<String>, message: &str) -> Self {
+        let path = printable(&redact(&path.into()));
         let message = printable(&redact(message));
-        Self { place, path: printable(&path.into()), message, help: None, excerpt: None }
+        Self { place, path, message, help: None, excerpt: None }
     }
 
     /// Adds what to do.
@@ -82,7 +83,7 @@ impl Fault {
 impl ConfigError {
     /// All of `faults` as one error, sorted by place.
     pub(crate) fn new(mut faults: Vec<Fault>) -> Self {
-        faults.sort_by_key(|fault| fault.place.order());
+        faults.sort_by(|a, b| a.place.order().cmp(&b.place.order()));
         faults.dedup();
         Self { faults }
     }
@@ -100,17 +101,14 @@ impl ConfigError {
 }
 
 impl Place {
-    fn order(&self) -> (u8, usize, usize) {
+    /// Files before variables, by line and column, variables by name.
+    pub(crate) fn order(&self) -> (u8, usize, usize, &str) {
         match self {
-            Self::WholeFile { .. } => (0, 0, 0),
-            Self::File { line, column, .. } => (1, *line, *column),
-            Self::Environment { .. } => (2, 0, 0),
-            Self::Code => (3, 0, 0),
+            Self::WholeFile { .. } => (0, 0, 0, ""),
+            Self::File { line, column, .. } => (1, *line, *column, ""),
+            Self::Environment { variable } => (2, 0, 0, variable),
+            Self::Code => (3, 0, 0, ""),
         }
-    }
-
-    pub(crate) fn sort_key(&self) -> impl Ord + use<> {
-        self.order()
     }
 }
 
