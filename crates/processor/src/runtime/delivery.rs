@@ -83,11 +83,11 @@ impl Delivery {
     }
 }
 
-/// A commit on its way: which of its steps are done.
+/// A commit on its way, and how many of its steps are done.
 struct Flight {
     number: CommitNumber,
     outputs: Vec<Arc<Output>>,
-    done: Vec<bool>,
+    done: usize,
 }
 
 struct Deliverer {
@@ -101,7 +101,7 @@ impl Deliverer {
         for request in requests {
             let report = match request {
                 Request::Deliver(number, outputs) => {
-                    self.flight = Some(Flight { number, outputs, done: Vec::new() });
+                    self.flight = Some(Flight { number, outputs, done: 0 });
                     self.attempt(number)
                 }
                 Request::Retry(number, pause) => {
@@ -147,33 +147,38 @@ impl Deliverer {
 
 /// Carries out the steps of the commit that are not done, in the same order every time.
 fn deliver(pipelines: &mut [PipelineOutputs], flight: &mut Flight) -> ProcessorResult<()> {
-    let mut step = 0;
-    let mut once = |done: &mut Vec<bool>, action: &mut dyn FnMut() -> ProcessorResult<()>| {
-        let number = step;
-        step += 1;
-        if done.get(number) == Some(&true) {
-            return Ok(());
-        }
-        action()?;
-        done.resize(done.len().max(number + 1), false);
-        if let Some(mark) = done.get_mut(number) {
-            *mark = true;
-        }
-        Ok(())
-    };
-    for (sinks, output) in pipelines.iter_mut().zip(&flight.outputs) {
+    let Flight { outputs, done, .. } = flight;
+    let mut steps = Steps { done, next: 0 };
+    for (sinks, output) in pipelines.iter_mut().zip(outputs) {
         if !output.results.is_empty() {
             for sink in &mut sinks.results {
-                once(&mut flight.done, &mut || sink.deliver(output))?;
+                steps.once(|| sink.deliver(output))?;
             }
         }
-        for (sink, records) in
-            [(&mut sinks.late, &output.late), (&mut sinks.dead_letters, &output.dead_letters)]
-        {
+        let sides =
+            [(&mut sinks.late, &output.late), (&mut sinks.dead_letters, &output.dead_letters)];
+        for (sink, records) in sides {
             if let (Some(sink), false) = (sink, records.is_empty()) {
-                once(&mut flight.done, &mut || sink.deliver(records))?;
+                steps.once(|| sink.deliver(records))?;
             }
         }
     }
     Ok(())
+}
+
+/// Steps in a fixed order, each carried out until it succeeds once.
+struct Steps<'a> {
+    done: &'a mut usize,
+    next: usize,
+}
+
+impl Steps<'_> {
+    fn once(&mut self, step: impl FnOnce() -> ProcessorResult<()>) -> ProcessorResult<()> {
+        if self.next >= *self.done {
+            step()?;
+            *self.done = self.next + 1;
+        }
+        self.next += 1;
+        Ok(())
+    }
 }
