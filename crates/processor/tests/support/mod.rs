@@ -1,0 +1,5 @@
+//! What several test files share. Each of them uses a part of it.
+#![allow(dead_code)]
+
+pub(crate) mod kafka;
+pub(crate) mod source_run;
