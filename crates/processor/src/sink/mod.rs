@@ -2,6 +2,7 @@
 //!
 //! Sinks are called from one delivery thread with one frozen [`Output`] after the other.
 
+pub mod console;
 pub mod file;
 pub mod side;
 #[cfg(test)]
