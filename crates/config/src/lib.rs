@@ -1,9 +1,34 @@
 //! Configuration of the stream processor.
 //!
 //! A YAML file under `processor:`, then environment variables (`PROCESSOR_STATE__BACKEND=memory`),
-//! become one [`ProcessorConfig`]: plain data, every key with a default. Nothing here opens a
-//! connection, a topic or a state store.
+//! become one [`ProcessorConfig`]: plain data, every key with a default. [`load`] reports every
+//! fault at once, each with its place in the file. Nothing here opens a connection, a topic or a
+//! state store.
 
+mod check;
+mod load;
+mod redact;
+mod reference;
+mod report;
+pub mod resolved;
+mod schema;
 pub mod settings;
+mod suggest;
+mod yaml;
 
+pub use load::{CLI_VARIABLES, load, load_str, load_with_process_env};
+pub use reference::reference;
+pub use report::{ConfigError, Excerpt, Fault, Loaded, Place, Warning};
+pub use resolved::{RecordFormat, ResultSinkSpec, SideSinkSpec, Source, Unusable, WindowSettings};
+pub use schema::json_schema;
 pub use settings::ProcessorConfig;
+
+impl ProcessorConfig {
+    /// The settings as a value to show or log, passwords masked.
+    #[must_use]
+    pub fn redacted(&self) -> serde_json::Value {
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        redact::redact_value(&mut value);
+        value
+    }
+}

@@ -62,3 +62,15 @@ pub enum ProcessorError {
     #[error("internal: {0}")]
     Internal(String),
 }
+
+impl ProcessorError {
+    /// Whether trying again cannot help.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::Config(_) | Self::Internal(_) => true,
+            Self::Io { cause, .. } => cause.kind() == std::io::ErrorKind::BrokenPipe,
+            _ => false,
+        }
+    }
+}

@@ -1,2 +1,7 @@
-//! The processor binary.
-fn main() {}
+//! The `processor` binary.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    llm_optimizer_processor::cli::main()
+}

@@ -41,6 +41,22 @@ pub struct AggregationConfig {
     pub percentiles: Vec<Percentile>,
 }
 
+impl StatisticName {
+    /// The name in the file and in results (a percentile is `p95` there).
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Average => "average",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Stddev => "stddev",
+            Self::Percentile => "percentile",
+        }
+    }
+}
+
 impl Percentile {
     /// The percentile of `thousandths`, if it is at most 100.
     #[must_use]
@@ -98,6 +114,6 @@ impl JsonSchema for Percentile {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number", "minimum": 0, "maximum": 100 })
+        json_schema!({ "type": "number", "minimum": 0, "maximum": 100, "x-decimals": 3 })
     }
 }

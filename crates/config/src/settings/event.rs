@@ -15,9 +15,9 @@ pub enum EventProfile {
     /// Records of the Collector and its peers; key and value follow the record type.
     #[default]
     FeedbackEvent,
-    /// CloudEvents 1.0 in JSON.
+    /// `CloudEvents` 1.0 in JSON.
     Cloudevents,
-    /// OpenTelemetry `gen_ai` spans.
+    /// `OpenTelemetry` `gen_ai` spans.
     GenAi,
     /// Any JSON or CSV record; time, key and values are named by path.
     Custom,

@@ -1,7 +1,11 @@
 //! `kafka:`.
 
+use std::fmt;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::redact::redact;
 
 /// Kafka on both ends.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
@@ -25,7 +29,7 @@ pub enum OffsetReset {
 }
 
 /// The Kafka source.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaConsumerConfig {
     /// Brokers, `host:port` separated by commas (`localhost:9092`).
@@ -44,8 +48,13 @@ pub struct KafkaConsumerConfig {
     pub max_poll_records: usize,
 }
 
+/// What `compression_type` may be.
+pub(crate) const COMPRESSION_TYPES: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+/// What `acks` may be; `-1` is `all`.
+pub(crate) const ACKS: [&str; 4] = ["all", "-1", "1", "0"];
+
 /// The Kafka sinks.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct KafkaProducerConfig {
     /// Brokers, `host:port` separated by commas (`localhost:9092`).
@@ -53,8 +62,10 @@ pub struct KafkaProducerConfig {
     /// Topic of the results (`aggregated-metrics`).
     pub result_topic: String,
     /// `none`, `gzip`, `snappy`, `lz4` or `zstd` (`lz4`).
+    #[schemars(extend("enum" = COMPRESSION_TYPES))]
     pub compression_type: String,
     /// `all`, `1` or `0` (`all`).
+    #[schemars(extend("enum" = ACKS))]
     pub acks: String,
     /// Accepted with a warning: the producer is idempotent and retries without limit.
     pub retries: Option<u32>,
@@ -83,5 +94,31 @@ impl Default for KafkaProducerConfig {
             acks: "all".into(),
             retries: None,
         }
+    }
+}
+
+impl fmt::Debug for KafkaConsumerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaConsumerConfig")
+            .field("bootstrap_servers", &redact(&self.bootstrap_servers))
+            .field("group_id", &self.group_id)
+            .field("topics", &self.topics)
+            .field("enable_auto_commit", &self.enable_auto_commit)
+            .field("auto_offset_reset", &self.auto_offset_reset)
+            .field("session_timeout_ms", &self.session_timeout_ms)
+            .field("max_poll_records", &self.max_poll_records)
+            .finish()
+    }
+}
+
+impl fmt::Debug for KafkaProducerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KafkaProducerConfig")
+            .field("bootstrap_servers", &redact(&self.bootstrap_servers))
+            .field("result_topic", &self.result_topic)
+            .field("compression_type", &self.compression_type)
+            .field("acks", &self.acks)
+            .field("retries", &self.retries)
+            .finish()
     }
 }

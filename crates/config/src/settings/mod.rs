@@ -13,6 +13,7 @@ mod windows;
 
 pub use aggregation::{AggregationConfig, Percentile, StatisticName};
 pub use event::{EventConfig, EventProfile, EventTimeKind, TimestampUnit, ValueFields};
+pub(crate) use kafka::{ACKS, COMPRESSION_TYPES};
 pub use kafka::{KafkaConsumerConfig, KafkaProducerConfig, KafkaSettings, OffsetReset};
 pub use runtime::{
     Delivery, ErrorHandlingConfig, ErrorPolicyName, Exchange, HttpConfig, LimitsConfig,

@@ -99,7 +99,7 @@ pub enum StateBackendName {
     /// redb in one file.
     #[default]
     Redb,
-    /// RocksDB (a feature of the build).
+    /// `RocksDB` (a feature of the build).
     Rocksdb,
 }
 

@@ -1,9 +1,11 @@
 //! `sinks:` and `side_outputs:`.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::redact::redact;
 
 /// Kind of sink.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +18,7 @@ pub enum SinkType {
     File,
     /// A Kafka topic.
     Kafka,
-    /// A PostgreSQL table.
+    /// A `PostgreSQL` table.
     Postgres,
     /// A WebSocket server.
     Websocket,
@@ -24,8 +26,23 @@ pub enum SinkType {
     Metrics,
 }
 
+impl SinkType {
+    /// The name in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Console => "console",
+            Self::File => "file",
+            Self::Kafka => "kafka",
+            Self::Postgres => "postgres",
+            Self::Websocket => "websocket",
+            Self::Metrics => "metrics",
+        }
+    }
+}
+
 /// Where results or side outputs go. Which keys apply follows from `type`; the validator says so.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SinkConfig {
     /// Kind of sink.
@@ -63,4 +80,18 @@ pub struct SideOutputsConfig {
     pub late: Option<SinkConfig>,
     /// Records that cannot be used.
     pub dead_letter: Option<SinkConfig>,
+}
+
+impl fmt::Debug for SinkConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SinkConfig")
+            .field("kind", &self.kind)
+            .field("path", &self.path)
+            .field("topic", &self.topic)
+            .field("bootstrap_servers", &self.bootstrap_servers.as_deref().map(redact))
+            .field("format", &self.format)
+            .field("url", &self.url.as_deref().map(redact))
+            .field("table", &self.table)
+            .finish()
+    }
 }

@@ -24,6 +24,21 @@ pub enum SourceType {
     Otlp,
 }
 
+impl SourceType {
+    /// The name in the file.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::File => "file",
+            Self::Stdin => "stdin",
+            Self::Generator => "generator",
+            Self::Http => "http",
+            Self::Otlp => "otlp",
+        }
+    }
+}
+
 /// Format of a file or of standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

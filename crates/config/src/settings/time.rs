@@ -1,6 +1,6 @@
 //! Seconds as they are written in the file.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, fmt, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
@@ -40,6 +40,13 @@ impl Secs {
     }
 }
 
+impl fmt::Display for Secs {
+    /// The seconds as they would be written: `60`, `0.25`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.millis as f64 / 1_000.0)
+    }
+}
+
 impl Serialize for Secs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.millis % 1_000 == 0 {
@@ -71,6 +78,11 @@ impl JsonSchema for Secs {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "number", "minimum": -100_000_000, "maximum": 100_000_000 })
+        json_schema!({
+            "type": "number",
+            "minimum": -100_000_000,
+            "maximum": 100_000_000,
+            "x-decimals": 3,
+        })
     }
 }

@@ -1,1 +1,27 @@
-//! Placeholder.
+//! What is computed per key and window: accumulators that add, merge and evaluate.
+//!
+//! | law | count, min, max, percentiles | sum, average, stddev |
+//! | --- | --- | --- |
+//! | `merge(a, b) = merge(b, a)`, `merge(a, merge(b, c)) = merge(merge(a, b), c)` | exactly | within 1e-9 relative |
+//! | merging an empty accumulator changes nothing | exactly | exactly |
+//! | evaluating changes nothing | exactly | exactly |
+//!
+//! Accumulators live as rows of an [`AccumulatorTable`], one column per function; a function that is
+//! not enabled has no column. NaN and infinities never enter: decode refuses them.
+
+mod moments;
+mod plan;
+mod quantiles;
+mod sketch;
+mod sum;
+mod table;
+
+#[cfg(test)]
+mod tests;
+
+pub use moments::Moments;
+pub use plan::{AggregationPlan, Function, PlanError, Statistic, StatisticKind};
+pub use quantiles::{EXACT_LIMIT, Percentile, Quality, Quantiles};
+pub use sketch::{DdSketch, MAX_BUCKETS, RELATIVE_ERROR};
+pub use sum::CompensatedSum;
+pub use table::{AccumulatorTable, Row, Statistics};

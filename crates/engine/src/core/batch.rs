@@ -77,7 +77,8 @@ impl EventBatch {
         assert_eq!(values.len(), self.value_count, "an event has one number per value");
         let key = Some(self.intern(key));
         self.rows.push(BatchRow { record, at, key });
-        self.values.extend_from_slice(values);
+        // −0.0 becomes 0.0: least, greatest and sum must not depend on the order of the two.
+        self.values.extend(values.iter().map(|value| value + 0.0));
     }
 
     /// Adds an event that moves the watermark and is in no window.

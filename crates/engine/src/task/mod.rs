@@ -1,1 +1,10 @@
-//! Placeholder.
+//! One pipeline's engine: batches and ticks in, firings and decisions on events out.
+
+mod plan;
+mod window_task;
+
+#[cfg(test)]
+mod tests;
+
+pub use plan::{TaskLimits, TaskPlan};
+pub use window_task::{LateEvent, TaskOutput, WindowTask};

@@ -1,1 +1,22 @@
-//! Placeholder.
+//! Windows: which ones an event belongs to, what they hold, when they fire and go.
+//!
+//! Tumbling and sliding windows share one store, [`SlicedWindows`]: state lies in panes, slices of
+//! time that windows share, so an event touches one accumulator. Sessions have their own,
+//! [`SessionWindows`]. Times are whole milliseconds; spans are half-open `[start, end)`.
+
+mod firing;
+mod pane;
+mod session;
+mod session_list;
+mod sliced;
+mod slices;
+mod spec;
+
+#[cfg(test)]
+mod tests;
+
+pub use firing::{Admission, Firing, FiringRef, Timing};
+pub use session::SessionWindows;
+pub use sliced::SlicedWindows;
+pub use slices::Slices;
+pub use spec::{SpecError, WindowKind, WindowSpec};

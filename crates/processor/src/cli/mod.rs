@@ -1,1 +1,52 @@
-//! Placeholder.
+//! The command line: results on standard output, everything else on standard error.
+
+mod args;
+mod check;
+mod demo;
+mod exit;
+mod logs;
+pub mod progress;
+mod run;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Args, Command};
+use exit::{Exit, print};
+
+/// Runs the program with the arguments of the process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            drop(error.print());
+            return exit.into();
+        }
+    };
+    logs::start(&args.logs);
+    dispatch(args.asked()).into()
+}
+
+fn dispatch(command: Option<Command>) -> Exit {
+    match command {
+        Some(Command::Run(args)) => run::run(&args),
+        Some(Command::Check(args)) => check::check(&args.config),
+        Some(Command::Demo(args)) => demo::demo(&args),
+        Some(Command::Schema) => {
+            print(format!("{:#}\n", llm_optimizer_config::json_schema()).as_bytes())
+        }
+        Some(Command::Completions(args)) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Args::command(), "processor", &mut script);
+            print(&script)
+        }
+        None => {
+            drop(Args::command().print_help());
+            Exit::Usage
+        }
+    }
+}

@@ -1,1 +1,28 @@
-//! Placeholder.
+//! The job: a source on its thread, the pipelines on another, the sinks on a third.
+//!
+//! ```text
+//! source ──bounded queue──▶ worker: decode → engine → encode ──one commit in flight──▶ delivery
+//! ```
+//!
+//! A full queue holds the source back, a full commit holds the worker back; nothing is dropped. The
+//! worker asks the [commit machine](crate::commit) what to do and carries it out.
+
+mod counters;
+mod delivery;
+mod encode;
+mod job;
+mod plan;
+mod report;
+mod setup;
+mod worker;
+
+#[cfg(test)]
+mod tests;
+
+pub use counters::Counters;
+pub use encode::ResultEncoder;
+pub use job::{Job, JobSettings, Outcome, RunProgress};
+pub use plan::{decode_settings, task_plan};
+pub use report::{PipelineReport, RunReport};
+pub use setup::{SetupOptions, job_from_config};
+pub use worker::{Pipeline, PipelineOutputs};

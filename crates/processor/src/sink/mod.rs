@@ -2,11 +2,25 @@
 //!
 //! Sinks are called from one delivery thread with one frozen [`Output`] after the other.
 
-use std::sync::Arc;
+pub mod console;
+pub mod file;
+pub mod side;
+#[cfg(test)]
+mod testing;
+
+use std::{io, sync::Arc};
 
 use llm_optimizer_types::{ResultRecord, SideRecord};
 
-use crate::error::ProcessorResult;
+use crate::error::{ProcessorError, ProcessorResult};
+
+/// Whether `error` says that nobody reads the output any more, as after `processor run | head`.
+///
+/// It is no failure of the run: it should end in order and quietly.
+#[must_use]
+pub fn is_broken_pipe(error: &ProcessorError) -> bool {
+    matches!(error, ProcessorError::Io { cause, .. } if cause.kind() == io::ErrorKind::BrokenPipe)
+}
 
 /// A result, encoded once for all sinks.
 #[derive(Debug, Clone)]

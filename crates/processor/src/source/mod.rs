@@ -3,6 +3,15 @@
 //! A source runs on a thread of its own and pushes [`SourceEvent`]s into a bounded queue; a full
 //! queue is the backpressure. It reads no event times and knows no windows.
 
+pub mod clock;
+pub mod file;
+pub mod generator;
+pub mod send;
+pub mod stdin;
+#[cfg(test)]
+mod testing;
+pub mod text;
+
 use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},

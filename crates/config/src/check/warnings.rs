@@ -1,0 +1,167 @@
+//! What is accepted but not built yet, or does less than its name says. One warning per feature,
+//! and only where it is written.
+
+use super::Checks;
+use crate::{
+    Place, ProcessorConfig, Warning,
+    load::Written,
+    settings::{Delivery, EventProfile, Exchange, SinkType, SourceType, StateBackendName},
+    yaml::Spot,
+};
+
+/// Every warning about `config`.
+pub(crate) fn warnings(
+    config: &ProcessorConfig,
+    written: &Written,
+    place: impl Fn(Option<&Spot>) -> Place,
+) -> Vec<Warning> {
+    let checks = Checks { config, written, found: Vec::new() };
+    let mut notes = Vec::new();
+    notes.extend(durability(&checks));
+    notes.extend(first_written(&checks));
+    notes.extend(kafka(&checks));
+    notes.extend(not_runnable(&checks));
+    let warning = |note: Note| {
+        let path = format!("processor.{}", note.key);
+        Warning {
+            place: place(written.nearest(&path)),
+            path,
+            message: note.message,
+            blocks_run: note.blocks_run,
+        }
+    };
+    notes.into_iter().map(warning).collect()
+}
+
+struct Note {
+    key: String,
+    message: String,
+    blocks_run: bool,
+}
+
+impl Note {
+    fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { key: key.into(), message: message.into(), blocks_run: false }
+    }
+}
+
+/// State and positions live in memory: one warning for all keys that promise more.
+fn durability(checks: &Checks<'_>) -> Option<Note> {
+    let config = checks.config;
+    let from_kafka = config.source.as_ref().is_none_or(|source| source.kind == SourceType::Kafka);
+    let backend = config.state.as_ref().map(|state| state.backend);
+    if !from_kafka && matches!(backend, None | Some(StateBackendName::Memory)) {
+        return None;
+    }
+    let keys = ["state.backend", "state", "source", "kafka"];
+    let key = keys.into_iter().find(|key| checks.has(key)).unwrap_or("source");
+    let begin =
+        if from_kafka { "where `auto_offset_reset` says" } else { "at the beginning of its input" };
+    let backend = match backend {
+        Some(StateBackendName::Rocksdb) => " instead of in rocksdb",
+        Some(StateBackendName::Redb) => " instead of in redb",
+        Some(StateBackendName::Memory) | None => "",
+    };
+    Some(Note::new(
+        key,
+        format!(
+            "this release keeps state and positions in memory{backend}: they are not durable yet, \
+             and a restart begins {begin}"
+        ),
+    ))
+}
+
+/// Groups of keys of one later feature; the first that is written speaks for all.
+const LATER: [(&[&str], &str); 6] = [
+    (
+        &["checkpoint_interval_secs", "state.checkpoint_path", "state.checkpoint_retain"],
+        "checkpoints are not written yet; a later release keeps them",
+    ),
+    (
+        &["max_outbox_bytes"],
+        "there is no outbox yet; this takes effect with durable state, in a later release",
+    ),
+    (&["http"], "there is no HTTP server yet; nothing listens at this address"),
+    (
+        &["limits.memory_bytes"],
+        "memory is not limited by bytes yet; limits.max_keys and max_windows_per_key are",
+    ),
+    (
+        &["watermark.max_watermark_drift_secs"],
+        "partitions that are ahead are not paused yet; they are read on",
+    ),
+    (&["metrics"], "metrics are not exported yet; `run --report` writes the final statistics"),
+];
+
+fn first_written(checks: &Checks<'_>) -> Vec<Note> {
+    let mut notes: Vec<Note> = LATER
+        .iter()
+        .filter_map(|(keys, message)| {
+            let key = keys.iter().find(|key| checks.has(key))?;
+            Some(Note::new(*key, *message))
+        })
+        .collect();
+    let config = checks.config;
+    if checks.has("delivery") && config.delivery == Delivery::ExactlyOnce {
+        let message = "results are delivered at least once for now; transactions come later";
+        notes.push(Note::new("delivery", message));
+    }
+    if config.exchange == Exchange::Kafka {
+        let message = "keys meet inside one process for now: run one instance per group";
+        notes.push(Note::new("exchange", message));
+    }
+    notes
+}
+
+/// Accepted Kafka keys whose value has a price, or no effect.
+fn kafka(checks: &Checks<'_>) -> Vec<Note> {
+    let kafka = &checks.config.kafka;
+    let mut notes = Vec::new();
+    let timeout = kafka.consumer.session_timeout_ms;
+    if timeout > 10_000 {
+        let secs = timeout.div_ceil(1_000);
+        let message = format!(
+            "{timeout} delays recovery: after a crash the partitions rest up to {secs} s before \
+             another instance, or this one restarted, reads them; 6000 is the default"
+        );
+        notes.push(Note::new("kafka.consumer.session_timeout_ms", message));
+    }
+    if kafka.producer.retries.is_some() {
+        let message = "the number is not used: the producer is idempotent and retries until its \
+                       delivery timeout, because giving up earlier would lose results";
+        notes.push(Note::new("kafka.producer.retries", message));
+    }
+    notes
+}
+
+/// What `check` accepts and `run` refuses.
+fn not_runnable(checks: &Checks<'_>) -> Vec<Note> {
+    let config = checks.config;
+    let mut missing: Vec<(String, &str)> = Vec::new();
+    match config.source.as_ref().map(|source| source.kind) {
+        Some(SourceType::Http) => missing.push(("source.type".into(), "the HTTP source")),
+        Some(SourceType::Otlp) => missing.push(("source.type".into(), "the OTLP source")),
+        _ => {}
+    }
+    for (index, sink) in config.sinks.iter().flatten().enumerate() {
+        let feature = match sink.kind {
+            SinkType::Postgres => "the Postgres sink",
+            SinkType::Websocket => "the WebSocket sink",
+            SinkType::Metrics => "the metrics sink",
+            SinkType::Console | SinkType::File | SinkType::Kafka => continue,
+        };
+        missing.push((format!("sinks[{index}].type"), feature));
+    }
+    if config.event.profile == EventProfile::GenAi {
+        missing.push(("event.profile".into(), "profile gen_ai"));
+    }
+    if config.pipelines.is_some() {
+        missing.push(("pipelines".into(), "more than one pipeline"));
+    }
+    let note = |(key, feature): (String, &str)| Note {
+        key,
+        message: format!("{feature} comes in a later release; `run` refuses this configuration"),
+        blocks_run: true,
+    };
+    missing.into_iter().map(note).collect()
+}

@@ -1,0 +1,26 @@
+//! What loading returns: a config with warnings, or every fault at once.
+
+mod excerpt;
+mod fault;
+
+pub use excerpt::Excerpt;
+pub use fault::{ConfigError, Fault, Place, Warning};
+
+use crate::ProcessorConfig;
+
+/// A config that passed every check.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The settings, every key with its value or its default.
+    pub config: ProcessorConfig,
+    /// What the user should know before a run, in the order of the file.
+    pub warnings: Vec<Warning>,
+}
+
+impl Loaded {
+    /// The first warning that forbids `run`, if there is one.
+    #[must_use]
+    pub fn blocking(&self) -> Option<&Warning> {
+        self.warnings.iter().find(|warning| warning.blocks_run)
+    }
+}

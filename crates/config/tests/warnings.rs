@@ -1,0 +1,96 @@
+//! What is accepted but waits for a later release: one warning per feature, only where written.
+
+use llm_optimizer_config::{Loaded, ProcessorConfig, load_str};
+
+fn loaded(body: &str) -> Loaded {
+    let indented = body.replace('\n', "\n  ");
+    load_str(&format!("processor:\n  {indented}\n"), "c.yaml", []).unwrap_or_else(|e| panic!("{e}"))
+}
+
+/// A bounded run without Kafka, and `body`.
+fn warned(body: &str) -> Vec<String> {
+    let source = "source: { type: file, path: a }\nsinks: [{ type: console }]\n";
+    let loaded = loaded(&format!("{source}{body}"));
+    loaded.warnings.iter().map(|warning| warning.path.replacen("processor.", "", 1)).collect()
+}
+
+#[test]
+fn what_is_not_written_does_not_warn() {
+    assert_eq!(warned(""), Vec::<String>::new());
+    assert_eq!(warned("state: { backend: memory }"), Vec::<String>::new());
+    assert_eq!(warned("delivery: at_least_once\nexchange: local"), Vec::<String>::new());
+    assert_eq!(warned("kafka: { consumer: { session_timeout_ms: 10000 } }"), Vec::<String>::new());
+}
+
+#[test]
+fn each_later_feature_warns_once() {
+    for (body, path) in [
+        ("state: {}", "state"),
+        ("state: { backend: rocksdb, path: x }", "state.backend"),
+        ("checkpoint_interval_secs: 60", "checkpoint_interval_secs"),
+        (
+            "state: { backend: memory, checkpoint_path: x, checkpoint_retain: 2 }",
+            "state.checkpoint_path",
+        ),
+        ("commit_interval_ms: 500\ncommit_min_interval_ms: 5", "commit_interval_ms"),
+        ("delivery: exactly_once", "delivery"),
+        ("exchange: kafka", "exchange"),
+        ("http: { bind: '0.0.0.0:80' }", "http"),
+        ("limits: { memory_bytes: 1000 }", "limits.memory_bytes"),
+        ("watermark: { max_watermark_drift_secs: 9 }", "watermark.max_watermark_drift_secs"),
+        ("metrics: { enabled: true, export_interval_secs: 5 }", "metrics"),
+        ("kafka: { consumer: { session_timeout_ms: 30000 } }", "kafka.consumer.session_timeout_ms"),
+        ("kafka: { producer: { retries: 3 } }", "kafka.producer.retries"),
+    ] {
+        assert_eq!(warned(body), [path], "{body}");
+    }
+}
+
+#[test]
+fn a_kafka_run_is_told_once_that_nothing_is_durable() {
+    for body in
+        ["parallelism: 1", "source: { type: kafka }", "state: { backend: memory }", "kafka: {}"]
+    {
+        let loaded = loaded(body);
+        assert_eq!(loaded.warnings.len(), 1, "{body}: {:?}", loaded.warnings);
+        assert!(loaded.warnings[0].message.contains("auto_offset_reset"), "{body}");
+        assert!(loaded.blocking().is_none());
+    }
+}
+
+#[test]
+fn what_would_give_other_results_blocks_the_run() {
+    for (body, path) in [
+        ("source: { type: http }", "processor.source.type"),
+        ("source: { type: otlp }", "processor.source.type"),
+        ("event: { profile: gen_ai }", "processor.event.profile"),
+        ("pipelines: [{ name: a }]", "processor.pipelines"),
+        ("sinks: [{ type: postgres, url: x, table: t }]", "processor.sinks[0].type"),
+        ("sinks: [{ type: console }, { type: websocket, url: x }]", "processor.sinks[1].type"),
+        ("sinks: [{ type: metrics }]", "processor.sinks[0].type"),
+    ] {
+        let loaded = loaded(body);
+        assert_eq!(loaded.blocking().map(|warning| warning.path.as_str()), Some(path), "{body}");
+        let failing = loaded.config.source().is_err() || loaded.config.sinks().is_err();
+        assert_eq!(failing, path.contains("type"), "{body}");
+    }
+}
+
+#[test]
+fn a_warning_says_where() {
+    let shown = loaded("source: { type: stdin }\nexchange: kafka").warnings[0].to_string();
+    assert_eq!(
+        shown,
+        "warning: processor.exchange: keys meet inside one process for now: run one instance per \
+         group\n  --> c.yaml:3:13"
+    );
+}
+
+#[test]
+fn a_config_made_in_code_warns_about_what_differs_from_the_defaults() {
+    let mut config = ProcessorConfig::default();
+    assert_eq!(config.validate().unwrap().len(), 1, "Kafka: not durable");
+    config.kafka.producer.retries = Some(3);
+    config.checkpoint_interval_secs = llm_optimizer_config::settings::Secs::new(5);
+    assert_eq!(config.validate().unwrap().len(), 3);
+}

@@ -1,0 +1,240 @@
+//! The state machine that ties watermarks, keys and windows together.
+
+use super::plan::TaskPlan;
+use crate::{
+    aggregation::AggregationPlan,
+    core::{EventBatch, KeyId, KeyRegistry, PartitionId},
+    watermark::WatermarkTracker,
+    window::{Admission, Firing, SessionWindows, SlicedWindows, WindowKind},
+};
+
+/// An event that is in no window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LateEvent {
+    /// Index of its record in the record batch.
+    pub record: u32,
+    /// How long its last window had been closed to it, in milliseconds.
+    pub lateness_ms: i64,
+}
+
+/// What a call gives back; the caller empties and reuses it.
+#[derive(Debug, Default)]
+pub struct TaskOutput {
+    /// Results in the order they fired.
+    pub firings: Vec<Firing>,
+    /// Events of the batch that were too late.
+    pub late: Vec<LateEvent>,
+    /// Records of the batch that would open too many windows of their key.
+    pub over_limit: Vec<u32>,
+    /// Number of events of the batch that are in a window.
+    pub accepted: u64,
+}
+
+#[derive(Debug)]
+enum Windows {
+    Sliced(SlicedWindows),
+    Session(SessionWindows),
+}
+
+/// The engine of one pipeline.
+///
+/// | call | does |
+/// | --- | --- |
+/// | [`assign`](Self::assign), [`revoke`](Self::revoke), [`caught_up`](Self::caught_up), [`end`](Self::end) | tell what a partition is doing |
+/// | [`process`](Self::process) | judges and adds the events of a batch; fires nothing |
+/// | [`advance`](Self::advance) | propagates W: fires and purges |
+/// | [`fire_dirty`](Self::fire_dirty) | fires what late events changed, at most once per commit |
+///
+/// The last revision per key and window and the set of late events depend on the partition logs
+/// alone, not on the sizes of batches or on when `advance` and `fire_dirty` are called.
+///
+/// ```
+/// use llm_optimizer_engine::{
+///     aggregation::{AggregationPlan, Function},
+///     core::{EventBatch, EventTime, PartitionId},
+///     task::{TaskLimits, TaskOutput, TaskPlan, WindowTask},
+///     watermark::{WatermarkSettings, WatermarkStrategy},
+///     window::WindowSpec,
+/// };
+/// let mut task = WindowTask::new(TaskPlan {
+///     windows: WindowSpec::tumbling(60_000, 0, 0)?,
+///     watermarks: WatermarkSettings {
+///         strategy: WatermarkStrategy::BoundedOutOfOrderness,
+///         max_out_of_orderness_ms: 0,
+///         idle_timeout_ms: None,
+///     },
+///     aggregation: AggregationPlan::new(&[Function::Count], &[], &[])?,
+///     limits: TaskLimits::default(),
+/// });
+/// let (partition, now_ms, mut out) = (PartitionId(0), 0, TaskOutput::default());
+/// let mut batch = EventBatch::new(1);
+/// batch.push(0, EventTime::new(59_999)?, "model=a", &[1.0]);
+/// batch.push(1, EventTime::new(60_000)?, "model=a", &[1.0]);
+/// task.process(partition, &batch, now_ms, &mut out);
+/// task.advance(now_ms, &mut out);
+/// assert_eq!((out.accepted, out.firings.len(), out.firings[0].end_ms), (2, 1, 60_000));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct WindowTask {
+    aggregation: AggregationPlan,
+    watermarks: WatermarkTracker,
+    keys: KeyRegistry,
+    windows: Windows,
+    batch_keys: Vec<KeyId>,
+}
+
+impl WindowTask {
+    /// A task without state and partitions.
+    #[must_use]
+    pub fn new(plan: TaskPlan) -> Self {
+        let TaskPlan { windows: spec, watermarks, aggregation, limits } = plan;
+        let (lateness, most) = (spec.allowed_lateness_ms(), limits.max_windows_per_key);
+        let windows = match spec.kind() {
+            WindowKind::Sliced(slices) => {
+                Windows::Sliced(SlicedWindows::new(slices, lateness, most))
+            }
+            WindowKind::Session { gap_ms } => {
+                Windows::Session(SessionWindows::new(gap_ms, lateness, most, &aggregation))
+            }
+        };
+        Self {
+            aggregation,
+            watermarks: WatermarkTracker::new(watermarks),
+            keys: KeyRegistry::new(limits.key_groups, limits.max_keys),
+            windows,
+            batch_keys: Vec::new(),
+        }
+    }
+
+    /// A partition is read from now on; it holds W until it speaks, is idle or ends.
+    pub fn assign(&mut self, partition: PartitionId, now_ms: i64) {
+        self.watermarks.assign(partition, now_ms);
+    }
+
+    /// A partition is not read any more; it holds nobody back.
+    pub fn revoke(&mut self, partition: PartitionId) {
+        self.watermarks.revoke(partition);
+    }
+
+    /// A partition is read to its end until its next batch.
+    pub fn caught_up(&mut self, partition: PartitionId) {
+        self.watermarks.caught_up(partition);
+    }
+
+    /// A bounded partition is read to its end for ever.
+    pub fn end(&mut self, partition: PartitionId) {
+        self.watermarks.end(partition);
+    }
+
+    /// Judges every event of the batch against W(p) of `partition` before it, and adds it.
+    pub fn process(
+        &mut self,
+        partition: PartitionId,
+        batch: &EventBatch,
+        now_ms: i64,
+        out: &mut TaskOutput,
+    ) {
+        let Self { aggregation, watermarks, keys, windows, batch_keys } = self;
+        batch_keys.clear();
+        batch_keys.extend(batch.keys().map(|(hash, key)| keys.resolve(hash, key)));
+        let clock = watermarks.speaking(partition, now_ms);
+        for (row, values) in batch.iter() {
+            let at = row.at.as_millis();
+            let key = row.key.and_then(|key| batch_keys.get(key as usize));
+            if let Some(key) = key.copied() {
+                let (event, watermark) = ((key, at, values), clock.watermark());
+                let admission = match windows {
+                    Windows::Sliced(windows) => windows.add(event, watermark, keys, aggregation),
+                    Windows::Session(windows) => windows.add(event, watermark, keys),
+                };
+                match admission {
+                    Admission::Accepted => out.accepted += 1,
+                    Admission::TooLate { lateness_ms } => {
+                        out.late.push(LateEvent { record: row.record, lateness_ms });
+                    }
+                    Admission::TooManyWindows => out.over_limit.push(row.record),
+                }
+            }
+            clock.observe(at);
+        }
+        watermarks.spoke(partition, now_ms);
+        for key in batch_keys.iter() {
+            keys.drop_unused(*key);
+        }
+    }
+
+    /// Propagates W as of wall clock `now_ms`: fires windows that W has passed, purges old ones.
+    pub fn advance(&mut self, now_ms: i64, out: &mut TaskOutput) {
+        let watermark = self.watermarks.advance(now_ms);
+        let (keys, plan, out) = (&mut self.keys, &self.aggregation, &mut out.firings);
+        let purged_up_to = match &mut self.windows {
+            Windows::Sliced(windows) => {
+                windows.advance(watermark, keys, plan, out);
+                windows.purged_up_to()
+            }
+            Windows::Session(windows) => {
+                windows.advance(watermark, keys, plan, out);
+                windows.purged_up_to()
+            }
+        };
+        self.watermarks.settle(purged_up_to);
+    }
+
+    /// Fires every window that passed its end and was changed by a late event since it last fired.
+    pub fn fire_dirty(&mut self, out: &mut TaskOutput) {
+        let (keys, plan, out) = (&self.keys, &self.aggregation, &mut out.firings);
+        match &mut self.windows {
+            Windows::Sliced(windows) => windows.fire_dirty(keys, plan, out),
+            Windows::Session(windows) => windows.fire_dirty(keys, plan, out),
+        }
+    }
+
+    /// W in milliseconds; `None` before anything is known.
+    #[must_use]
+    pub fn watermark(&self) -> Option<i64> {
+        Some(self.watermarks.combined()).filter(|w| *w != crate::watermark::BEGINNING)
+    }
+
+    /// W(p) of each partition and whether it is idle.
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, i64, bool)> {
+        self.watermarks.partitions()
+    }
+
+    /// What is computed.
+    #[must_use]
+    pub fn aggregation(&self) -> &AggregationPlan {
+        &self.aggregation
+    }
+
+    /// Number of windows (sessions: per key) that hold data and are not purged.
+    #[must_use]
+    pub fn open_windows(&self) -> usize {
+        match &self.windows {
+            Windows::Sliced(windows) => windows.open_windows(),
+            Windows::Session(windows) => windows.open_windows(),
+        }
+    }
+
+    /// Number of keys that hold state.
+    #[must_use]
+    pub fn keys(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How often a key of a batch was sent to its group's overflow key because the group was full.
+    #[must_use]
+    pub fn overflowed(&self) -> u64 {
+        self.keys.overflowed()
+    }
+
+    /// Memory held by state, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let windows = match &self.windows {
+            Windows::Sliced(windows) => windows.size_bytes(),
+            Windows::Session(windows) => windows.size_bytes(),
+        };
+        windows + self.keys.size_bytes()
+    }
+}

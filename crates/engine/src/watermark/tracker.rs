@@ -1,0 +1,184 @@
+//! W: the least watermark of all partitions that are not idle.
+
+use std::collections::BTreeMap;
+
+use super::{
+    BEGINNING, END,
+    clock::{Activity, PartitionClock},
+};
+use crate::core::PartitionId;
+
+/// When W propagates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WatermarkStrategy {
+    /// At every [`WatermarkTracker::advance`].
+    BoundedOutOfOrderness,
+    /// At the first one after every interval of wall clock.
+    Periodic {
+        /// Distance between propagations in milliseconds.
+        interval_ms: i64,
+    },
+}
+
+/// Settings of watermarks, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WatermarkSettings {
+    /// When W propagates.
+    pub strategy: WatermarkStrategy,
+    /// How far behind the greatest time an event may come and still be on time; at least 0.
+    pub max_out_of_orderness_ms: i64,
+    /// A caught-up partition is idle after this long without a record; `None` = never.
+    pub idle_timeout_ms: Option<i64>,
+}
+
+/// The watermarks of all assigned partitions and W, their minimum.
+///
+/// Wall clock only comes in as `now_ms`. It decides when a partition is idle, when `Periodic`
+/// propagates, and how W goes on when all partitions are idle; never what is late.
+#[derive(Debug)]
+pub struct WatermarkTracker {
+    settings: WatermarkSettings,
+    clocks: BTreeMap<PartitionId, PartitionClock>,
+    combined: i64,
+    /// W before it became +∞.
+    settled: i64,
+    propagated_ms: Option<i64>,
+    /// Greatest event time of all partitions, and the wall clock when it was read.
+    greatest: Option<(i64, i64)>,
+}
+
+impl WatermarkTracker {
+    /// No partitions, W at the beginning.
+    #[must_use]
+    pub fn new(settings: WatermarkSettings) -> Self {
+        Self {
+            settings,
+            clocks: BTreeMap::new(),
+            combined: BEGINNING,
+            settled: BEGINNING,
+            propagated_ms: None,
+            greatest: None,
+        }
+    }
+
+    /// Adds a partition; it holds W until it speaks, is idle or ends.
+    pub fn assign(&mut self, partition: PartitionId, now_ms: i64) {
+        let bound = self.settings.max_out_of_orderness_ms;
+        self.clocks.entry(partition).or_insert_with(|| PartitionClock::new(bound, now_ms));
+    }
+
+    /// Removes a partition; it holds nobody back any more.
+    pub fn revoke(&mut self, partition: PartitionId) {
+        self.clocks.remove(&partition);
+    }
+
+    /// The clock of a partition that is about to speak, assigned if it was not.
+    pub fn speaking(&mut self, partition: PartitionId, now_ms: i64) -> &mut PartitionClock {
+        let bound = self.settings.max_out_of_orderness_ms;
+        let clock =
+            self.clocks.entry(partition).or_insert_with(|| PartitionClock::new(bound, now_ms));
+        clock.wake(self.combined, now_ms);
+        clock
+    }
+
+    /// Takes note of how far a partition's batch has brought the greatest time of all.
+    pub fn spoke(&mut self, partition: PartitionId, now_ms: i64) {
+        let seen = self.clocks.get(&partition).and_then(PartitionClock::max_time);
+        if let Some(seen) = seen
+            && self.greatest.is_none_or(|(greatest, _)| seen > greatest)
+        {
+            self.greatest = Some((seen, now_ms));
+        }
+    }
+
+    /// The partition is read to its end for now.
+    pub fn caught_up(&mut self, partition: PartitionId) {
+        if let Some(clock) = self.clocks.get_mut(&partition) {
+            clock.caught_up = true;
+        }
+    }
+
+    /// The bounded partition has ended: W(p) = +∞.
+    pub fn end(&mut self, partition: PartitionId) {
+        if let Some(clock) = self.clocks.get_mut(&partition) {
+            clock.end();
+        }
+    }
+
+    /// Looks for idle partitions and propagates W if the strategy says so; returns W.
+    pub fn advance(&mut self, now_ms: i64) -> i64 {
+        self.find_idle(now_ms);
+        let target = self.minimum(now_ms);
+        if self.is_due(now_ms, target) {
+            self.propagated_ms = Some(now_ms);
+            self.combined = self.combined.max(target);
+        }
+        if self.combined != END {
+            self.settled = self.combined;
+        }
+        self.combined
+    }
+
+    /// W as it was last propagated.
+    #[must_use]
+    pub fn combined(&self) -> i64 {
+        self.combined
+    }
+
+    /// W(p) of each partition and whether it is idle, by partition.
+    pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, i64, bool)> {
+        self.clocks.iter().map(|(id, c)| (*id, c.watermark(), c.activity == Activity::Idle))
+    }
+
+    /// Replaces +∞ after the end of all input by the instant up to which windows were purged, which
+    /// is what may be stored and shown.
+    pub fn settle(&mut self, purged_up_to: i64) {
+        if self.combined == END {
+            self.settled = self.settled.max(purged_up_to);
+            self.combined = self.settled;
+        }
+    }
+
+    fn find_idle(&mut self, now_ms: i64) {
+        let Some(timeout) = self.settings.idle_timeout_ms else { return };
+        for clock in self.clocks.values_mut() {
+            let speaks = matches!(clock.activity, Activity::Unheard | Activity::Active);
+            if speaks && clock.caught_up && now_ms.saturating_sub(clock.heard_ms) >= timeout {
+                clock.activity = Activity::Idle;
+            }
+        }
+    }
+
+    fn minimum(&self, now_ms: i64) -> i64 {
+        if self.clocks.is_empty() {
+            return self.combined;
+        }
+        let holding = self.clocks.values().filter_map(|clock| match clock.activity {
+            Activity::Unheard => Some(BEGINNING),
+            Activity::Active => Some(clock.watermark()),
+            Activity::Idle | Activity::Ended => None,
+        });
+        holding.min().unwrap_or_else(|| self.without_speakers(now_ms))
+    }
+
+    /// Everything ended: +∞. Otherwise all that is left is idle, and W follows the clock.
+    fn without_speakers(&self, now_ms: i64) -> i64 {
+        if self.clocks.values().all(|clock| clock.activity == Activity::Ended) {
+            return END;
+        }
+        let bound = self.settings.max_out_of_orderness_ms;
+        self.greatest.map_or(self.combined, |(greatest, read_ms)| {
+            let passed = now_ms.saturating_sub(read_ms).max(0);
+            greatest.saturating_sub(bound).saturating_add(passed)
+        })
+    }
+
+    fn is_due(&self, now_ms: i64, target: i64) -> bool {
+        match (self.settings.strategy, self.propagated_ms) {
+            (WatermarkStrategy::Periodic { interval_ms }, Some(last)) if target != END => {
+                now_ms.saturating_sub(last) >= interval_ms
+            }
+            _ => true,
+        }
+    }
+}

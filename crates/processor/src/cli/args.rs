@@ -1,0 +1,124 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  processor demo                                     windows over recorded and generated LLM traffic
+  processor check processor.yaml                     all faults of a configuration, with their lines
+  processor run --config processor.yaml              run it; results on stdout, logs on stderr
+  processor run --config processor.yaml --report r.json --until-end
+  PROCESSOR_KAFKA__CONSUMER__GROUP_ID=test processor --config processor.yaml
+  processor completions bash > /etc/bash_completion.d/processor
+
+Every key of the file can be set by the environment: processor.state.backend is
+PROCESSOR_STATE__BACKEND. Exit codes are those of sysexits.h: 0 done, 64 usage, 66 no input,
+69 service unavailable, 70 internal error, 73 cannot create output, 74 input or output error,
+78 configuration.";
+
+/// Turns streams of LLM feedback events into correct, timely window statistics.
+#[derive(Debug, Parser)]
+#[command(name = "processor", version, about, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: ShortRun,
+    #[command(flatten)]
+    pub(super) logs: LogArgs,
+}
+
+/// `processor --config F` is `processor run --config F`.
+#[derive(Debug, ClapArgs)]
+struct ShortRun {
+    /// Run this configuration (short for `run --config`)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Write the final statistics to this file as JSON
+    #[arg(long, value_name = "FILE", requires = "config")]
+    report: Option<PathBuf>,
+    /// Stop at the end offsets seen at start and fire all windows
+    #[arg(long, requires = "config")]
+    until_end: bool,
+}
+
+/// How logs look; they go to standard error.
+#[derive(Debug, ClapArgs)]
+pub(super) struct LogArgs {
+    /// How much is logged: `warn`, `info`, `debug`, or per module: `info,llm_optimizer_processor=debug`
+    #[arg(long, global = true, env = "PROCESSOR_LOG", default_value = "info", value_name = "FILTER")]
+    pub(super) log: String,
+    /// How log lines look
+    #[arg(long, global = true, env = "PROCESSOR_LOG_FORMAT", default_value = "text")]
+    pub(super) log_format: LogFormat,
+}
+
+/// Shape of log lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub(super) enum Command {
+    /// Run a configuration until its input ends or a signal comes
+    Run(RunArgs),
+    /// Check a configuration and list all its faults
+    Check(CheckArgs),
+    /// Show windows over recorded and generated LLM traffic, nothing prepared
+    Demo(DemoArgs),
+    /// Print the JSON schema of the configuration
+    Schema,
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct RunArgs {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: PathBuf,
+    /// Write the final statistics to this file as JSON
+    #[arg(long, value_name = "FILE")]
+    pub(super) report: Option<PathBuf>,
+    /// Stop at the end offsets seen at start and fire all windows
+    #[arg(long)]
+    pub(super) until_end: bool,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct CheckArgs {
+    /// The configuration
+    #[arg(value_name = "FILE")]
+    pub(super) config: PathBuf,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct DemoArgs {
+    /// End after this many seconds, counted from the start of the program
+    #[arg(long, env = "DEMO_SECS", value_name = "SECONDS")]
+    pub(super) secs: Option<f64>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub(super) shell: clap_complete::Shell,
+}
+
+impl Args {
+    /// What was asked for.
+    pub(super) fn asked(self) -> Option<Command> {
+        let short = self.run;
+        self.command.or_else(|| {
+            let (report, until_end) = (short.report, short.until_end);
+            short.config.map(|config| Command::Run(RunArgs { config, report, until_end }))
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! `run`: a configuration until its input ends or a signal comes.
+
+use std::{
+    io::IsTerminal,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
+
+use llm_optimizer_config::{ProcessorConfig, ResultSinkSpec};
+use tracing::info;
+
+use super::{
+    args::RunArgs,
+    check::{load, refuse_blocked},
+    exit::Exit,
+    progress::InputProgress,
+    signals::stop_on_signal,
+};
+use crate::{
+    error::ProcessorError,
+    runtime::{Job, Outcome, RunReport, SetupOptions, job_from_config},
+    source::StopToken,
+};
+
+/// Runs a configuration.
+pub(super) fn run(args: &RunArgs) -> Exit {
+    let loaded = match load(&args.config) {
+        Ok(loaded) => loaded,
+        Err(exit) => return exit,
+    };
+    let stop = StopToken::default();
+    stop_on_signal(&stop);
+    let options = SetupOptions { until_end: args.until_end };
+    let job = refuse_blocked(&loaded)
+        .and_then(|()| job_from_config(&loaded.config, &options, stop));
+    let Outcome { report, result } = match job {
+        Ok(job) => {
+            info!(config = %args.config.display(), "running");
+            if shows_progress(&loaded.config) { run_with_progress(job) } else { job.run() }
+        }
+        Err(error) => Outcome { report: RunReport::failed(&error), result: Err(error) },
+    };
+    conclude(&report, args.report.as_deref(), result)
+}
+
+/// A bar and a table on one terminal would write over each other.
+fn shows_progress(config: &ProcessorConfig) -> bool {
+    let to_console = |sink: &ResultSinkSpec| matches!(sink, ResultSinkSpec::Console { .. });
+    let has_console = config.sinks().is_ok_and(|sinks| sinks.iter().any(to_console));
+    !(has_console && std::io::stdout().is_terminal())
+}
+
+fn run_with_progress(job: Job) -> Outcome {
+    let progress = Arc::clone(&job.progress);
+    let bar = InputProgress::new(job.source.size_bytes(), progress.read.clone());
+    let ended = StopToken::default();
+    thread::scope(|scope| {
+        let (bar, ended) = (&bar, &ended);
+        scope.spawn(move || {
+            while !ended.is_stopped() {
+                bar.update(progress.records_read.load(Ordering::Relaxed));
+                thread::sleep(Duration::from_millis(100));
+            }
+            bar.finish();
+        });
+        let outcome = job.run();
+        ended.stop();
+        outcome
+    })
+}
+
+/// Writes the report, whatever the end was, and gives the exit code.
+fn conclude(report: &RunReport, path: Option<&Path>, result: Result<(), ProcessorError>) -> Exit {
+    let written = path.map_or(Ok(()), |path| report.write(path));
+    let exit = Exit::of(result);
+    let report_exit = Exit::of(written);
+    if exit == Exit::Ok { report_exit } else { exit }
+}

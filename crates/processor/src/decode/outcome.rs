@@ -1,0 +1,50 @@
+//! What became of the records that are no events.
+
+use llm_optimizer_types::SideReason;
+
+/// A record that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Index of the record in its batch.
+    pub record: u32,
+    /// Why, as a word.
+    pub reason: SideReason,
+    /// Why, as a sentence: which field, what was found, what is needed.
+    pub detail: String,
+}
+
+/// What decoding a batch gave besides events.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DecodeOutcome {
+    /// Records that cannot be used, in order.
+    pub rejects: Vec<Reject>,
+    /// Records without a field the pipeline asks for; each is a time-only row of the batch, so it
+    /// moves the watermark.
+    pub filtered: u64,
+}
+
+impl DecodeOutcome {
+    /// Forgets the last batch and keeps the memory.
+    pub fn clear(&mut self) {
+        self.rejects.clear();
+        self.filtered = 0;
+    }
+
+    pub(super) fn reject(&mut self, record: u32, fault: Fault) {
+        let Fault { reason, detail } = fault;
+        self.rejects.push(Reject { record, reason, detail });
+    }
+}
+
+/// Why a record is rejected.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) reason: SideReason,
+    pub(super) detail: String,
+}
+
+impl Fault {
+    pub(super) fn new(reason: SideReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}

@@ -1,0 +1,134 @@
+//! A firing becomes a result record.
+
+use std::collections::BTreeMap;
+
+use llm_optimizer_engine::{
+    aggregation::{self, AggregationPlan, Statistic, StatisticKind, Statistics},
+    core::{GroupingKey, KeyPart, Rfc3339Millis, window_id},
+    window::{Firing, Timing},
+};
+use llm_optimizer_types::{
+    Pane, PaneTiming, Quality, ResultKey, ResultRecord, ResultWindow, output::SCHEMA_VERSION,
+};
+use serde_json::Number;
+
+use crate::{
+    error::{ProcessorError, ProcessorResult},
+    sink::EncodedResult,
+};
+
+/// Encodes the results of one pipeline.
+#[derive(Debug, Clone)]
+pub struct ResultEncoder {
+    pipeline: String,
+}
+
+impl ResultEncoder {
+    /// An encoder for the pipeline of this name.
+    #[must_use]
+    pub fn new(pipeline: impl Into<String>) -> Self {
+        Self { pipeline: pipeline.into() }
+    }
+
+    /// The record of `firing` and its JSON; `now_ms` is the clock when it fired.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Serialization`] if the record cannot be written as JSON.
+    pub fn encode(
+        &self,
+        firing: &Firing,
+        plan: &AggregationPlan,
+        now_ms: i64,
+    ) -> ProcessorResult<EncodedResult> {
+        let record = self.record(firing, plan, now_ms);
+        let json = serde_json::to_vec(&record)
+            .map_err(|cause| ProcessorError::Serialization(cause.to_string()))?;
+        Ok(EncodedResult { record, json })
+    }
+
+    fn record(&self, firing: &Firing, plan: &AggregationPlan, now_ms: i64) -> ResultRecord {
+        let key = firing.key.as_ref();
+        let id = |start, end| format!("{:032x}", window_id(&self.pipeline, key, start, end));
+        let window_id = id(firing.start_ms, firing.end_ms);
+        let (results, errors) = numbers(plan, &firing.statistics);
+        ResultRecord {
+            schema_version: SCHEMA_VERSION,
+            pipeline: self.pipeline.clone(),
+            window: ResultWindow {
+                start: Rfc3339Millis(firing.start_ms).to_string(),
+                end: Rfc3339Millis(firing.end_ms).to_string(),
+                key: key.to_owned(),
+            },
+            key_fields: key_fields(key),
+            results,
+            pane: Pane { revision: firing.revision, timing: timing(firing.timing) },
+            result_id: format!("{window_id}-{}", firing.revision),
+            window_id,
+            timestamp: Rfc3339Millis(now_ms).to_string(),
+            supersedes: firing
+                .supersedes
+                .iter()
+                .map(|old| format!("{}-{}", id(old.start_ms, old.end_ms), old.revision))
+                .collect(),
+            quality: qualities(plan, &firing.statistics),
+            errors,
+        }
+    }
+}
+
+type Numbers = (BTreeMap<String, Number>, BTreeMap<String, String>);
+
+/// The numbers by name; those beyond the range of a 64-bit float are errors.
+fn numbers(plan: &AggregationPlan, statistics: &Statistics) -> Numbers {
+    let (mut results, mut errors) = Numbers::default();
+    for (statistic, number) in plan.statistics().iter().zip(&statistics.numbers) {
+        let number = match statistic.kind {
+            StatisticKind::Count => Some(Number::from(statistics.count)),
+            _ => Number::from_f64(*number),
+        };
+        match number {
+            Some(number) => drop(results.insert(statistic.name.clone(), number)),
+            None => {
+                let reason = "beyond the range of a 64-bit float".to_owned();
+                errors.insert(statistic.name.clone(), reason);
+            }
+        }
+    }
+    (results, errors)
+}
+
+fn qualities(plan: &AggregationPlan, statistics: &Statistics) -> BTreeMap<String, Quality> {
+    let quality = |statistic: &Statistic| match statistic.kind {
+        StatisticKind::Percentile(_) => statistics.quality.get(statistic.value).map(quality_word),
+        _ => None,
+    };
+    let named = plan.statistics().iter().filter_map(|s| Some((s.name.clone(), quality(s)?)));
+    named.collect()
+}
+
+fn quality_word(quality: &aggregation::Quality) -> Quality {
+    match quality {
+        aggregation::Quality::Exact => Quality::Exact,
+        aggregation::Quality::Sketch => Quality::Sketch,
+        aggregation::Quality::Collapsed => Quality::Collapsed,
+    }
+}
+
+fn timing(timing: Timing) -> PaneTiming {
+    match timing {
+        Timing::Early => PaneTiming::Early,
+        Timing::OnTime => PaneTiming::OnTime,
+        Timing::Late => PaneTiming::Late,
+    }
+}
+
+fn key_fields(key: &str) -> BTreeMap<String, ResultKey> {
+    let typed = |part| match part {
+        KeyPart::Text(text) => ResultKey::Text(text),
+        KeyPart::Integer(number) => ResultKey::Integer(number),
+        KeyPart::Unsigned(number) => ResultKey::Unsigned(number),
+        KeyPart::Bool(value) => ResultKey::Bool(value),
+    };
+    let fields = GroupingKey::from_encoded(key).fields();
+    fields.into_iter().map(|field| (field.name, typed(field.value))).collect()
+}

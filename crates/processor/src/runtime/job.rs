@@ -1,0 +1,340 @@
+//! The worker's loop: events of the source in, commands of the commit machine out.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
+use tracing::{info, warn};
+
+use super::{
+    delivery::{Delivery, DeliveryReport},
+    report::RunReport,
+    worker::Pipeline,
+};
+use crate::{
+    commit::{CommitCommand, CommitEvent, CommitMachine, CommitSettings},
+    error::{ProcessorError, ProcessorResult},
+    source::{Source, SourceEvent, StopToken, clock::Clock, text::ReadProgress},
+};
+
+/// Longest time the worker does not look at the clock.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Settings of a job.
+#[derive(Debug, Clone)]
+pub struct JobSettings {
+    /// Capacity of the queue from source to worker, in batches.
+    pub queue_batches: usize,
+    /// When commits are cut.
+    pub commit: CommitSettings,
+    /// Attempts of a failed delivery after the first.
+    pub max_retries: u32,
+    /// Pause before the first of them; doubles each time.
+    pub initial_retry_delay: Duration,
+    /// Longest pause.
+    pub max_retry_delay: Duration,
+    /// Time to deliver what waits after a stop.
+    pub shutdown_timeout: Duration,
+}
+
+/// How far the run is, for whoever shows it.
+#[derive(Debug, Default)]
+pub struct RunProgress {
+    /// Records read.
+    pub records_read: AtomicU64,
+    /// Results emitted.
+    pub results_emitted: AtomicU64,
+    /// Bytes of the input read, where the source counts them.
+    pub read: ReadProgress,
+}
+
+/// A source, pipelines over it, and how to run them.
+pub struct Job {
+    /// Where records come from.
+    pub source: Box<dyn Source>,
+    /// What is computed; at least one.
+    pub pipelines: Vec<Pipeline>,
+    /// How to run.
+    pub settings: JobSettings,
+    /// Ends the run in order: read no more, deliver what waits, close.
+    pub stop: StopToken,
+    /// Told to sinks that wait for a server, when the time to drain has passed.
+    pub give_up: StopToken,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// How far the run is.
+    pub progress: Arc<RunProgress>,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Statistics, complete also after an error.
+    pub report: RunReport,
+    /// What went wrong, if something did.
+    pub result: ProcessorResult<()>,
+}
+
+impl Job {
+    /// Runs until the input ends, the stop is asked for, or something cannot heal.
+    #[must_use]
+    pub fn run(self) -> Outcome {
+        let Self { source, mut pipelines, settings, stop, give_up, clock, progress } = self;
+        let started = clock.elapsed();
+        let (queue, events) = bounded(settings.queue_batches.max(1));
+        let outputs =
+            pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
+        let machine = CommitMachine::new(settings.commit);
+        let parts = Delivery::start(outputs).and_then(|delivery| {
+            let token = stop.clone();
+            let thread = thread::Builder::new().name("source".into());
+            let reader = thread.spawn(move || source.run(&queue, &token));
+            let failed = |cause| ProcessorError::Internal(format!("no source thread: {cause}"));
+            Ok((delivery, reader.map_err(failed)?))
+        });
+        let (delivery, reader) = match parts {
+            Ok(parts) => parts,
+            Err(error) => return Outcome { report: RunReport::default(), result: Err(error) },
+        };
+        let worker = Worker {
+            pipelines,
+            settings,
+            stop,
+            give_up,
+            clock,
+            progress,
+            machine,
+            delivery,
+            started,
+            first_record: None,
+            moved: false,
+            paused: false,
+            attempts: 0,
+            finished: false,
+        };
+        worker.run(events, reader)
+    }
+}
+
+struct Worker {
+    pipelines: Vec<Pipeline>,
+    settings: JobSettings,
+    stop: StopToken,
+    give_up: StopToken,
+    clock: Arc<dyn Clock>,
+    progress: Arc<RunProgress>,
+    machine: CommitMachine,
+    delivery: Delivery,
+    started: Duration,
+    /// Wall clock and elapsed time at the first record.
+    first_record: Option<(i64, Duration)>,
+    moved: bool,
+    paused: bool,
+    attempts: u32,
+    finished: bool,
+}
+
+impl Worker {
+    fn run(
+        mut self,
+        events: Receiver<SourceEvent>,
+        reader: JoinHandle<ProcessorResult<()>>,
+    ) -> Outcome {
+        let worked = self.work(&events);
+        self.stop_reading(worked.is_err());
+        drop(events);
+        let read = reader.join().unwrap_or_else(|_| {
+            Err(ProcessorError::Internal("the source's thread panicked".into()))
+        });
+        let stopped = self.stop.is_stopped();
+        self.stop_reading(read.is_err());
+        let drained = worked.and_then(|()| self.drain());
+        let result = read.and(drained);
+        let ended_by = match (&result, stopped) {
+            (Err(_), _) => "error",
+            (Ok(()), true) => "stopped",
+            (Ok(()), false) => "end_of_input",
+        };
+        let report = self.report(ended_by, result.as_ref().err());
+        if self.finished {
+            self.delivery.join();
+        }
+        Outcome { report, result }
+    }
+
+    /// Works until the source is done and everything it sent is processed.
+    fn work(&mut self, events: &Receiver<SourceEvent>) -> ProcessorResult<()> {
+        loop {
+            let input = if self.paused { never() } else { events.clone() };
+            select! {
+                recv(input) -> event => match event {
+                    Ok(event) => self.take_event(event),
+                    Err(_) => return self.advance(),
+                },
+                recv(self.delivery.reports) -> report => {
+                    self.take_report(report.map_err(|_| lost_delivery())?)?;
+                }
+                default(TICK) => {}
+            }
+            self.advance()?;
+        }
+    }
+
+    fn take_event(&mut self, event: SourceEvent) {
+        let now_ms = self.clock.now_ms();
+        for pipeline in &mut self.pipelines {
+            match &event {
+                SourceEvent::Assigned(origins) => {
+                    for origin in origins {
+                        pipeline.assign(origin.id, now_ms);
+                    }
+                }
+                SourceEvent::Revoked(ids) => {
+                    for id in ids {
+                        pipeline.revoke(*id);
+                    }
+                }
+                SourceEvent::Batch(batch) => pipeline.process(batch, now_ms),
+                SourceEvent::CaughtUp(id) => pipeline.caught_up(*id),
+                SourceEvent::Ended(id) => pipeline.end(*id),
+            }
+        }
+        if let SourceEvent::Batch(batch) = &event {
+            self.moved = true;
+            let elapsed = self.clock.elapsed();
+            self.first_record.get_or_insert((batch.received_ms, elapsed));
+            self.progress.records_read.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Propagates watermarks and asks the commit machine what follows.
+    fn advance(&mut self) -> ProcessorResult<()> {
+        let now_ms = self.clock.now_ms();
+        for pipeline in &mut self.pipelines {
+            pipeline.advance(now_ms)?;
+        }
+        let emitted = self.pipelines.iter().map(|p| p.counters().results_emitted).sum();
+        self.progress.results_emitted.store(emitted, Ordering::Relaxed);
+        let waiting_bytes = self.pipelines.iter().map(Pipeline::waiting_bytes).sum();
+        self.tell(CommitEvent::Progress { now_ms, waiting_bytes, moved: self.moved })
+    }
+
+    fn tell(&mut self, event: CommitEvent) -> ProcessorResult<()> {
+        for command in self.machine.handle(event) {
+            match command {
+                CommitCommand::Cut(number) => {
+                    let now_ms = self.clock.now_ms();
+                    let cut = self.pipelines.iter_mut().map(|pipeline| pipeline.cut(now_ms));
+                    let outputs = cut.map(|output| output.map(Arc::new));
+                    let outputs = outputs.collect::<ProcessorResult<Vec<_>>>()?;
+                    (self.moved, self.attempts) = (false, 0);
+                    self.delivery.deliver(number, outputs);
+                }
+                CommitCommand::Retry(number) => self.delivery.retry(number, self.pause()),
+                CommitCommand::PauseInput => self.paused = true,
+                CommitCommand::ResumeInput => self.paused = false,
+                CommitCommand::Finished => self.finished = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn take_report(&mut self, report: DeliveryReport) -> ProcessorResult<()> {
+        match report {
+            DeliveryReport::Delivered(number) => self.tell(CommitEvent::Acknowledged { number }),
+            DeliveryReport::Failed(number, error) => {
+                if error.is_final() || self.attempts >= self.settings.max_retries {
+                    return Err(error);
+                }
+                self.attempts += 1;
+                warn!(
+                    commit = number.0, attempt = self.attempts, %error,
+                    pause_ms = self.pause().as_millis(), "delivery failed, trying again"
+                );
+                self.tell(CommitEvent::Aborted { number })
+            }
+            DeliveryReport::Closed(result) => result,
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let doublings = self.attempts.saturating_sub(1).min(20);
+        (self.settings.initial_retry_delay * 2_u32.pow(doublings))
+            .min(self.settings.max_retry_delay)
+    }
+
+    /// After a failure the source has to stop as well; after its end nothing is left to stop.
+    fn stop_reading(&self, failed: bool) {
+        if failed {
+            self.stop.stop();
+        }
+    }
+
+    /// Commits what waits and closes the sinks, within the time for it once a stop was asked for.
+    fn drain(&mut self) -> ProcessorResult<()> {
+        self.tell(CommitEvent::Shutdown)?;
+        let mut stopped_at = None;
+        let mut closing = false;
+        loop {
+            if self.finished && !closing {
+                closing = true;
+                self.delivery.close();
+            }
+            if self.stop.is_stopped() {
+                let since = *stopped_at.get_or_insert_with(|| self.clock.elapsed());
+                if self.clock.elapsed().saturating_sub(since) > self.settings.shutdown_timeout {
+                    self.finished = false;
+                    self.give_up.stop();
+                    return Err(undelivered(self.settings.shutdown_timeout));
+                }
+            }
+            match self.delivery.reports.recv_timeout(TICK) {
+                Ok(DeliveryReport::Closed(result)) => return result,
+                Ok(report) => self.take_report(report)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Err(lost_delivery()),
+            }
+        }
+    }
+
+    fn report(&self, ended_by: &str, error: Option<&ProcessorError>) -> RunReport {
+        let pipelines: BTreeMap<_, _> =
+            self.pipelines.iter().map(|p| (p.name().to_owned(), p.report())).collect();
+        let first = self.pipelines.first().map(Pipeline::report).unwrap_or_default();
+        let ended = self.clock.elapsed();
+        let reading = self.first_record.map_or(0.0, |(_, at)| (ended - at).as_secs_f64());
+        let events_per_sec =
+            if reading > 0.0 { first.records_read as f64 / reading } else { 0.0 };
+        info!(records_read = first.records_read, results = first.results_emitted, ended_by, "done");
+        RunReport {
+            first,
+            first_record_ms: self.first_record.map(|(wall_ms, _)| wall_ms),
+            elapsed_secs: (ended - self.started).as_secs_f64(),
+            events_per_sec,
+            ended_by: ended_by.to_owned(),
+            error: error.map(ToString::to_string),
+            pipelines,
+        }
+    }
+}
+
+fn lost_delivery() -> ProcessorError {
+    ProcessorError::Internal("the delivery thread is gone".into())
+}
+
+fn undelivered(timeout: Duration) -> ProcessorError {
+    ProcessorError::Sink {
+        name: "all".into(),
+        reason: format!(
+            "results could not be delivered within {} s of the stop (`shutdown_timeout_secs`)",
+            timeout.as_secs_f64()
+        ),
+    }
+}

@@ -1,0 +1,119 @@
+//! The final statistics of a run as JSON.
+
+use std::{collections::BTreeMap, fs, io::Write, path::Path};
+
+use llm_optimizer_types::SideReason;
+use serde::{Deserialize, Serialize};
+
+use super::counters::Counters;
+use crate::error::{ProcessorError, ProcessorResult};
+
+/// Statistics of one pipeline.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct PipelineReport {
+    /// Records read; the sum of `accepted`, `filtered`, `late_dropped`, `dead_lettered`, `skipped` and
+    /// `shed`.
+    pub records_read: u64,
+    /// Events in at least one window.
+    pub accepted: u64,
+    /// Events without the pipeline's key or value.
+    pub filtered: u64,
+    /// Events too late for every window.
+    pub late_dropped: u64,
+    /// Records that cannot be used.
+    pub dead_lettered: u64,
+    /// The same by reason.
+    pub dead_letters: BTreeMap<SideReason, u64>,
+    /// Records left out by `error_handling.policy: skip`; 0 in this release.
+    pub skipped: u64,
+    /// Records left out under pressure; 0 in this release.
+    pub shed: u64,
+    /// (Key, window) pairs that fired.
+    pub windows_fired: u64,
+    /// Results, revisions included.
+    pub results_emitted: u64,
+    /// The watermark, RFC 3339; none if no event was read.
+    pub watermark: Option<String>,
+}
+
+impl PipelineReport {
+    /// The report of `counters` at watermark `watermark`.
+    #[must_use]
+    pub fn new(counters: &Counters, watermark: Option<String>) -> Self {
+        Self {
+            records_read: counters.records_read,
+            accepted: counters.accepted,
+            filtered: counters.filtered,
+            late_dropped: counters.late_dropped,
+            dead_lettered: counters.dead_lettered(),
+            dead_letters: counters.dead_letters.clone(),
+            skipped: counters.skipped,
+            shed: counters.shed,
+            windows_fired: counters.windows_fired,
+            results_emitted: counters.results_emitted,
+            watermark,
+        }
+    }
+}
+
+/// Statistics of a run: of the first pipeline at the top level, of each under `pipelines`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct RunReport {
+    /// The first pipeline.
+    #[serde(flatten)]
+    pub first: PipelineReport,
+    /// Clock when the first record was read, in epoch milliseconds.
+    pub first_record_ms: Option<i64>,
+    /// Seconds from start to end.
+    pub elapsed_secs: f64,
+    /// Records read per second since the first record.
+    pub events_per_sec: f64,
+    /// Why the run ended: `end_of_input`, `stopped` or `error`.
+    pub ended_by: String,
+    /// What went wrong, if something did.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub error: Option<String>,
+    /// Every pipeline by name.
+    pub pipelines: BTreeMap<String, PipelineReport>,
+}
+
+impl RunReport {
+    /// The report of a run that failed before it began.
+    #[must_use]
+    pub fn failed(error: &ProcessorError) -> Self {
+        let error = Some(error.to_string());
+        Self { ended_by: "error".into(), error, ..Self::default() }
+    }
+
+    /// Writes the report beside `path` and renames it into place, so that a reader sees all or nothing.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Io`] if the folder or file cannot be written.
+    pub fn write(&self, path: &Path) -> ProcessorResult<()> {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = folder.unwrap_or_else(|| Path::new("."));
+        let fail = |action| {
+            move |cause| ProcessorError::Io { action, path: path.to_owned(), cause }
+        };
+        let mut json = serde_json::to_vec_pretty(self)
+            .map_err(|cause| ProcessorError::Serialization(cause.to_string()))?;
+        json.push(b'\n');
+        let mut file = tempfile::NamedTempFile::new_in(folder).map_err(fail("create"))?;
+        file.write_all(&json).map_err(fail("write"))?;
+        file.as_file().sync_all().map_err(fail("sync"))?;
+        let file = file.persist(path).map_err(|failed| fail("rename")(failed.error))?;
+        make_readable(&file).map_err(fail("set the permissions of"))
+    }
+}
+
+/// A temporary file is private; a report is read by others.
+#[cfg(unix)]
+fn make_readable(file: &fs::File) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn make_readable(_: &fs::File) -> std::io::Result<()> {
+    Ok(())
+}

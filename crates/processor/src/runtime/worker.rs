@@ -1,0 +1,209 @@
+//! One pipeline at work: batches in, a growing commit out.
+
+use std::mem::take;
+
+use llm_optimizer_engine::{
+    core::{EventBatch, PartitionId, Rfc3339Millis},
+    task::{TaskOutput, TaskPlan, WindowTask},
+    window::Firing,
+};
+use llm_optimizer_types::{SideKind, SideReason};
+use tracing::warn;
+
+use super::{counters::Counters, encode::ResultEncoder, report::PipelineReport};
+use crate::{
+    decode::{DecodeOutcome, Decoder, Reject},
+    error::ProcessorResult,
+    record::RecordBatch,
+    sink::{Output, ResultSink, SideOutput, SideSink, side::side_output},
+};
+
+/// Where the output of a pipeline goes.
+#[derive(Default)]
+pub struct PipelineOutputs {
+    /// Every result goes to each of them.
+    pub results: Vec<Box<dyn ResultSink>>,
+    /// Too-late events; without it they are counted only.
+    pub late: Option<Box<dyn SideSink>>,
+    /// Dead letters; without it they are counted and the first one is logged.
+    pub dead_letters: Option<Box<dyn SideSink>>,
+}
+
+/// A pipeline: one decoder, one engine, and what waits for the next commit.
+pub struct Pipeline {
+    name: String,
+    decoder: Decoder,
+    task: WindowTask,
+    encoder: ResultEncoder,
+    pub(super) outputs: PipelineOutputs,
+    keeps_late: bool,
+    keeps_dead_letters: bool,
+    counters: Counters,
+    events: EventBatch,
+    decoded: DecodeOutcome,
+    fired: TaskOutput,
+    waiting: Output,
+    waiting_bytes: u64,
+}
+
+impl Pipeline {
+    /// A pipeline that has read nothing.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        decoder: Decoder,
+        plan: TaskPlan,
+        outputs: PipelineOutputs,
+    ) -> Self {
+        let name = name.into();
+        let values = decoder.value_names().len();
+        Self {
+            encoder: ResultEncoder::new(&name),
+            name,
+            decoder,
+            task: WindowTask::new(plan),
+            keeps_late: outputs.late.is_some(),
+            keeps_dead_letters: outputs.dead_letters.is_some(),
+            outputs,
+            counters: Counters::default(),
+            events: EventBatch::new(values),
+            decoded: DecodeOutcome::default(),
+            fired: TaskOutput::default(),
+            waiting: Output::default(),
+            waiting_bytes: 0,
+        }
+    }
+
+    /// Name of the pipeline.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What became of every record so far.
+    #[must_use]
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Bytes of results and side outputs that wait for the next commit.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.waiting_bytes
+    }
+
+    pub(super) fn assign(&mut self, partition: PartitionId, now_ms: i64) {
+        self.task.assign(partition, now_ms);
+    }
+
+    pub(super) fn revoke(&mut self, partition: PartitionId) {
+        self.task.revoke(partition);
+    }
+
+    pub(super) fn caught_up(&mut self, partition: PartitionId) {
+        self.task.caught_up(partition);
+    }
+
+    pub(super) fn end(&mut self, partition: PartitionId) {
+        self.task.end(partition);
+    }
+
+    /// Decodes the batch and gives its events to the engine.
+    pub(super) fn process(&mut self, batch: &RecordBatch, now_ms: i64) {
+        self.decoder.decode(batch, now_ms, &mut self.events, &mut self.decoded);
+        self.fired.accepted = 0;
+        self.task.process(batch.origin.id, &self.events, now_ms, &mut self.fired);
+        self.counters.records_read += batch.records.len() as u64;
+        self.counters.filtered += self.decoded.filtered;
+        self.counters.accepted += self.fired.accepted;
+        self.take_late(batch);
+        self.take_rejects(batch);
+        debug_assert!(self.counters.add_up(), "every record is counted once: {:?}", self.counters);
+    }
+
+    /// Propagates the watermark and encodes what fires.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Serialization`](crate::ProcessorError::Serialization).
+    pub(super) fn advance(&mut self, now_ms: i64) -> ProcessorResult<()> {
+        self.task.advance(now_ms, &mut self.fired);
+        self.take_firings(now_ms)
+    }
+
+    /// Fires what late events changed and hands over everything that waits.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Serialization`](crate::ProcessorError::Serialization).
+    pub(super) fn cut(&mut self, now_ms: i64) -> ProcessorResult<Output> {
+        self.task.fire_dirty(&mut self.fired);
+        self.take_firings(now_ms)?;
+        self.waiting_bytes = 0;
+        Ok(take(&mut self.waiting))
+    }
+
+    pub(super) fn report(&self) -> PipelineReport {
+        let watermark = self.task.watermark().map(|w| Rfc3339Millis(w).to_string());
+        PipelineReport::new(&self.counters, watermark)
+    }
+
+    fn take_firings(&mut self, now_ms: i64) -> ProcessorResult<()> {
+        for firing in self.fired.firings.drain(..) {
+            let result = self.encoder.encode(&firing, self.task.aggregation(), now_ms)?;
+            self.counters.results_emitted += 1;
+            self.counters.windows_fired += u64::from(is_first(&firing));
+            self.waiting_bytes += result.json.len() as u64;
+            self.waiting.results.push(result);
+        }
+        Ok(())
+    }
+
+    fn take_late(&mut self, batch: &RecordBatch) {
+        self.counters.late_dropped += self.fired.late.len() as u64;
+        for late in self.fired.late.drain(..) {
+            if self.keeps_late {
+                let detail = format!("its last window closed {} ms earlier", late.lateness_ms);
+                let (kind, reason) = (SideKind::Late, SideReason::TooLate);
+                let lateness_ms = Some(late.lateness_ms);
+                let index = late.record as usize;
+                let output = side_output(batch, index, kind, reason, detail, lateness_ms);
+                self.waiting_bytes += size_of_side(&output);
+                self.waiting.late.push(output);
+            }
+        }
+    }
+
+    fn take_rejects(&mut self, batch: &RecordBatch) {
+        let too_many = self.fired.over_limit.drain(..).map(|record| Reject {
+            record,
+            reason: SideReason::LimitWindowsPerKey,
+            detail: "its key has `limits.max_windows_per_key` open windows".into(),
+        });
+        let mut rejects: Vec<Reject> = self.decoded.rejects.drain(..).chain(too_many).collect();
+        rejects.sort_by_key(|reject| reject.record);
+        for Reject { record, reason, detail } in rejects {
+            if !self.keeps_dead_letters && self.counters.dead_letters.is_empty() {
+                warn!(
+                    pipeline = self.name, ?reason, detail, from = batch.origin.name,
+                    "a record cannot be used; set `side_outputs.dead_letter` to keep such records"
+                );
+            }
+            *self.counters.dead_letters.entry(reason).or_default() += 1;
+            if self.keeps_dead_letters {
+                let kind = SideKind::DeadLetter;
+                let output = side_output(batch, record as usize, kind, reason, detail, None);
+                self.waiting_bytes += size_of_side(&output);
+                self.waiting.dead_letters.push(output);
+            }
+        }
+    }
+}
+
+/// Whether this is the first result of its key and window (for a session: of one that replaces none).
+fn is_first(firing: &Firing) -> bool {
+    firing.revision == 0
+}
+
+fn size_of_side(output: &SideOutput) -> u64 {
+    let headers: usize =
+        output.headers.iter().map(|(n, v)| n.len() + v.as_ref().map_or(0, Vec::len)).sum();
+    (output.payload.len() + output.key.as_ref().map_or(0, Vec::len) + headers + 256) as u64
+}

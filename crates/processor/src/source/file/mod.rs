@@ -1,0 +1,9 @@
+//! A file of NDJSON or CSV, read once or followed like `tail -F`.
+
+mod follow;
+mod open;
+mod source;
+#[cfg(test)]
+mod tests;
+
+pub use source::{FileSource, FileSourceConfig, FollowTiming};

@@ -1,0 +1,204 @@
+//! Reads a file.
+
+use std::{
+    fs::File,
+    io::{ErrorKind, Read},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use crossbeam_channel::Sender;
+use llm_optimizer_engine::core::PartitionId;
+
+use super::{
+    follow::Follower,
+    open::{inspect, open, refused},
+};
+use crate::{
+    error::{ProcessorError, ProcessorResult},
+    record::{PartitionOrigin, SourceKind},
+    source::{
+        Source, SourceEvent, StopToken,
+        clock::Clock,
+        send::Halt,
+        text::{
+            BatchLimits, ByteStream, READ_BYTES, ReadProgress, TextFormat, TextPump, pump_stream,
+        },
+    },
+};
+
+/// How a followed file is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FollowTiming {
+    /// Pause between two looks at a file that did not grow (100 ms).
+    pub poll: Duration,
+    /// How long a file whose name has gone to another one must stay quiet before it is left,
+    /// because its writer may not have noticed yet (500 ms).
+    pub rotation_grace: Duration,
+}
+
+impl Default for FollowTiming {
+    fn default() -> Self {
+        Self { poll: Duration::from_millis(100), rotation_grace: Duration::from_millis(500) }
+    }
+}
+
+/// What to read and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FileSourceConfig {
+    /// The file; a relative path is relative to the working directory.
+    pub path: PathBuf,
+    /// How its bytes become records.
+    pub text: TextFormat,
+    /// `None` ends at the end of the file; otherwise what is appended is read too.
+    pub follow: Option<FollowTiming>,
+    /// How large batches and records may become.
+    pub limits: BatchLimits,
+    /// Bytes asked of the system in one read (256 KiB).
+    pub read_bytes: usize,
+}
+
+impl FileSourceConfig {
+    /// Reads NDJSON from `path` once.
+    #[must_use]
+    pub fn ndjson(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            text: TextFormat::Ndjson,
+            follow: None,
+            limits: BatchLimits::default(),
+            read_bytes: READ_BYTES,
+        }
+    }
+}
+
+/// Reads one file, which is its one partition.
+///
+/// | input | becomes |
+/// | --- | --- |
+/// | last line without newline | a record; when following, nothing until its newline comes |
+/// | empty line, lone carriage return, CSV header | no record |
+/// | line of white space | a record, which decode refuses |
+/// | line longer than the limit | a record cut to the limit + 1 bytes |
+///
+/// A followed file may be renamed and created anew, or be truncated; both are logged, and offsets
+/// and lines then begin again. Not noticed: a file cut and written anew between two looks so that
+/// its length or its first 256 bytes are the same as before.
+pub struct FileSource {
+    config: FileSourceConfig,
+    clock: Arc<dyn Clock>,
+    progress: ReadProgress,
+    input: Input,
+}
+
+enum Input {
+    Regular {
+        file: File,
+        size_bytes: u64,
+    },
+    /// A named pipe or a device: reading it may block.
+    Blocking,
+}
+
+impl FileSource {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Source`] for an absent file, a directory, one that may not be read or
+    /// cannot be followed; [`ProcessorError::Io`] for any other failure.
+    pub fn open(config: FileSourceConfig, clock: Arc<dyn Clock>) -> ProcessorResult<Self> {
+        let found = inspect(&config.path)?;
+        let input = if found.is_file() {
+            Input::Regular { file: open(&config.path)?, size_bytes: found.len() }
+        } else if config.follow.is_none() {
+            Input::Blocking
+        } else {
+            let reason = "is no regular file and cannot be followed; set source.follow: false";
+            return Err(refused(&config.path, reason.into()));
+        };
+        Ok(Self { config, clock, progress: ReadProgress::default(), input })
+    }
+
+    /// How much is read; goes on counting while the source runs.
+    #[must_use]
+    pub fn progress(&self) -> ReadProgress {
+        self.progress.clone()
+    }
+}
+
+impl Source for FileSource {
+    /// # Errors
+    /// [`ProcessorError::Io`] if a read fails, [`ProcessorError::Source`] for a CSV header that
+    /// cannot be used.
+    fn run(self: Box<Self>, queue: &Sender<SourceEvent>, stop: &StopToken) -> ProcessorResult<()> {
+        let this = *self;
+        let origin = Arc::new(PartitionOrigin {
+            id: PartitionId(0),
+            kind: SourceKind::File,
+            name: this.config.path.display().to_string(),
+            partition: 0,
+        });
+        let text = (this.config.text.clone(), this.config.limits);
+        let clock = Arc::clone(&this.clock);
+        let mut pump =
+            TextPump::new(&origin, text, (queue, stop), Arc::clone(&clock), this.progress)?;
+        let outcome = pump.assigned().and_then(|()| match (this.input, this.config.follow) {
+            (Input::Blocking, _) => pump_blocking(&mut pump, this.config.path, &clock),
+            (Input::Regular { file, .. }, Some(timing)) => {
+                Follower::new(file, this.config, timing, clock).run(&mut pump)
+            }
+            (Input::Regular { mut file, .. }, None) => {
+                let mut buffer = vec![0; this.config.read_bytes.max(1)];
+                while read_some(&mut file, &this.config.path, &mut buffer, &mut pump)? > 0 {}
+                pump.ended()
+            }
+        });
+        Halt::conclude(outcome)
+    }
+
+    fn size_bytes(&self) -> Option<u64> {
+        match self.input {
+            Input::Regular { size_bytes, .. } if self.is_bounded() => Some(size_bytes),
+            _ => None,
+        }
+    }
+
+    fn is_bounded(&self) -> bool {
+        self.config.follow.is_none()
+    }
+}
+
+fn pump_blocking(
+    pump: &mut TextPump<'_>,
+    path: PathBuf,
+    clock: &Arc<dyn Clock>,
+) -> Result<(), Halt> {
+    let opened = path.clone();
+    let open = move || File::open(opened).map(|file| Box::new(file) as Box<dyn Read>);
+    let stream = ByteStream::start(path, Box::new(open))?;
+    pump_stream(pump, &stream, clock)
+}
+
+/// Reads once and passes the bytes on; 0 at the end of the file.
+pub(super) fn read_some(
+    file: &mut File,
+    path: &Path,
+    buffer: &mut [u8],
+    pump: &mut TextPump<'_>,
+) -> Result<usize, Halt> {
+    loop {
+        match file.read(buffer) {
+            Ok(bytes) => {
+                pump.bytes(buffer.get(..bytes).unwrap_or_default())?;
+                return Ok(bytes);
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(cause) => {
+                pump.flush()?;
+                let path = path.to_owned();
+                return Err(ProcessorError::Io { action: "read", path, cause }.into());
+            }
+        }
+    }
+}
