@@ -1,5 +1,6 @@
 //! The Kafka source against a real broker.
 #![cfg(feature = "kafka")]
+#![allow(clippy::unwrap_used)] // in helpers of tests
 
 mod support;
 

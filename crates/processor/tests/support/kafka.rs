@@ -24,7 +24,7 @@ use rdkafka::{
 };
 
 /// How long anything that works may take on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A broker that answers.
 #[derive(Debug, Clone)]
@@ -144,7 +144,7 @@ impl Broker {
         partition: i32,
         values: impl IntoIterator<Item = V>,
     ) {
-        self.produce_with(&self.producer(), topic, partition, values);
+        produce(&self.producer(), topic, partition, values);
     }
 
     /// Writes values in one committed transaction, which leaves a control record at the end.
@@ -158,7 +158,7 @@ impl Broker {
             self.client().set("transactional.id", fresh("transaction")).create().unwrap();
         producer.init_transactions(PATIENCE).unwrap();
         producer.begin_transaction().unwrap();
-        self.produce_with(&producer, topic, partition, values);
+        produce(&producer, topic, partition, values);
         producer.commit_transaction(PATIENCE).unwrap();
     }
 
@@ -204,27 +204,6 @@ impl Broker {
         self.client().set("linger.ms", "1").create().unwrap()
     }
 
-    fn produce_with<V: ToString>(
-        &self,
-        producer: &BaseProducer,
-        topic: &str,
-        partition: i32,
-        values: impl IntoIterator<Item = V>,
-    ) {
-        for value in values {
-            let value = value.to_string();
-            let key = format!("k{value}");
-            let headers = OwnedHeaders::new().insert(Header { key: "h", value: Some("header") });
-            let record = BaseRecord::to(topic).partition(partition).key(&key).payload(&value);
-            let mut record = record.headers(headers);
-            while let Err((_, back)) = producer.send(record) {
-                record = back;
-                producer.poll(Duration::from_millis(10));
-            }
-        }
-        producer.flush(PATIENCE).unwrap();
-    }
-
     fn admin(&self) -> AdminClient<DefaultClientContext> {
         self.client().create().unwrap()
     }
@@ -247,6 +226,26 @@ impl From<&rdkafka::message::BorrowedMessage<'_>> for Read {
             headers: headers.unwrap_or_default(),
         }
     }
+}
+
+fn produce<V: ToString>(
+    producer: &BaseProducer,
+    topic: &str,
+    partition: i32,
+    values: impl IntoIterator<Item = V>,
+) {
+    for value in values {
+        let value = value.to_string();
+        let key = format!("k{value}");
+        let headers = OwnedHeaders::new().insert(Header { key: "h", value: Some("header") });
+        let record = BaseRecord::to(topic).partition(partition).key(&key).payload(&value);
+        let mut record = record.headers(headers);
+        while let Err((_, back)) = producer.send(record) {
+            record = back;
+            producer.poll(Duration::from_millis(10));
+        }
+    }
+    producer.flush(PATIENCE).unwrap();
 }
 
 fn start(instance: Option<&str>) -> Option<Broker> {
