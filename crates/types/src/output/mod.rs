@@ -1,4 +1,20 @@
 //! What the processor writes: window results, late events, dead letters.
+//!
+//! Optional fields are absent when empty, never `null`. Every record carries [`SCHEMA_VERSION`].
+//!
+//! ```
+//! use llm_optimizer_types::ResultRecord;
+//! let result: ResultRecord = serde_json::from_str(r#"{
+//!     "schema_version": 1, "pipeline": "default",
+//!     "window": {"start": "2026-03-01T08:00:00.000Z", "end": "2026-03-01T08:01:00.000Z",
+//!                "key": "service=chat::model=gpt-4o"},
+//!     "key_fields": {"service": "chat", "model": "gpt-4o"},
+//!     "results": {"count": 3, "average": 812.5}, "pane": {"revision": 0, "timing": "on_time"},
+//!     "window_id": "00112233445566778899aabbccddeeff",
+//!     "result_id": "00112233445566778899aabbccddeeff-0", "timestamp": "2026-03-01T08:01:05.001Z"
+//! }"#).unwrap();
+//! assert_eq!(result.results["average"].as_f64(), Some(812.5));
+//! ```
 
 use std::collections::BTreeMap;
 
@@ -131,6 +147,29 @@ pub enum SideReason {
     LimitWindowsPerKey,
 }
 
+impl SideReason {
+    /// The reason as it is written.
+    ///
+    /// ```
+    /// assert_eq!(llm_optimizer_types::SideReason::TooLate.as_str(), "too_late");
+    /// ```
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TooLate => "too_late",
+            Self::InvalidJson => "invalid_json",
+            Self::MissingField => "missing_field",
+            Self::InvalidTimestamp => "invalid_timestamp",
+            Self::TimestampOutOfRange => "timestamp_out_of_range",
+            Self::FutureTimestamp => "future_timestamp",
+            Self::InvalidValue => "invalid_value",
+            Self::InvalidKey => "invalid_key",
+            Self::RecordTooLarge => "record_too_large",
+            Self::LimitWindowsPerKey => "limit_windows_per_key",
+        }
+    }
+}
+
 /// Where a record came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
@@ -170,3 +209,6 @@ pub struct SideRecord {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lateness_ms: Option<i64>,
 }
+
+#[cfg(test)]
+mod tests;
