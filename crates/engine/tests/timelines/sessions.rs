@@ -146,6 +146,28 @@ fn a_merge_of_several_fired_sessions_supersedes_each_of_them() {
 }
 
 #[test]
+fn a_merged_session_counts_on_from_the_greatest_revision_of_its_parts() {
+    check(
+        "session 10, lateness 40",
+        "event 0 a=1
+         event 20 a=1
+         mark 30
+         event 21 a=1
+         event 25 a=1
+         mark 35
+         event 22 a=1
+         commit
+         event 10 a=1
+         commit",
+        "pane [0,10) a on-time #0 count=1 sum=1
+         pane [20,30) a on-time #0 count=1 sum=1
+         pane [20,35) a on-time #1 count=3 sum=3 supersedes [20,30)#0
+         pane [20,35) a late #2 count=4 sum=4 supersedes [20,30)#0
+         pane [0,35) a late #3 count=6 sum=6 supersedes [0,10)#0 [20,35)#2",
+    );
+}
+
+#[test]
 fn a_merge_of_sessions_that_never_fired_begins_at_revision_zero() {
     check(
         "session 10, disorder 100",

@@ -158,13 +158,13 @@ impl Timeline {
         let names = self.task.aggregation().statistics();
         for (statistic, number) in names.iter().zip(&firing.statistics.numbers) {
             if statistic.kind == StatisticKind::Count {
-                assert_eq!(firing.statistics.count as f64, *number);
+                assert_eq!(firing.statistics.count.to_string(), number.to_string());
             }
-            line += &format!(" {}={number}", statistic.name);
+            line.extend([" ", &statistic.name, "=", &number.to_string()]);
         }
         if !firing.supersedes.is_empty() {
             let list: Vec<String> = firing.supersedes.iter().map(reference).collect();
-            line += &format!(" supersedes {}", list.join(" "));
+            line.extend([" supersedes ", &list.join(" ")]);
         }
         line
     }

@@ -3,9 +3,10 @@
 //! `SIM_CASES=20000 cargo test -p llm-optimizer-sim --test engine_agrees` runs more than the usual
 //! number; a difference names its seed, and `SIM_SEED=<seed>` runs that case alone.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::print_stderr, clippy::indexing_slicing, clippy::expect_used)]
 
 mod run;
+mod special;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,17 @@ use run::{Run, plan_of};
 
 const CASES: u64 = 1_200;
 
+/// Names its seed if the test fails while it lives.
+struct Named(u64);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the case that failed: SIM_SEED={}", self.0);
+        }
+    }
+}
+
 /// Seeds of the cases to run: all, or one of `part` parts of them.
 fn seeds(part: u64) -> Vec<u64> {
     let number = |name| std::env::var(name).ok().map(|n| n.parse().expect("a number"));
@@ -31,25 +43,46 @@ fn seeds(part: u64) -> Vec<u64> {
 #[test]
 fn the_last_results_and_the_late_events_are_those_of_the_oracle() {
     for seed in seeds(1) {
-        let case = random_case(seed);
-        let expected = recompute(&case.config, &case.partitions);
-        let found = Run::of(&case, seed);
-        same(&case, &expected, &found).unwrap_or_else(|difference| {
-            panic!("SIM_SEED={seed}: {difference}\n{:?}", case.config);
-        });
+        let _named = Named(seed);
+        agrees(&random_case(seed));
+    }
+}
+
+#[test]
+fn late_events_that_join_sessions_agree_too() {
+    for seed in seeds(3) {
+        let _named = Named(seed);
+        agrees(&special::late_sessions(seed));
+    }
+}
+
+#[test]
+fn windows_around_the_limit_of_exact_percentiles_agree_too() {
+    for seed in seeds(12) {
+        let _named = Named(seed);
+        agrees(&special::around_the_exact_limit(seed));
     }
 }
 
 #[test]
 fn batches_interleaving_and_commits_change_no_last_result() {
     for seed in seeds(3) {
+        let _named = Named(seed);
         let case = random_case(seed);
         let first = Run::of(&case, 1_000_000 + seed);
         let other = Run::of(&case, 2_000_000 + seed);
-        assert_eq!(first.late, other.late, "SIM_SEED={seed}: late events");
+        assert_eq!(first.late, other.late, "late events");
         let (a, b) = (order_free(&case, &first), order_free(&case, &other));
-        assert_eq!(a, b, "SIM_SEED={seed}: last results");
+        assert_eq!(a, b, "last results");
     }
+}
+
+fn agrees(case: &Case) {
+    let expected = recompute(&case.config, &case.partitions);
+    let found = Run::of(case, case.seed);
+    same(case, &expected, &found).unwrap_or_else(|difference| {
+        panic!("{difference}\n{:?}", case.config);
+    });
 }
 
 fn same(case: &Case, expected: &Outcome, found: &Run) -> Result<(), String> {

@@ -177,7 +177,7 @@ impl Driver<'_> {
         let now = self.task.watermark();
         self.take(out, now, now);
         self.run.late_since_commit.clear();
-        if self.seeded.random_bool(0.2) {
+        if self.seeded.random_bool(0.1) {
             self.nothing_is_missing(now);
         }
     }
