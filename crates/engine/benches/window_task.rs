@@ -4,6 +4,7 @@
 //! element is the time per event.
 
 #![allow(missing_docs, clippy::expect_used, clippy::cast_possible_truncation)]
+#![allow(clippy::cast_possible_wrap, clippy::cast_sign_loss)]
 
 use std::{hint::black_box, time::Duration};
 
