@@ -17,6 +17,9 @@ use support::{
 
 const PARTITIONS: i32 = 4;
 
+/// Well below what a broker accepts, so that one that is too long for us gets there.
+const MAX_RECORD_BYTES: usize = 10_000;
+
 /// Topics of one run.
 struct Topics {
     input: String,
@@ -46,6 +49,7 @@ impl Topics {
   kafka:
     consumer: {{ bootstrap_servers: \"{servers}\", group_id: {group}, topics: [{input}], max_poll_records: 500 }}
     producer: {{ bootstrap_servers: \"{servers}\", result_topic: {results} }}
+  limits: {{ max_record_bytes: {MAX_RECORD_BYTES} }}
 "
         )
     }
@@ -53,9 +57,11 @@ impl Topics {
 
 /// Fills the topic with `count` records per partition and says what must come out.
 fn fill(broker: &Broker, topic: &str, count: usize, config: &RecordsConfig) -> RecordsOutcome {
+    let config = &RecordsConfig { max_record_bytes: MAX_RECORD_BYTES, ..config.clone() };
     let mut logs = Vec::new();
     for partition in 0..PARTITIONS {
-        let traffic = Traffic { malformed_percent: 0.2, ..Traffic::default() };
+        let max_record_bytes = MAX_RECORD_BYTES;
+        let traffic = Traffic { malformed_percent: 0.2, max_record_bytes, ..Traffic::default() };
         let seed = 100 + u64::try_from(partition).unwrap();
         let lines: Vec<Vec<u8>> = EventLines::new(seed, traffic).take(count).collect();
         broker.produce_bytes(topic, partition, &lines);

@@ -19,6 +19,7 @@ use rdkafka::{
     },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
+    error::RDKafkaErrorCode,
     message::{Header, Headers, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
@@ -176,7 +177,9 @@ impl Broker {
         let producer: BaseProducer = self.client().create().unwrap();
         for value in values {
             let mut record = BaseRecord::<(), _>::to(topic).partition(partition).payload(value);
-            while let Err((_, back)) = producer.send(record) {
+            while let Err((error, back)) = producer.send(record) {
+                let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                assert!(is_full, "cannot produce {} bytes: {error}", value.len());
                 record = back;
                 producer.poll(Duration::from_millis(10));
             }
