@@ -162,7 +162,7 @@ fn a_broker_that_is_absent_at_the_start_and_away_midway_costs_no_record() {
     let yaml = format!("{}{yaml}", topics.yaml(&own.broker));
     let place = Workplace::new(&yaml.replace(
         "max_out_of_orderness_secs: 5",
-        "max_out_of_orderness_secs: 5, idle_timeout_secs: 0",
+        "max_out_of_orderness_secs: 5, idle_timeout_secs: 0, max_future_skew_secs: 100000000",
     ));
     let expected = fill(&own.broker, &topics.input, 2_000, &config);
     own.stop();
