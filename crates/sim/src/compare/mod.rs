@@ -4,9 +4,11 @@
 
 mod results;
 mod sides;
+mod windows;
 
 pub use results::{check_revisions, compare};
 pub use sides::compare_sides;
+pub use windows::{FoundStatistic, compare_windows};
 
 use serde_json::Value;
 
