@@ -43,7 +43,11 @@ fn section(tables: &mut String, path: &str, section_key: &Key) {
 fn kind(shape: &Shape) -> String {
     match shape {
         Shape::Section(_) => "section".into(),
-        Shape::List(item) => format!("list of {}", kind(item)),
+        Shape::List(item) => match **item {
+            Shape::Section(_) => "list of sections".into(),
+            Shape::Scalar(Scalar::Number { .. }) => "list of numbers".into(),
+            _ => format!("list of {}", kind(item)),
+        },
         Shape::TextMap => "map of text".into(),
         Shape::Anything => "any".into(),
         Shape::Scalar(scalar) => match scalar {

@@ -67,7 +67,7 @@ fn a_variable_that_names_no_key_is_a_fault() {
         ("PROCESSOR_PARALELISM", "did you mean `PROCESSOR_PARALLELISM`?"),
         ("PROCESSOR_KAFKA_CONSUMER_TOPICS", "did you mean `PROCESSOR_KAFKA__CONSUMER__TOPICS`?"),
         ("PROCESSOR_EVENT__VALUES__COST", "set PROCESSOR_EVENT__VALUES as a whole, as JSON"),
-        ("PROCESSOR_SINKS__0__PATH", "names no key"),
+        ("PROCESSOR_SINKS__0__PATH", "set PROCESSOR_SINKS as a whole, as JSON"),
         ("PROCESSOR_", "names no key"),
         ("PROCESSOR___", "names no key"),
     ] {

@@ -136,7 +136,7 @@ fn a_key_written_twice_is_shown_at_its_second_place() {
     check(
         "processor:\n  parallelism: 1\n  buffer_size: 5\n  parallelism: 2\n",
         "
-error: `parallelism` is written twice; first on line 2
+error: processor.parallelism: `parallelism` is written twice; first on line 2
   --> processor.yaml:4:3
   |
 4 |   parallelism: 2
@@ -145,6 +145,13 @@ error: `parallelism` is written twice; first on line 2
 
 configuration refused: 1 fault",
     );
+}
+
+#[test]
+fn a_key_written_twice_in_a_list_says_in_which_item() {
+    let error =
+        error("processor:\n  sinks: [{ type: console }, { type: console, type: file }]\n", &[]);
+    assert_eq!(error.faults()[0].path, "processor.sinks[1].type");
 }
 
 #[test]

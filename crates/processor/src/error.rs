@@ -42,6 +42,14 @@ pub enum ProcessorError {
         #[source]
         cause: std::io::Error,
     },
+    /// A service, or this process's place in it, is not to be had now.
+    #[error("{name}: {reason}")]
+    Unavailable {
+        /// Topic, group or address.
+        name: String,
+        /// What happened and what to do.
+        reason: String,
+    },
     /// A source cannot go on.
     #[error("source {name}: {reason}")]
     Source {

@@ -78,8 +78,8 @@ const LATER: [(&[&str], &str); 6] = [
         "checkpoints are not written yet; a later release keeps them",
     ),
     (
-        &["commit_interval_ms", "commit_min_interval_ms", "max_commit_bytes", "max_outbox_bytes"],
-        "nothing is committed yet; this takes effect with durable state, in a later release",
+        &["max_outbox_bytes"],
+        "there is no outbox yet; this takes effect with durable state, in a later release",
     ),
     (&["http"], "there is no HTTP server yet; nothing listens at this address"),
     (

@@ -64,14 +64,12 @@ fn shape_at(keys: &[String]) -> Option<&'static Shape> {
 
 /// What to do instead of naming an entry of a list or map.
 fn inside_of_map(keys: &[String]) -> Option<String> {
-    let (_, above) = keys.split_last()?;
-    let whole = format!("{PREFIX}{}", above.join("__").to_uppercase());
-    match shape_at(above)? {
-        Shape::TextMap | Shape::List(_) | Shape::Anything => {
-            Some(format!("set {whole} as a whole, as JSON"))
-        }
-        Shape::Section(_) | Shape::Scalar(_) => None,
-    }
+    let whole = (1..keys.len()).find_map(|length| {
+        let above = keys.get(..length)?;
+        let closed = matches!(shape_at(above)?, Shape::TextMap | Shape::List(_) | Shape::Anything);
+        closed.then(|| above.join("__").to_uppercase())
+    })?;
+    Some(format!("set {PREFIX}{whole} as a whole, as JSON"))
 }
 
 /// The names of all variables, in the order of the reference.

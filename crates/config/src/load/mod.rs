@@ -7,6 +7,7 @@
 
 mod convert;
 mod environment;
+mod places;
 mod scalar;
 #[cfg(test)]
 mod tests;
@@ -20,11 +21,11 @@ use std::path::Path;
 use crate::{
     ConfigError, Fault, Loaded, Place, ProcessorConfig,
     check::{check, warnings},
-    report::Excerpt,
     schema::root_shape,
-    yaml::{Kind, Node, Origin, Spot, SyntaxFault, parse},
+    yaml::{Kind, Node, Spot, parse},
 };
 use convert::Conversion;
+use places::Places;
 
 /// Reads the file at `path` and lets the variables of `env` named `PROCESSOR_…` override it.
 ///
@@ -160,60 +161,6 @@ pub(crate) struct Found {
     pub(crate) spot: Option<Spot>,
     pub(crate) message: String,
     pub(crate) help: Option<String>,
-}
-
-/// Turns spots into places and excerpts.
-struct Places<'a> {
-    file: &'a str,
-    text: &'a str,
-}
-
-impl Places<'_> {
-    fn place(&self, spot: Option<&Spot>) -> Place {
-        let file = self.file.to_owned();
-        match spot.map(|spot| (&spot.origin, spot)) {
-            None => Place::WholeFile { file },
-            Some((Origin::File, spot)) => {
-                Place::File { file, line: spot.line, column: spot.column }
-            }
-            Some((Origin::Environment(variable), _)) => {
-                Place::Environment { variable: variable.to_string() }
-            }
-        }
-    }
-
-    fn fault(&self, found: &Found) -> Fault {
-        let spot = found.spot.as_ref();
-        let in_file = spot.filter(|spot| spot.origin == Origin::File);
-        let mut fault = Fault::new(self.place(spot), &found.path, &found.message);
-        fault.excerpt =
-            in_file.and_then(|spot| Excerpt::of(self.text, spot.line, spot.column, spot.width));
-        fault.help(found.help.clone())
-    }
-
-    /// What is missing at the end of the text is shown at the end of its last line.
-    fn keep_inside(&self, spot: &mut Spot) {
-        let lines = self.text.lines().count();
-        if spot.line > lines {
-            spot.line = lines.max(1);
-            spot.column = self.text.lines().last().map_or(0, |line| line.chars().count()) + 1;
-        }
-    }
-
-    fn syntax_fault(&self, fault: SyntaxFault) -> Fault {
-        self.fault(&Found {
-            path: String::new(),
-            spot: Some(fault.spot),
-            message: fault.message,
-            help: fault.help.map(str::to_owned),
-        })
-    }
-
-    fn syntax_error(&self, mut fault: SyntaxFault) -> ConfigError {
-        fault.message = format!("this is not YAML: {}", fault.message);
-        self.keep_inside(&mut fault.spot);
-        ConfigError::single(self.syntax_fault(fault))
-    }
 }
 
 fn whole_file(file: &str, message: &str, help: &str) -> ConfigError {

@@ -3,7 +3,7 @@
 //! Limits on depth and size stop a hostile file (nested brackets, aliases of aliases) before it
 //! costs memory.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Span, Tag};
 
@@ -18,6 +18,8 @@ const MAX_NODES: usize = 100_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SyntaxFault {
     pub(crate) spot: Spot,
+    /// The key that is meant, as `processor.parallelism`; empty where there is none yet.
+    pub(crate) path: String,
     pub(crate) message: String,
     pub(crate) help: Option<&'static str>,
 }
@@ -33,7 +35,12 @@ pub(crate) fn parse(text: &str) -> Result<(Option<Node>, Vec<SyntaxFault>), Synt
     while let Some(event) = parser.next_event() {
         let (event, span) = event.map_err(|error| {
             let spot = spot(Span::empty(*error.marker()));
-            SyntaxFault { spot, message: error.info().into(), help: syntax_help(error.info()) }
+            SyntaxFault {
+                spot,
+                path: String::new(),
+                message: error.info().into(),
+                help: syntax_help(error.info()),
+            }
         })?;
         builder.take(event, span)?;
     }
@@ -125,7 +132,7 @@ impl Builder {
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             let message = format!("more than {MAX_NODES} values, aliases counted at each use");
-            return Err(SyntaxFault { spot: node.spot, message, help: None });
+            return Err(SyntaxFault { spot: node.spot, path: self.path(), message, help: None });
         }
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
@@ -137,11 +144,34 @@ impl Builder {
                 None => *key = Some(self::key(node)?),
                 Some((key, key_spot)) => {
                     let entry = Entry { key, key_spot, value: node };
-                    self.faults.extend(add(entries, entry));
+                    if let Some(mut fault) = add(entries, entry) {
+                        fault.path = format!("{}{}", self.path(), fault.path);
+                        self.faults.push(fault);
+                    }
                 }
             },
         }
         Ok(())
+    }
+}
+
+impl Builder {
+    /// The path of what is open, with the dot that follows it.
+    fn path(&self) -> String {
+        let mut path = String::new();
+        for open in &self.open {
+            match &open.parts {
+                Parts::List(items) => {
+                    path.truncate(path.trim_end_matches('.').len());
+                    let _ = write!(path, "[{}].", items.len());
+                }
+                Parts::Map { key: Some((key, _)), .. } => {
+                    let _ = write!(path, "{key}.");
+                }
+                Parts::Map { key: None, .. } => {}
+            }
+        }
+        path
     }
 }
 
@@ -154,6 +184,7 @@ fn add(entries: &mut Vec<Entry>, entry: Entry) -> Option<SyntaxFault> {
     Some(SyntaxFault {
         message: format!("`{}` is written twice; first on line {}", entry.key, first.key_spot.line),
         spot: entry.key_spot,
+        path: entry.key,
         help: Some("remove one of them"),
     })
 }
@@ -163,6 +194,7 @@ fn key(node: Node) -> Result<(String, Spot), SyntaxFault> {
         Kind::Scalar { text, .. } => Ok((text, node.spot)),
         Kind::List(_) | Kind::Map(_) => Err(SyntaxFault {
             spot: node.spot,
+            path: String::new(),
             message: "a key is text, not a list or a map".into(),
             help: Some("text with `{` or `[` needs quotes"),
         }),
@@ -182,7 +214,7 @@ fn is_text_tag(tag: Option<&Tag>) -> bool {
 }
 
 fn fault(span: Span, message: &str, help: Option<&'static str>) -> SyntaxFault {
-    SyntaxFault { spot: spot(span), message: message.into(), help }
+    SyntaxFault { spot: spot(span), path: String::new(), message: message.into(), help }
 }
 
 fn spot(Span { start, end }: Span) -> Spot {

@@ -77,6 +77,17 @@ impl Default for Quantiles {
     }
 }
 
+impl PartialEq for Quantiles {
+    /// Whether both hold the same values, in whatever order they came.
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Exact(ours), Self::Exact(theirs)) => sorted(ours) == sorted(theirs),
+            (Self::Sketch(ours), Self::Sketch(theirs)) => ours == theirs,
+            _ => false,
+        }
+    }
+}
+
 impl Quantiles {
     /// Adds a finite value.
     #[inline]
@@ -111,8 +122,7 @@ impl Quantiles {
     pub fn evaluate(&self, percentiles: &[Percentile]) -> Vec<f64> {
         match self {
             Self::Exact(values) => {
-                let mut sorted = values.clone();
-                sorted.sort_unstable_by(f64::total_cmp);
+                let sorted = sorted(values);
                 let at = |p: &Percentile| usize::try_from(p.rank(sorted.len() as u64)).ok();
                 let value = |p| at(p).and_then(|at| sorted.get(at)).copied().unwrap_or(0.0);
                 percentiles.iter().map(value).collect()
@@ -158,4 +168,10 @@ impl Quantiles {
             Self::Exact(_) => unreachable!("turned into a sketch above"),
         }
     }
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted
 }

@@ -15,10 +15,11 @@ pub const RELATIVE_ERROR: f64 = 0.01;
 /// Greatest number of consecutive bucket indices of one store.
 pub const MAX_BUCKETS: i32 = 2_048;
 
-const GAMMA: f64 = (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR);
-
-/// Natural logarithm of γ (a test compares it with `GAMMA.ln()`).
+/// Natural logarithm of γ = (1 + [`RELATIVE_ERROR`]) / (1 − [`RELATIVE_ERROR`]).
 const LN_GAMMA: f64 = 0.020_000_666_706_669_435;
+
+/// Natural logarithm of (γ + 1) / 2 = 1 / (1 − [`RELATIVE_ERROR`]).
+const LN_HALF_GAMMA_PLUS_1: f64 = 0.010_050_335_853_501_44;
 
 /// Quantiles of any number of finite values within 1 % relative error.
 ///
@@ -80,9 +81,13 @@ impl DdSketch {
         self.positive.count() + self.negative.count() + self.zeros
     }
 
-    /// Estimate of the value with `rank` values below it (from 0), clamped to [min, max].
+    /// Estimate of the value with `rank` values below it (from 0), clamped to [min, max]; 0 if there is
+    /// no value.
     #[must_use]
     pub fn value_at(&self, rank: u64) -> f64 {
+        if self.min > self.max {
+            return 0.0;
+        }
         let mut below = 0;
         let found = self.ascending().find(|(_, count)| {
             below += count;
@@ -119,8 +124,9 @@ fn bucket(magnitude: f64) -> i32 {
     index
 }
 
+/// `2·γ^i / (γ + 1)`, in one power: γ^i of the greatest numbers is out of range.
 fn estimate(index: i32) -> f64 {
-    (f64::from(index) * LN_GAMMA).exp() * (2.0 / (GAMMA + 1.0))
+    (f64::from(index) * LN_GAMMA - LN_HALF_GAMMA_PLUS_1).exp()
 }
 
 /// Counters of consecutive buckets; `counts[0]` belongs to index `first`.
@@ -188,8 +194,13 @@ impl Store {
 
     fn merge(&mut self, other: &Self) {
         self.collapsed |= other.collapsed;
-        // From the greatest: the first index fixes how low the others may go.
-        other.buckets().rev().for_each(|(index, count)| self.add(index, count));
+        let ends = (other.buckets().next(), other.buckets().next_back());
+        let (Some((lowest, _)), Some((greatest, _))) = ends else { return };
+        // The greatest first, for it fixes how low the lowest may go; then there is room for all
+        // between, and the rest only counts.
+        self.add(greatest, 0);
+        self.add(lowest, 0);
+        other.buckets().for_each(|(index, count)| self.add(index, count));
     }
 
     fn buckets(&self) -> impl DoubleEndedIterator<Item = (i32, u64)> {
@@ -210,5 +221,17 @@ impl Store {
 
     fn heap_bytes(&self) -> usize {
         self.counts.capacity() * size_of::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_constants_are_those_of_the_relative_error() {
+        let gamma = (1.0 + RELATIVE_ERROR) / (1.0 - RELATIVE_ERROR);
+        assert!((LN_GAMMA - gamma.ln()).abs() < 1e-16);
+        assert!((LN_HALF_GAMMA_PLUS_1 - f64::midpoint(gamma, 1.0).ln()).abs() < 1e-15);
     }
 }

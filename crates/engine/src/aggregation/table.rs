@@ -197,6 +197,12 @@ impl AccumulatorTable {
         }
     }
 
+    /// Rows there is room for, used or not.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.counts.capacity()
+    }
+
     /// Memory held, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
@@ -210,6 +216,7 @@ impl AccumulatorTable {
             + column(self.maxs.as_ref())
             + column(self.moments.as_ref())
             + column(self.quantiles.as_ref())
+            + self.free.capacity() * size_of::<Row>()
             + heap
     }
 

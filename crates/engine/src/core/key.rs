@@ -136,7 +136,9 @@ fn needs_quotes(value: &str) -> bool {
 }
 
 fn escape(part: &str, out: &mut String) {
-    if !part.bytes().any(|b| matches!(b, b'\\' | b'=' | b':')) {
+    // Looking at every byte, without a way out, is done for many bytes at once.
+    let is_special = |b| matches!(b, b'\\' | b'=' | b':');
+    if !part.bytes().fold(false, |found, b| found | is_special(b)) {
         out.push_str(part);
         return;
     }

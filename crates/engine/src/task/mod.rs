@@ -3,8 +3,5 @@
 mod plan;
 mod window_task;
 
-#[cfg(test)]
-mod tests;
-
 pub use plan::{TaskLimits, TaskPlan};
 pub use window_task::{LateEvent, TaskOutput, WindowTask};

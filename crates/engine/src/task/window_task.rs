@@ -40,7 +40,7 @@ enum Windows {
 ///
 /// | call | does |
 /// | --- | --- |
-/// | [`assign`](Self::assign), [`revoke`](Self::revoke), [`caught_up`](Self::caught_up), [`end`](Self::end) | tell what a partition is doing |
+/// | [`assign`](Self::assign), [`revoke`](Self::revoke), [`caught_up`](Self::caught_up), [`behind`](Self::behind), [`end`](Self::end) | tell what a partition is doing |
 /// | [`process`](Self::process) | judges and adds the events of a batch; fires nothing |
 /// | [`advance`](Self::advance) | propagates W: fires and purges |
 /// | [`fire_dirty`](Self::fire_dirty) | fires what late events changed, at most once per commit |
@@ -122,6 +122,12 @@ impl WindowTask {
         self.watermarks.caught_up(partition);
     }
 
+    /// A partition may hold records that were not read: it is paused, held up or fails to fetch. It is
+    /// not idle until [`caught_up`](Self::caught_up) is called again.
+    pub fn behind(&mut self, partition: PartitionId) {
+        self.watermarks.behind(partition);
+    }
+
     /// A bounded partition is read to its end for ever.
     pub fn end(&mut self, partition: PartitionId) {
         self.watermarks.end(partition);
@@ -135,6 +141,9 @@ impl WindowTask {
         now_ms: i64,
         out: &mut TaskOutput,
     ) {
+        if batch.rows().is_empty() {
+            return; // Nothing was said: an idle partition stays idle.
+        }
         let Self { aggregation, watermarks, keys, windows, batch_keys } = self;
         batch_keys.clear();
         batch_keys.extend(batch.keys().map(|(hash, key)| keys.resolve(hash, key)));

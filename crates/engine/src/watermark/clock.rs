@@ -71,6 +71,15 @@ impl PartitionClock {
         }
     }
 
+    /// There is more to read: what was idle holds W again, at W(p) := max(W(p), W).
+    pub(super) fn behind(&mut self, combined: i64) {
+        self.caught_up = false;
+        if self.activity == Activity::Idle {
+            self.activity = Activity::Active;
+            self.watermark = self.watermark.max(combined);
+        }
+    }
+
     pub(super) fn end(&mut self) {
         self.activity = Activity::Ended;
         self.watermark = END;

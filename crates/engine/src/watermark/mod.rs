@@ -6,9 +6,6 @@
 mod clock;
 mod tracker;
 
-#[cfg(test)]
-mod tests;
-
 pub use clock::PartitionClock;
 pub use tracker::{WatermarkSettings, WatermarkStrategy, WatermarkTracker};
 

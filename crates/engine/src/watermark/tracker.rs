@@ -98,6 +98,13 @@ impl WatermarkTracker {
         }
     }
 
+    /// The partition may hold records that were not read: it is not idle.
+    pub fn behind(&mut self, partition: PartitionId) {
+        if let Some(clock) = self.clocks.get_mut(&partition) {
+            clock.behind(self.combined);
+        }
+    }
+
     /// The bounded partition has ended: W(p) = +∞.
     pub fn end(&mut self, partition: PartitionId) {
         if let Some(clock) = self.clocks.get_mut(&partition) {
@@ -169,7 +176,7 @@ impl WatermarkTracker {
         let bound = self.settings.max_out_of_orderness_ms;
         self.greatest.map_or(self.combined, |(greatest, read_ms)| {
             let passed = now_ms.saturating_sub(read_ms).max(0);
-            greatest.saturating_sub(bound).saturating_add(passed)
+            greatest.saturating_sub(bound).saturating_add(passed).min(END - 1)
         })
     }
 

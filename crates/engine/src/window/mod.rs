@@ -12,9 +12,6 @@ mod sliced;
 mod slices;
 mod spec;
 
-#[cfg(test)]
-mod tests;
-
 pub use firing::{Admission, Firing, FiringRef, Timing};
 pub use session::SessionWindows;
 pub use sliced::SlicedWindows;

@@ -13,23 +13,27 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap},
+    ops::Range,
 };
 
 use super::{
     firing::{Admission, Firing, Timing},
-    session_list::{Session, SessionList, touched},
+    session_list::{NEVER, Session, SessionList},
 };
 use crate::{
     aggregation::{AccumulatorTable, AggregationPlan},
     core::{KeyId, KeyRegistry},
-    watermark::BEGINNING,
+    watermark::{BEGINNING, END},
 };
+
+/// Room for more keys and sessions than this is given back when no session is left.
+const SPARE_ROWS: usize = 4_096;
 
 /// State of session windows of one pipeline.
 ///
-/// Timers are lazy: an event that makes a session longer leaves its timer alone; a timer that comes
-/// too early is set again. Every session that has not passed its end has a timer of its key at or
-/// before it, every other one a purge timer at or before its purge.
+/// Every key with sessions has one timer, at or before the first instant one of them is due to fire
+/// or to go. Timers are lazy: an event that makes a session longer leaves the timer alone, and one
+/// that comes too early is set again.
 #[derive(Debug)]
 pub struct SessionWindows {
     gap: i64,
@@ -37,11 +41,13 @@ pub struct SessionWindows {
     max_windows_per_key: u64,
     table: AccumulatorTable,
     /// By key number.
-    sessions: Vec<SessionList>,
-    ends: BinaryHeap<Reverse<(i64, KeyId)>>,
-    purges: BinaryHeap<Reverse<(i64, KeyId)>>,
+    lists: Vec<SessionList>,
+    /// Those that are not their key's timer (any more) are void.
+    timers: BinaryHeap<Reverse<(i64, KeyId)>>,
+    /// Keys with dirty sessions, and some that had such.
     dirty: BTreeSet<KeyId>,
     open: usize,
+    /// W up to which sessions have fired.
     watermark: i64,
     purged_up_to: i64,
 }
@@ -60,9 +66,8 @@ impl SessionWindows {
             lateness: allowed_lateness_ms,
             max_windows_per_key,
             table: AccumulatorTable::new(plan),
-            sessions: Vec::new(),
-            ends: BinaryHeap::new(),
-            purges: BinaryHeap::new(),
+            lists: Vec::new(),
+            timers: BinaryHeap::new(),
             dirty: BTreeSet::new(),
             open: 0,
             watermark: BEGINNING,
@@ -82,22 +87,23 @@ impl SessionWindows {
         if watermark >= closed {
             return Admission::TooLate { lateness_ms: watermark.saturating_sub(closed) };
         }
-        if self.sessions.len() <= key.index() {
-            self.sessions.resize_with(key.index() + 1, SessionList::new);
+        if self.lists.len() <= key.index() {
+            self.lists.resize_with(key.index() + 1, SessionList::new);
         }
-        let Some(sessions) = self.sessions.get(key.index()) else { return Admission::Accepted };
-        let touched = touched(sessions, at, self.gap);
+        let Some(list) = self.lists.get_mut(key.index()) else { return Admission::TooManyWindows };
+        let touched = list.touched(at, self.gap);
+        let place = touched.start;
         if touched.is_empty() {
-            if sessions.len() as u64 >= self.max_windows_per_key {
+            if list.sessions.len() as u64 >= self.max_windows_per_key {
                 return Admission::TooManyWindows;
             }
-            self.begin(key, touched.start, at, keys);
+            self.begin(key, place, at, keys);
         } else {
-            self.extend(key, touched.clone(), at, keys);
+            self.extend(key, touched, at, keys);
         }
-        let row = self.sessions.get(key.index()).and_then(|s| s.get(touched.start)).map(|s| s.row);
-        if let Some(row) = row {
-            self.table.add(row, values);
+        let list = self.lists.get(key.index());
+        if let Some(session) = list.and_then(|list| list.sessions.get(place)) {
+            self.table.add(session.row, values);
         }
         Admission::Accepted
     }
@@ -113,14 +119,21 @@ impl SessionWindows {
         if watermark <= self.watermark {
             return;
         }
-        self.watermark = watermark;
+        let watermark_before = std::mem::replace(&mut self.watermark, watermark);
         let before = out.len();
-        while let Some(key) = pop_due(&mut self.ends, watermark) {
-            self.fire_key(key, Timing::OnTime, keys, plan, out);
+        while let Some(key) = self.next_due() {
+            self.fire(key, Due::Passed, keys, plan, out);
+            self.purge(key, keys);
             self.set_timer(key);
         }
         sort(out.get_mut(before..));
-        self.purge(keys, plan, out);
+        if watermark == END {
+            // Partitions may still come; what they bring fires and goes as ever.
+            self.watermark = watermark_before.max(self.purged_up_to);
+        }
+        if self.open == 0 {
+            self.give_back(plan);
+        }
     }
 
     /// Fires every session that a late event changed.
@@ -132,7 +145,7 @@ impl SessionWindows {
     ) {
         let before = out.len();
         for key in std::mem::take(&mut self.dirty) {
-            self.fire_key(key, Timing::Late, keys, plan, out);
+            self.fire(key, Due::Dirty, keys, plan, out);
         }
         sort(out.get_mut(before..));
     }
@@ -152,161 +165,185 @@ impl SessionWindows {
     /// Memory held, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let timers = self.ends.capacity() + self.purges.capacity();
         self.table.size_bytes()
-            + self.sessions.capacity() * size_of::<SessionList>()
-            + timers * size_of::<Reverse<(i64, KeyId)>>()
+            + self.lists.iter().map(SessionList::heap_bytes).sum::<usize>()
+            + self.lists.capacity() * size_of::<SessionList>()
+            + self.timers.capacity() * size_of::<Reverse<(i64, KeyId)>>()
+            + self.dirty.len() * size_of::<KeyId>()
     }
 
+    #[cold]
     fn begin(&mut self, key: KeyId, place: usize, at: i64, keys: &mut KeyRegistry) {
         let session = Session::new(at, self.table.push());
-        if let Some(sessions) = self.sessions.get_mut(key.index()) {
-            sessions.insert(place, session);
+        if let Some(list) = self.lists.get_mut(key.index()) {
+            list.sessions.insert(place, session);
         }
         keys.retain(key);
         self.open += 1;
-        self.schedule(key, place, true);
+        self.changed(key, place);
     }
 
     /// Makes one session of all that the event at `at` touches, with the event inside.
     #[inline]
-    fn extend(
-        &mut self,
-        key: KeyId,
-        touched: std::ops::Range<usize>,
-        at: i64,
-        keys: &mut KeyRegistry,
-    ) {
-        let (gap, place) = (self.gap, touched.start);
-        let sessions = self.sessions.get_mut(key.index());
-        let Some(session) = sessions.and_then(|list| list.get_mut(place)) else { return };
+    fn extend(&mut self, key: KeyId, touched: Range<usize>, at: i64, keys: &mut KeyRegistry) {
+        let place = touched.start;
+        let list = self.lists.get_mut(key.index());
+        let Some(session) = list.and_then(|list| list.sessions.get_mut(place)) else { return };
+        let had_passed = session.end(self.gap) <= self.watermark;
         let merges = touched.len() > 1;
-        let grows = merges || at < session.start || at > session.last;
-        let was_past = session.end(gap) <= self.watermark;
-        if grows {
-            session.supersede(gap);
+        if merges || at < session.start || at > session.last {
+            session.supersede(self.gap);
             session.start = session.start.min(at);
             session.last = session.last.max(at);
         }
         if merges {
             self.join(key, touched, keys);
         }
-        if was_past || merges {
-            self.schedule(key, place, grows);
+        if merges || had_passed {
+            self.changed(key, place);
         }
     }
 
     /// Merges the touched sessions of the key into the first.
     #[cold]
-    fn join(&mut self, key: KeyId, touched: std::ops::Range<usize>, keys: &mut KeyRegistry) {
-        let Some(sessions) = self.sessions.get_mut(key.index()) else { return };
-        let absorbed: Vec<Session> = sessions.drain(touched.start + 1..touched.end).collect();
-        let Some(first) = sessions.get_mut(touched.start) else { return };
-        for mut other in absorbed {
-            other.supersede(self.gap);
-            self.table.absorb(first.row, other.row);
-            first.join(other);
+    fn join(&mut self, key: KeyId, touched: Range<usize>, keys: &mut KeyRegistry) {
+        let Some(list) = self.lists.get_mut(key.index()) else { return };
+        let absorbed = list.join(touched.clone(), self.gap);
+        let Some(first) = list.sessions.get(touched.start) else { return };
+        for row in absorbed {
+            self.table.absorb(first.row, row);
             keys.release(key);
             self.open -= 1;
         }
     }
 
-    /// A session is new or changed: it fires late if it has passed its end, else at its end. With
-    /// the same bounds its timers are set already.
-    fn schedule(&mut self, key: KeyId, place: usize, new_bounds: bool) {
-        let session = self.sessions.get_mut(key.index()).and_then(|list| list.get_mut(place));
-        let Some(session) = session else { return };
-        let end = session.end(self.gap);
-        session.dirty = end <= self.watermark;
+    /// A session is new or changed: it fires late if it has passed its end, else at its end.
+    #[cold]
+    fn changed(&mut self, key: KeyId, place: usize) {
+        let (gap, kept, watermark) = (self.gap, self.kept(), self.watermark);
+        let Some(list) = self.lists.get_mut(key.index()) else { return };
+        let Some(session) = list.sessions.get_mut(place) else { return };
+        session.dirty = session.end(gap) <= watermark;
+        let due = if session.dirty { session.last + kept } else { session.end(gap) };
         if session.dirty {
             self.dirty.insert(key);
         }
-        if new_bounds && session.dirty {
-            self.purges.push(Reverse((end + self.gap + self.lateness, key)));
-        } else if new_bounds {
-            self.ends.push(Reverse((end, key)));
+        if due < list.timer {
+            list.timer = due;
+            self.timers.push(Reverse((due, key)));
         }
     }
 
-    /// Fires the sessions of `key` that are due: not yet fired ones past their end, or dirty ones.
-    fn fire_key(
+    /// How long after its last event a session is purged.
+    fn kept(&self) -> i64 {
+        self.gap + self.gap + self.lateness
+    }
+
+    /// Takes the next key whose timer W has passed.
+    fn next_due(&mut self) -> Option<KeyId> {
+        while let Some(Reverse((at, key))) = self.timers.peek().copied()
+            && at <= self.watermark
+        {
+            self.timers.pop();
+            if let Some(list) = self.lists.get_mut(key.index()).filter(|list| list.timer == at) {
+                list.timer = NEVER;
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Sets the key's timer to the first instant one of its sessions is due.
+    fn set_timer(&mut self, key: KeyId) {
+        let (gap, kept, watermark) = (self.gap, self.kept(), self.watermark);
+        let Some(list) = self.lists.get_mut(key.index()) else { return };
+        let due = list.sessions.iter().map(|session| {
+            let end = session.end(gap);
+            if end > watermark { end } else { session.last + kept }
+        });
+        if let Some(due) = due.min() {
+            list.timer = due;
+            self.timers.push(Reverse((due, key)));
+        }
+    }
+
+    /// Fires the sessions of `key` that are due.
+    fn fire(
         &mut self,
         key: KeyId,
-        timing: Timing,
+        due: Due,
         keys: &KeyRegistry,
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
-        let Some(sessions) = self.sessions.get_mut(key.index()) else { return };
-        for session in sessions {
-            let end = session.end(self.gap);
-            let due = match timing {
-                Timing::Late => session.dirty,
-                Timing::Early | Timing::OnTime => !session.fired && !session.dirty,
+        let (gap, kept, watermark) = (self.gap, self.kept(), self.watermark);
+        let Some(list) = self.lists.get_mut(key.index()) else { return };
+        for session in &mut list.sessions {
+            let first = !session.fired && !session.dirty && session.end(gap) <= watermark;
+            let goes = session.last + kept <= watermark;
+            let fires = match due {
+                Due::Passed => first || (session.dirty && goes),
+                Due::Dirty => session.dirty,
             };
-            if !due || end > self.watermark {
-                continue;
+            if fires {
+                let timing = if session.dirty { Timing::Late } else { Timing::OnTime };
+                out.push(Firing {
+                    start_ms: session.start,
+                    end_ms: session.end(gap),
+                    key: keys.text(key).into(),
+                    revision: session.next_revision,
+                    timing,
+                    statistics: self.table.evaluate(session.row, plan),
+                    supersedes: session.supersedes.clone(),
+                });
+                session.next_revision += 1;
+                session.fired = true;
+                session.dirty = false;
             }
-            out.push(Firing {
-                start_ms: session.start,
-                end_ms: end,
-                key: keys.text(key).into(),
-                revision: session.next_revision,
-                timing,
-                statistics: self.table.evaluate(session.row, plan),
-                supersedes: session.supersedes.clone(),
-            });
-            session.next_revision += 1;
-            session.fired = true;
-            session.dirty = false;
-            self.purges.push(Reverse((end + self.gap + self.lateness, key)));
         }
     }
 
-    /// Sets the timer of the key's next session that has not passed its end.
-    fn set_timer(&mut self, key: KeyId) {
-        let sessions = self.sessions.get(key.index()).into_iter().flatten();
-        let ends = sessions.map(|session| session.end(self.gap));
-        if let Some(next) = ends.filter(|end| *end > self.watermark).min() {
-            self.ends.push(Reverse((next, key)));
-        }
-    }
-
-    fn purge(&mut self, keys: &mut KeyRegistry, plan: &AggregationPlan, out: &mut Vec<Firing>) {
-        let before = out.len();
-        while let Some(key) = pop_due(&mut self.purges, self.watermark) {
-            if self.dirty.contains(&key) {
-                self.fire_key(key, Timing::Late, keys, plan, out);
-                self.dirty.remove(&key);
-            }
-            self.purge_key(key, keys);
-        }
-        sort(out.get_mut(before..));
-    }
-
-    fn purge_key(&mut self, key: KeyId, keys: &mut KeyRegistry) {
-        let kept = self.gap + self.gap + self.lateness;
-        let Some(sessions) = self.sessions.get_mut(key.index()) else { return };
-        let (watermark, table) = (self.watermark, &mut self.table);
-        let (mut gone, mut purged_up_to) = (0, self.purged_up_to);
-        sessions.retain(|session| {
+    /// Drops the sessions of `key` that no acceptable event can touch.
+    fn purge(&mut self, key: KeyId, keys: &mut KeyRegistry) {
+        let (kept, watermark) = (self.kept(), self.watermark);
+        let Some(list) = self.lists.get_mut(key.index()) else { return };
+        let (table, mut purged_up_to, before) =
+            (&mut self.table, self.purged_up_to, list.sessions.len());
+        list.sessions.retain(|session| {
             let stays = session.last + kept > watermark;
             if !stays {
                 table.release(session.row);
                 purged_up_to = purged_up_to.max(session.last + kept);
-                gone += 1;
             }
             stays
         });
+        let gone = before - list.sessions.len();
+        if gone > 0 {
+            list.sessions.shrink_to_fit();
+        }
         self.purged_up_to = purged_up_to;
         self.open -= gone;
         (0..gone).for_each(|_| keys.release(key));
     }
+
+    /// Gives back the memory of a burst, once no session is left.
+    fn give_back(&mut self, plan: &AggregationPlan) {
+        if self.lists.capacity() + self.table.capacity() > SPARE_ROWS {
+            self.table = AccumulatorTable::new(plan);
+            self.lists = Vec::new();
+            self.timers = BinaryHeap::new();
+            self.dirty.clear();
+        }
+    }
 }
 
-fn pop_due(timers: &mut BinaryHeap<Reverse<(i64, KeyId)>>, watermark: i64) -> Option<KeyId> {
-    let due = timers.peek().is_some_and(|Reverse((at, _))| *at <= watermark);
-    due.then(|| timers.pop()).flatten().map(|Reverse((_, key))| key)
+/// Which sessions of a key fire.
+#[derive(Clone, Copy)]
+enum Due {
+    /// Those that passed their end, and dirty ones that go.
+    Passed,
+    /// Dirty ones.
+    Dirty,
 }
 
 fn sort(new: Option<&mut [Firing]>) {

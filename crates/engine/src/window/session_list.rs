@@ -5,6 +5,9 @@ use smallvec::SmallVec;
 use super::firing::FiringRef;
 use crate::aggregation::Row;
 
+/// The timer of a key without sessions.
+pub(super) const NEVER: i64 = i64::MAX;
+
 /// One session: the accepted events of a key no further apart than the gap.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
@@ -36,11 +39,13 @@ impl Session {
         }
     }
 
+    #[inline]
     pub(super) fn end(&self, gap: i64) -> i64 {
         self.last + gap
     }
 
     /// Takes note that the bounds will change: a result that fired is superseded.
+    #[inline]
     pub(super) fn supersede(&mut self, gap: i64) {
         if self.fired {
             // Whoever reads the superseded result finds in it what it has itself superseded.
@@ -63,12 +68,43 @@ impl Session {
 }
 
 /// The sessions of one key in the order of time; they never touch.
-pub(super) type SessionList = SmallVec<[Session; 1]>;
+#[derive(Debug)]
+pub(super) struct SessionList {
+    /// When the key is looked at next, at or before the first instant anything is due for it.
+    pub(super) timer: i64,
+    pub(super) sessions: SmallVec<[Session; 1]>,
+}
 
-/// Range of the sessions that an event at `at` touches.
-#[inline]
-pub(super) fn touched(sessions: &SessionList, at: i64, gap: i64) -> std::ops::Range<usize> {
-    let from = sessions.partition_point(|session| session.end(gap) < at);
-    let rest = sessions.get(from..).unwrap_or_default();
-    from..from + rest.partition_point(|session| session.start <= at + gap)
+impl SessionList {
+    pub(super) fn new() -> Self {
+        Self { timer: NEVER, sessions: SmallVec::new() }
+    }
+
+    /// Range of the sessions that an event at `at` touches.
+    #[inline]
+    pub(super) fn touched(&self, at: i64, gap: i64) -> std::ops::Range<usize> {
+        let from = self.sessions.partition_point(|session| session.end(gap) < at);
+        let rest = self.sessions.get(from..).unwrap_or_default();
+        from..from + rest.partition_point(|session| session.start <= at + gap)
+    }
+
+    /// Merges the sessions in `touched` into the first of them; returns the absorbed rows.
+    pub(super) fn join(&mut self, touched: std::ops::Range<usize>, gap: i64) -> Vec<Row> {
+        let absorbed: Vec<Session> = self.sessions.drain(touched.start + 1..touched.end).collect();
+        let rows = absorbed.iter().map(|session| session.row).collect();
+        if let Some(first) = self.sessions.get_mut(touched.start) {
+            for mut other in absorbed {
+                other.supersede(gap);
+                first.join(other);
+            }
+        }
+        rows
+    }
+
+    /// Memory held on the heap, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        let spilled = if self.sessions.spilled() { self.sessions.capacity() } else { 0 };
+        let superseded: usize = self.sessions.iter().map(|s| s.supersedes.capacity()).sum();
+        spilled * size_of::<Session>() + superseded * size_of::<FiringRef>()
+    }
 }

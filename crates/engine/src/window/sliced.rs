@@ -20,7 +20,7 @@ use super::{
 use crate::{
     aggregation::{AccumulatorTable, AggregationPlan, Row},
     core::{KeyId, KeyRegistry},
-    watermark::BEGINNING,
+    watermark::{BEGINNING, END},
 };
 
 type KeySet = HashSet<KeyId, FxBuildHasher>;
@@ -118,12 +118,16 @@ impl SlicedWindows {
         if watermark <= self.watermark {
             return;
         }
-        self.watermark = watermark;
+        let before = std::mem::replace(&mut self.watermark, watermark);
         while let Some(start) = self.pending.first().copied().filter(|s| self.has_passed(*s)) {
             self.pending.remove(&start);
             self.fire_window(start, keys, plan, out);
         }
         self.purge(keys, plan, out);
+        if watermark == END {
+            // Partitions may still come; what they bring fires and goes as ever.
+            self.watermark = before.max(self.purged_up_to);
+        }
     }
 
     /// Fires every window that a late event changed.
@@ -223,14 +227,18 @@ impl SlicedWindows {
         }
         let is_new = keys.retained(key) == 0;
         let alive = self.first_open(i64::MIN / 2, self.watermark);
-        let Some(span) = self.spans.get_mut(key.index()) else { return true };
-        let (oldest, newest) = if is_new { (from, last) } else { *span };
+        let span = self.spans.get(key.index()).copied().filter(|_| !is_new);
+        let (oldest, newest) = span.unwrap_or((from, last));
         let wider = (oldest.max(alive).min(from), newest.max(last));
         let slide = self.slices.slide();
         let at_most = (wider.1 - wider.0) / slide + 1;
-        *span = wider;
-        u64::try_from(at_most).unwrap_or(0) <= self.max_windows_per_key
-            || self.windows_with(key, from, last, alive) <= self.max_windows_per_key
+        let most = self.max_windows_per_key;
+        let has_room = u64::try_from(at_most).unwrap_or(0) <= most
+            || self.windows_with(key, from, last, alive) <= most;
+        if let Some(span) = self.spans.get_mut(key.index()).filter(|_| has_room) {
+            *span = wider;
+        }
+        has_room
     }
 
     /// Exact number of open windows of `key` if it had those from `from` to `last` too.

@@ -54,10 +54,11 @@ impl Slices {
         self.start_at_or_after(pane + self.pane - self.size)
     }
 
-    /// The least window start that is not before `at`, which may be the beginning of time.
+    /// The least window start that is not before `at`. An `at` beyond any event time, such as the
+    /// watermark at the end of all input, gives a start beyond any event time.
     #[must_use]
     pub fn start_at_or_after(&self, at: i64) -> i64 {
-        let at = at.max(i64::MIN / 2);
+        let at = at.clamp(i64::MIN / 2, i64::MAX / 2);
         at + (self.offset - at).rem_euclid(self.slide)
     }
 

@@ -17,7 +17,7 @@ pub(super) enum Exit {
     Ok = 0,
     /// The command line makes no sense.
     Usage = 64,
-    /// An input file does not exist.
+    /// An input does not exist or cannot be used.
     NoInput = 66,
     /// A service or a place in the group is not to be had.
     Unavailable = 69,
@@ -60,7 +60,9 @@ impl Exit {
                 (_, "create") => Self::CannotCreate,
                 _ => Self::Io,
             },
-            ProcessorError::Source { .. } | ProcessorError::Sink { .. } => Self::Unavailable,
+            ProcessorError::Source { .. } => Self::NoInput,
+            ProcessorError::Sink { .. } => Self::CannotCreate,
+            ProcessorError::Unavailable { .. } => Self::Unavailable,
             #[cfg(feature = "kafka")]
             ProcessorError::Kafka(_) => Self::Unavailable,
             _ => Self::Software,

@@ -1,19 +1,26 @@
 //! `run`: a configuration until its input ends or a signal comes.
 
-use std::path::Path;
+use std::{
+    io::IsTerminal,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+    thread,
+    time::Duration,
+};
 
+use llm_optimizer_config::{ProcessorConfig, ResultSinkSpec};
 use tracing::info;
 
 use super::{
     args::RunArgs,
     check::{load, refuse_blocked},
     exit::Exit,
-    progress::show_progress,
+    progress::InputProgress,
     signals::stop_on_signal,
 };
 use crate::{
     error::ProcessorError,
-    runtime::{Outcome, RunReport, SetupOptions, job_from_config},
+    runtime::{Job, Outcome, RunReport, SetupOptions, job_from_config},
     source::StopToken,
 };
 
@@ -31,14 +38,37 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     let Outcome { report, result } = match job {
         Ok(job) => {
             info!(config = %args.config.display(), "running");
-            let bar = show_progress(&job);
-            let outcome = job.run();
-            bar.finish();
-            outcome
+            if shows_progress(&loaded.config) { run_with_progress(job) } else { job.run() }
         }
         Err(error) => Outcome { report: RunReport::failed(&error), result: Err(error) },
     };
     conclude(&report, args.report.as_deref(), result)
+}
+
+/// A bar and a table on one terminal would write over each other.
+fn shows_progress(config: &ProcessorConfig) -> bool {
+    let to_console = |sink: &ResultSinkSpec| matches!(sink, ResultSinkSpec::Console { .. });
+    let has_console = config.sinks().is_ok_and(|sinks| sinks.iter().any(to_console));
+    !(has_console && std::io::stdout().is_terminal())
+}
+
+fn run_with_progress(job: Job) -> Outcome {
+    let progress = Arc::clone(&job.progress);
+    let bar = InputProgress::new(job.source.size_bytes(), progress.read.clone());
+    let ended = StopToken::default();
+    thread::scope(|scope| {
+        let (bar, ended) = (&bar, &ended);
+        scope.spawn(move || {
+            while !ended.is_stopped() {
+                bar.update(progress.records_read.load(Ordering::Relaxed));
+                thread::sleep(Duration::from_millis(100));
+            }
+            bar.finish();
+        });
+        let outcome = job.run();
+        ended.stop();
+        outcome
+    })
 }
 
 /// Writes the report, whatever the end was, and gives the exit code.

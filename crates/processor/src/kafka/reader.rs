@@ -32,6 +32,11 @@ const TICK: Duration = Duration::from_millis(50);
 /// with the metadata, every 10 s.
 const GROWTH_GRACE: Duration = Duration::from_secs(30);
 
+/// How long this process waits for the rest of the partitions before it asks the group again; then
+/// twice as long each time, because every asking is a rebalance for the others.
+const FIRST_REJOIN: Duration = Duration::from_secs(1);
+const LONGEST_REJOIN: Duration = Duration::from_mins(5);
+
 /// Whether records may be counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
@@ -77,7 +82,6 @@ pub(super) struct ReaderParts<'a> {
     pub(super) known_counts: BTreeMap<String, i32>,
     pub(super) counts: Receiver<BTreeMap<String, i32>>,
     pub(super) limits: BatchLimits,
-    pub(super) session: Duration,
     pub(super) wake: Receiver<()>,
     pub(super) queue: &'a Sender<SourceEvent>,
     pub(super) stop: &'a StopToken,
@@ -92,7 +96,7 @@ impl<'a> Reader<'a> {
             partitions: parts.partitions,
             phase: Phase::Joining,
             incomplete_since: Some(Instant::now()),
-            rejoin_after: parts.session * 2,
+            rejoin_after: FIRST_REJOIN,
             counts: parts.counts,
             known_counts: parts.known_counts,
             limits: parts.limits,
@@ -224,9 +228,22 @@ impl<'a> Reader<'a> {
     /// that returns gets its former share, which may lack topics it did not read then.
     fn wait_for_the_rest(&mut self, since: Instant) -> ProcessorResult<()> {
         let held = self.partitions.held();
-        if since.elapsed() < Duration::from_secs(1) || held == 0 {
+        // Joining takes a moment, and while brokers are away nothing is held either.
+        let patience = if held == 0 { GROWTH_GRACE } else { FIRST_REJOIN };
+        if since.elapsed() < patience {
             return Ok(());
         }
+        self.say_what_is_missing(held);
+        if held > 0 && since.elapsed() >= self.rejoin_after {
+            self.incomplete_since = Some(Instant::now());
+            self.rejoin_after = (self.rejoin_after * 2).min(LONGEST_REJOIN);
+            self.consumer.unsubscribe();
+            self.subscribe()?;
+        }
+        Ok(())
+    }
+
+    fn say_what_is_missing(&self, held: usize) {
         let all = cluster_size(&self.known_counts);
         self.consumer.context().notices().warn(
             Trouble::Group,
@@ -235,13 +252,6 @@ impl<'a> Reader<'a> {
                  it has all (stop the other instances, or use another group_id)"
             ),
         );
-        if since.elapsed() >= self.rejoin_after {
-            self.incomplete_since = Some(Instant::now());
-            self.rejoin_after = (self.rejoin_after * 2).min(Duration::from_mins(5));
-            self.consumer.unsubscribe();
-            self.subscribe()?;
-        }
-        Ok(())
     }
 
     fn announce(&mut self) {

@@ -109,7 +109,6 @@ impl KafkaSource {
                     bytes: MAX_BATCH_BYTES,
                     record_bytes: self.options.max_record_bytes,
                 },
-                session: Duration::from_millis(self.settings.session_timeout_ms),
                 wake,
                 queue,
                 stop,

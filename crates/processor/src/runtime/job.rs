@@ -330,8 +330,8 @@ fn lost_delivery() -> ProcessorError {
 }
 
 fn undelivered(timeout: Duration) -> ProcessorError {
-    ProcessorError::Sink {
-        name: "all".into(),
+    ProcessorError::Unavailable {
+        name: "sinks".into(),
         reason: format!(
             "results could not be delivered within {} s of the stop (`shutdown_timeout_secs`)",
             timeout.as_secs_f64()

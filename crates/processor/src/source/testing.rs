@@ -92,7 +92,7 @@ pub(crate) fn wait_for(condition: impl Fn() -> bool) {
     let begun = Instant::now();
     while !condition() {
         assert!(begun.elapsed() < BOUND, "the condition did not come true");
-        thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

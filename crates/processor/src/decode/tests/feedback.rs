@@ -115,7 +115,7 @@ fn configured_fields_hold_for_every_shape() {
     let head = r#""type":"user_feedback","request_id":"r""#;
     check(&format!(r#"{head},"liked":true,"response_saved":false"#), "1000 request_id=r 1 0");
     check(&format!(r#"{head},"response_saved":false"#), "1000 filtered");
-    check(&format!(r#"{head}"#), "missing_field: field response_saved is missing");
+    check(head, "missing_field: field response_saved is missing");
     check(r#""type":"performance_metrics","request_id":"r""#, "1000 filtered");
     check(r#""type":"performance_metrics""#, "missing_field: field request_id is missing");
     check(r#""type":"system_health""#, "1000 filtered");

@@ -58,8 +58,9 @@ fn lines(decoder: &mut Decoder, batch: &RecordBatch) -> Vec<String> {
         assert!(line.is_empty(), "record {} is accounted for once", row.record);
         *line = match row.key {
             Some(key) => {
-                let values = values.iter().map(|v| format!(" {v}")).collect::<String>();
-                format!("{at} {}{values}", keys[key as usize])
+                let mut words = vec![at.to_string(), keys[key as usize].to_owned()];
+                words.extend(values.iter().map(f64::to_string));
+                words.join(" ")
             }
             None => format!("{at} filtered"),
         };

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
     time::Duration,
 };
@@ -147,6 +148,41 @@ fn stops_while_the_queue_is_full() {
     config.limits.max_records = 10;
     let running = start(open(config).unwrap(), 2);
     running.wait_until_queue_is_full();
+    assert!(running.stop_latency() < Duration::from_millis(200));
+}
+
+#[test]
+fn sample_data_is_read_in_full() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/data/azure-llm-conv-2023.csv");
+    let rows = all_rows(&read(csv(FileSourceConfig::ndjson(path))));
+    assert_eq!(rows.len(), 19_366);
+    assert_eq!(rows[0], row("2023-11-16 18:15:46.6805900,374,44", 41, 2));
+    assert_eq!(rows[19_365].0, "2023-11-16 19:14:08.4025270,197,183");
+}
+
+fn named_pipe(folder: &Folder) -> FileSourceConfig {
+    let path = folder.path("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    FileSourceConfig::ndjson(path)
+}
+
+#[test]
+fn named_pipe_is_read_until_its_writer_closes() {
+    let folder = Folder::new();
+    let config = named_pipe(&folder);
+    let running = start(open(config.clone()).unwrap(), 10);
+    let mut writer = OpenOptions::new().write(true).open(&config.path).unwrap();
+    writer.write_all(b"a\nb").unwrap();
+    assert_eq!(running.rows(1), [row("a", 0, 1)]);
+    drop(writer);
+    assert_eq!(all_rows(&running.all().0), [row("b", 2, 2)]);
+}
+
+#[test]
+fn stops_while_nobody_writes_to_the_pipe() {
+    let folder = Folder::new();
+    let running = start(open(named_pipe(&folder)).unwrap(), 10);
+    assert!(matches!(running.next(), SourceEvent::Assigned(_)));
     assert!(running.stop_latency() < Duration::from_millis(200));
 }
 

@@ -1,0 +1,281 @@
+//! A real Kafka for tests: the broker at `KAFKA_BOOTSTRAP_SERVERS`, or the one of `scripts/kafka`,
+//! which is started when it does not run. Every test has topics and groups of its own.
+//!
+//! Without Java or Maven the tests say loudly that they did not run; with `CI=true` they fail.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{Mutex, OnceLock},
+    time::{Duration, Instant},
+};
+
+use futures::executor::block_on;
+use rdkafka::{
+    ClientConfig, Message, Offset, TopicPartitionList,
+    admin::{
+        AdminClient, AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier,
+        TopicReplication,
+    },
+    client::DefaultClientContext,
+    consumer::{BaseConsumer, Consumer},
+    message::{Header, Headers, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer},
+};
+
+/// How long anything that works may take on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A broker that answers.
+#[derive(Debug, Clone)]
+pub(crate) struct Broker {
+    pub(crate) servers: String,
+}
+
+/// A broker that this test starts and stops, on an address that stays; gone with this value.
+pub(crate) struct OwnBroker {
+    pub(crate) broker: Broker,
+    instance: String,
+}
+
+/// A record as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) partition: i32,
+    pub(crate) offset: i64,
+    pub(crate) key: Option<String>,
+    pub(crate) value: String,
+    pub(crate) headers: Vec<(String, String)>,
+}
+
+/// The broker of all tests, or `None` where there can be none.
+pub(crate) fn broker() -> Option<Broker> {
+    static SHARED: OnceLock<Option<Broker>> = OnceLock::new();
+    let shared = SHARED.get_or_init(|| match std::env::var("KAFKA_BOOTSTRAP_SERVERS") {
+        Ok(servers) if !servers.is_empty() => Some(Broker { servers }),
+        _ => start(None),
+    });
+    shared.clone()
+}
+
+/// A broker of the test's own.
+pub(crate) fn own_broker() -> Option<OwnBroker> {
+    let instance = fresh("own");
+    let broker = start(Some(&instance))?;
+    Some(OwnBroker { broker, instance })
+}
+
+/// A name that no other test and no other run has.
+pub(crate) fn fresh(name: &str) -> String {
+    format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
+}
+
+/// Waits until `done` says so, at most [`PATIENCE`].
+pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl OwnBroker {
+    /// Ends the broker as a crash would.
+    pub(crate) fn stop(&self) {
+        script(Some(&self.instance), &["stop", "--now"]);
+    }
+
+    /// Starts it again, at the same address with the same topics.
+    pub(crate) fn start(&self) {
+        assert!(start(Some(&self.instance)).is_some(), "the broker does not start again");
+    }
+}
+
+impl Drop for OwnBroker {
+    fn drop(&mut self) {
+        script(Some(&self.instance), &["clean"]);
+    }
+}
+
+impl Broker {
+    /// Makes a topic with a name of its own.
+    pub(crate) fn topic(&self, partitions: i32) -> String {
+        let name = fresh("topic");
+        self.create(&name, partitions, &[]);
+        name
+    }
+
+    /// Makes a topic.
+    pub(crate) fn create(&self, name: &str, partitions: i32, config: &[(&str, &str)]) {
+        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+        for (key, value) in config {
+            topic = topic.set(key, value);
+        }
+        let done = block_on(self.admin().create_topics(&[topic], &AdminOptions::new())).unwrap();
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+        // The broker learns of its own decision a moment later.
+        let consumer: BaseConsumer = self.client().create().unwrap();
+        wait_until("the topic has leaders", || {
+            let metadata = consumer.fetch_metadata(Some(name), PATIENCE).unwrap();
+            let found = &metadata.topics()[0];
+            found.partitions().len() == usize::try_from(partitions).unwrap()
+                && found.partitions().iter().all(|partition| partition.leader() >= 0)
+        });
+    }
+
+    /// Gives a topic more partitions.
+    pub(crate) fn grow(&self, topic: &str, partitions: usize) {
+        let new = NewPartitions::new(topic, partitions);
+        let done = block_on(self.admin().create_partitions(&[new], &AdminOptions::new())).unwrap();
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// Changes one setting of a topic.
+    pub(crate) fn configure(&self, topic: &str, key: &str, value: &str) {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(key, value);
+        let done = block_on(self.admin().alter_configs(&[change], &AdminOptions::new())).unwrap();
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// Writes values to a partition, with key `k<value>` and a header `h`.
+    pub(crate) fn produce<V: ToString>(
+        &self,
+        topic: &str,
+        partition: i32,
+        values: impl IntoIterator<Item = V>,
+    ) {
+        produce(&self.producer(), topic, partition, values);
+    }
+
+    /// Writes values in one committed transaction, which leaves a control record at the end.
+    pub(crate) fn produce_transaction<V: ToString>(
+        &self,
+        topic: &str,
+        partition: i32,
+        values: impl IntoIterator<Item = V>,
+    ) {
+        let producer: BaseProducer =
+            self.client().set("transactional.id", fresh("transaction")).create().unwrap();
+        producer.init_transactions(PATIENCE).unwrap();
+        producer.begin_transaction().unwrap();
+        produce(&producer, topic, partition, values);
+        producer.commit_transaction(PATIENCE).unwrap();
+    }
+
+    /// Every record of a topic in the order of offsets, once there are `count` of them.
+    pub(crate) fn read_all(&self, topic: &str, count: usize) -> Vec<Read> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", fresh("probe"))
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .create()
+            .unwrap();
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+        let mut all = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            all.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+        }
+        consumer.assign(&all).unwrap();
+        let mut read = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
+        while read.len() < count {
+            assert!(Instant::now() < deadline, "{} of {count} records in {topic}", read.len());
+            if let Some(Ok(message)) = consumer.poll(Duration::from_millis(50)) {
+                read.push(Read::from(&message));
+            }
+        }
+        // One that comes twice would be there at once.
+        if let Some(Ok(message)) = consumer.poll(Duration::from_millis(300)) {
+            read.push(Read::from(&message));
+        }
+        read.sort_by_key(|read| (read.partition, read.offset));
+        read
+    }
+
+    /// Settings of a client of this broker.
+    pub(crate) fn client(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.set("bootstrap.servers", &self.servers);
+        config
+    }
+
+    fn producer(&self) -> BaseProducer {
+        self.client().set("linger.ms", "1").create().unwrap()
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        self.client().create().unwrap()
+    }
+}
+
+impl From<&rdkafka::message::BorrowedMessage<'_>> for Read {
+    fn from(message: &rdkafka::message::BorrowedMessage<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let headers = message.headers().map(|headers| {
+            let pairs = headers
+                .iter()
+                .map(|header| (header.key.to_owned(), header.value.map(text).unwrap_or_default()));
+            pairs.collect()
+        });
+        Self {
+            partition: message.partition(),
+            offset: message.offset(),
+            key: message.key().map(text),
+            value: message.payload().map(text).unwrap_or_default(),
+            headers: headers.unwrap_or_default(),
+        }
+    }
+}
+
+fn produce<V: ToString>(
+    producer: &BaseProducer,
+    topic: &str,
+    partition: i32,
+    values: impl IntoIterator<Item = V>,
+) {
+    for value in values {
+        let value = value.to_string();
+        let key = format!("k{value}");
+        let headers = OwnedHeaders::new().insert(Header { key: "h", value: Some("header") });
+        let record = BaseRecord::to(topic).partition(partition).key(&key).payload(&value);
+        let mut record = record.headers(headers);
+        while let Err((_, back)) = producer.send(record) {
+            record = back;
+            producer.poll(Duration::from_millis(10));
+        }
+    }
+    producer.flush(PATIENCE).unwrap();
+}
+
+fn start(instance: Option<&str>) -> Option<Broker> {
+    // Two brokers at once would only be slower on a small machine.
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let skipped = std::env::var("KAFKA_TESTS").is_ok_and(|value| value == "skip");
+    let (code, out) = if skipped { (Some(3), String::new()) } else { script(instance, &["start"]) };
+    match code {
+        Some(0) => {
+            let servers = out.trim().strip_prefix("KAFKA_BOOTSTRAP_SERVERS=").unwrap();
+            Some(Broker { servers: servers.to_owned() })
+        }
+        Some(3) => {
+            let in_ci = std::env::var("CI").is_ok_and(|value| value == "true");
+            assert!(!in_ci, "no Kafka for the tests, and CI=true: run scripts/setup test");
+            eprintln!("!!! NO KAFKA (Java or Maven is missing): THIS TEST DID NOT RUN !!!");
+            None
+        }
+        _ => panic!("scripts/kafka start failed; see its messages above"),
+    }
+}
+
+fn script(instance: Option<&str>, arguments: &[&str]) -> (Option<i32>, String) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../scripts/kafka");
+    let mut command = Command::new(path);
+    command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
+    if let Some(instance) = instance {
+        command.env("KAFKA_INSTANCE", instance).env("KAFKA_HEAP", "256m");
+    }
+    let output = command.output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+}

@@ -1,0 +1,10 @@
+//! What several test files share. Each of them uses a part of it.
+#![allow(dead_code)]
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
+
+pub(crate) mod binary;
+#[cfg(feature = "kafka")]
+pub(crate) mod kafka;
+#[cfg(feature = "kafka")]
+pub(crate) mod source_run;
