@@ -40,7 +40,7 @@ pub struct StreamPipeline<T> {
     stop: StopToken,
 }
 
-impl<T> StreamPipeline<T> {
+impl<T: 'static> StreamPipeline<T> {
     pub(super) fn new(
         name: String,
         source: Box<dyn EventSource<T>>,

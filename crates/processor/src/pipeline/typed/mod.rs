@@ -14,7 +14,7 @@ use llm_optimizer_types::SideReason;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-pub(super) use extract::{Extractors, Given, short_name};
+pub(super) use extract::{Extractors, Given, is_feedback, short_name};
 
 use crate::{
     core::GroupingKey,
