@@ -7,7 +7,8 @@
 //!
 //! The recorded requests are the Azure LLM inference trace 2023; see `examples/data/README.md`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::wildcard_imports)]
+#![allow(clippy::print_stderr, reason = "an example shows what it finds")]
+#![allow(clippy::wildcard_imports, reason = "an example imports what a user would")]
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -50,6 +51,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Reads the trace; returns what the console shows.
+///
+/// # Errors
+/// If the trace cannot be read.
 pub async fn run() -> Result<Vec<AggregationResult>, Box<dyn Error>> {
     let (sink, mut received) = mpsc::unbounded_channel();
     let report = create_pipeline::<Request>()
@@ -57,7 +61,7 @@ pub async fn run() -> Result<Vec<AggregationResult>, Box<dyn Error>> {
         .with_timestamp(|request| request.at)
         .with_value("generated_tokens", |request| request.generated_tokens.into())
         .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::from_secs(30)))
-        .with_tumbling_window(Duration::from_secs(300))
+        .with_tumbling_window(Duration::from_mins(5))
         .with_state_backend(Arc::new(MemoryStateBackend::new()))
         .with_sink(ConsoleSink::new())
         .with_sink(sink)
@@ -84,7 +88,7 @@ async fn run_on_kafka(bootstrap_servers: String) -> Result<(), Box<dyn Error>> {
             ..Default::default()
         })
         .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::from_secs(30)))
-        .with_tumbling_window(Duration::from_secs(300))
+        .with_tumbling_window(Duration::from_mins(5))
         .with_state_backend(Arc::new(MemoryStateBackend::new()))
         .with_sink(ConsoleSink::new())
         .build()?;

@@ -7,7 +7,8 @@
 //! Ten minutes of requests to an LLM service, every five minutes, by length of the prompt. The
 //! requests are the Azure LLM inference trace 2023; see `examples/data/README.md`.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::wildcard_imports)]
+#![allow(clippy::print_stdout, reason = "an example shows what it finds")]
+#![allow(clippy::wildcard_imports, reason = "an example imports what a user would")]
 
 use std::{
     error::Error,
@@ -82,15 +83,15 @@ pub struct Findings {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let Findings { results, long_answers } = run().await?;
-    println!("window       prompt          count  tokens in: mean     p90  out: mean     p90   p99.9");
+    println!("window       prompt         count | tokens in: mean   p90 | out: mean   p90  p99.9");
     for result in &results {
         let statistic = |name| result.statistic(name).unwrap_or(f64::NAN);
         println!(
-            "{}-{}  {:15} {:5}  {:15.1} {:7}  {:9.1} {:7} {:7}",
+            "{}-{}  {:14} {:5} | {:15.0} {:5.0} | {:9.0} {:5.0} {:6.0}",
             result.window.start.format("%H:%M"),
             result.window.end.format("%H:%M"),
             result.window.key.as_ref().map(ToString::to_string).unwrap_or_default(),
-            result.results["count"],
+            statistic("count"),
             statistic("context_average"),
             statistic("context_p90"),
             statistic("generated_average"),
@@ -103,6 +104,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Reads the trace.
+///
+/// # Errors
+/// If the trace cannot be read.
 pub async fn run() -> Result<Findings, Box<dyn Error>> {
     let (sink, mut received) = mpsc::unbounded_channel();
     let long_answers = Arc::new(LongAnswers::default());
@@ -113,7 +117,7 @@ pub async fn run() -> Result<Findings, Box<dyn Error>> {
         .with_value("context", |request| request.context_tokens.into())
         .with_value("generated", |request| request.generated_tokens.into())
         .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::ZERO))
-        .with_sliding_window(Duration::from_secs(600), Duration::from_secs(300))
+        .with_sliding_window(Duration::from_mins(10), Duration::from_mins(5))
         .with_aggregations([Function::Count, Function::Average])
         .with_percentiles([90.0, 99.9])
         .with_state_backend(Arc::new(MemoryStateBackend::new()))

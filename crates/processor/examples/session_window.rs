@@ -6,7 +6,8 @@
 //!
 //! Watch `bob`: a message that comes late, between what looked like two sessions, makes them one.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, clippy::wildcard_imports)]
+#![allow(clippy::print_stdout, reason = "an example shows what it finds")]
+#![allow(clippy::wildcard_imports, reason = "an example imports what a user would")]
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -28,7 +29,7 @@ const MESSAGES: [(&str, u32, u32); 10] = [
     ("ann", 0, 12),
     ("bob", 5, 40),
     ("ann", 10, 20),
-    ("ann", 35, 8), // 25 s after the last one: the same session
+    ("ann", 35, 8),  // 25 s after the last one: the same session
     ("bob", 55, 60), // 50 s after: another session
     ("ann", 90, 30), // 55 s after: another session
     ("bob", 30, 50), // late, and within 30 s of both of bob's sessions
@@ -42,18 +43,21 @@ async fn main() -> Result<(), Box<dyn Error>> {
     for session in run().await? {
         let window = &session.window;
         println!(
-            "{:10}  {} to {}  {} messages, {} tokens",
+            "{:10}  {} to {}  {} messages, {:.0} tokens",
             window.key.as_ref().map(ToString::to_string).unwrap_or_default(),
             window.start.format("%H:%M:%S"),
             window.end.format("%H:%M:%S"),
-            session.results["count"],
-            session.results["sum"],
+            session.statistic("count").unwrap_or_default(),
+            session.statistic("sum").unwrap_or_default(),
         );
     }
     Ok(())
 }
 
 /// Runs the messages through the pipeline; returns the results in their order.
+///
+/// # Errors
+/// None in practice.
 pub async fn run() -> Result<Vec<AggregationResult>, Box<dyn Error>> {
     let noon = Utc.with_ymd_and_hms(2026, 1, 1, 12, 0, 0).single().ok_or("no such time")?;
     let messages = MESSAGES.map(|(user, secs, tokens)| Message {
@@ -70,7 +74,7 @@ pub async fn run() -> Result<Vec<AggregationResult>, Box<dyn Error>> {
         .with_value("tokens", |message| message.tokens.into())
         .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::from_secs(5)))
         .with_session_window(Duration::from_secs(30))
-        .with_allowed_lateness(Duration::from_secs(60))
+        .with_allowed_lateness(Duration::from_mins(1))
         .with_state_backend(Arc::new(MemoryStateBackend::new()))
         .with_sink(sink)
         .build()?

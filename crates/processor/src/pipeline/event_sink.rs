@@ -64,6 +64,7 @@ pub trait EventSink<T: Send + 'static>: Send + Sync {
     }
 
     /// Name for logs and errors.
+    #[expect(clippy::unnecessary_literal_bound, reason = "a sink may keep its name")]
     fn name(&self) -> &str {
         "custom"
     }

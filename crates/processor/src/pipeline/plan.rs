@@ -40,7 +40,7 @@ impl WindowChoice {
 
 /// Milliseconds in `span`; one that is too long is left to the limits of the engine.
 fn whole_millis(what: &str, span: Duration) -> Result<i64, String> {
-    if span.subsec_nanos() % 1_000_000 != 0 {
+    if !span.subsec_nanos().is_multiple_of(1_000_000) {
         return Err(format!("windows: {what} of {span:?} is finer than a millisecond"));
     }
     Ok(millis(span))

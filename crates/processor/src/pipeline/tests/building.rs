@@ -74,10 +74,7 @@ fn statistics_that_make_no_sense_are_faults() {
         faults(complete().with_percentiles([]).with_aggregations([])),
         ["aggregations: percentile is enabled, but no percentiles are listed"]
     );
-    assert_eq!(
-        faults(complete().with_aggregations([])),
-        ["aggregations: no statistic is enabled"]
-    );
+    assert_eq!(faults(complete().with_aggregations([])), ["aggregations: no statistic is enabled"]);
     let twice = complete().with_value("a", |e| e.value).with_value("a", |e| e.value);
     assert_eq!(
         faults(twice.with_aggregations([Function::Sum])),
@@ -129,7 +126,9 @@ fn kafka_settings_that_make_no_sense_are_faults() {
 #[cfg(feature = "kafka")]
 #[test]
 fn the_snippets_of_the_specification_build() {
-    use crate::{ConsoleSink, FeedbackEvent, KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};
+    use crate::{
+        ConsoleSink, FeedbackEvent, KafkaAggregationSink, KafkaConfig, KafkaProducerConfig,
+    };
     let kafka_config = KafkaConfig {
         bootstrap_servers: "localhost:9092".to_string(),
         group_id: "processor-group".to_string(),
@@ -149,7 +148,7 @@ fn the_snippets_of_the_specification_build() {
     create_pipeline::<FeedbackEvent>()
         .with_kafka_source(kafka_config.clone())
         .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::from_secs(30)))
-        .with_tumbling_window(Duration::from_secs(300))
+        .with_tumbling_window(Duration::from_mins(5))
         .with_state_backend(Arc::new(MemoryStateBackend::new()))
         .with_sink(KafkaAggregationSink::new(producer_config))
         .with_sink(ConsoleSink::new())
@@ -158,7 +157,7 @@ fn the_snippets_of_the_specification_build() {
     create_pipeline::<CustomEvent>()
         .with_kafka_source(kafka_config)
         .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::from_secs(30)))
-        .with_session_window(Duration::from_secs(300))
+        .with_session_window(Duration::from_mins(5))
         .with_state_backend(Arc::new(MemoryStateBackend::new()))
         .with_sink(ConsoleSink::new())
         .build()

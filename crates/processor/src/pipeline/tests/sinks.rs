@@ -9,7 +9,10 @@ use async_trait::async_trait;
 use llm_optimizer_types::{SideReason, SideRecord};
 
 use super::*;
-use crate::{EventSink, ProcessorError, ProcessorResult, sink::file::{FileSink, OpenMode}};
+use crate::{
+    EventSink, ProcessorError, ProcessorResult,
+    sink::file::{FileSink, OpenMode},
+};
 
 /// Fails as often as it was told, then takes everything.
 #[derive(Default)]
@@ -112,10 +115,10 @@ async fn late_events_and_dead_letters_have_sinks_of_their_own() {
 async fn allowed_lateness_sends_the_result_again() {
     // The late event is in a later batch, so its window has fired.
     let filler = (0..6_000).map(|_| event("b", 100.0, 0.0));
-    let events = std::iter::once(event("a", 10.0, 1.0)).chain(filler).chain([event("a", 20.0, 2.0)]);
-    let builder = pipeline(events.collect())
-        .with_tumbling_window(secs(60))
-        .with_allowed_lateness(secs(60));
+    let events =
+        std::iter::once(event("a", 10.0, 1.0)).chain(filler).chain([event("a", 20.0, 2.0)]);
+    let builder =
+        pipeline(events.collect()).with_tumbling_window(secs(60)).with_allowed_lateness(secs(60));
     let (results, report) = run(builder).await;
     let of_a: Vec<_> = results.iter().map(line).filter(|l| l.contains("series=a")).collect();
     assert_eq!(of_a, ["[0,60) series=a n=1 sum=1", "[0,60) series=a n=2 sum=3"]);

@@ -99,7 +99,8 @@ async fn events_that_are_only_counted_need_no_value() {
     struct Click {
         timestamp: DateTime<Utc>,
     }
-    let clicks = vec![Click { timestamp: DateTime::UNIX_EPOCH }, Click { timestamp: DateTime::UNIX_EPOCH }];
+    let clicks =
+        vec![Click { timestamp: DateTime::UNIX_EPOCH }, Click { timestamp: DateTime::UNIX_EPOCH }];
     let builder = create_pipeline::<Click>()
         .with_source(clicks)
         .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::ZERO))
@@ -131,7 +132,8 @@ fn feedback() -> StreamPipelineBuilder<FeedbackEvent> {
 #[tokio::test]
 async fn feedback_events_say_by_themselves_what_their_key_and_value_are() {
     let (by_profile, report) = run(feedback()).await;
-    let mut found: Vec<_> = by_profile.iter().map(|r| line(r).split_once(' ').unwrap().1.to_owned()).collect();
+    let mut found: Vec<_> =
+        by_profile.iter().map(|r| line(r).split_once(' ').unwrap().1.to_owned()).collect();
     found.sort();
     assert_eq!(found, ["name=latency n=2 sum=100", "session_id=s n=1 sum=4"]);
     assert_eq!((report.first.accepted, report.first.filtered), (3, 1));

@@ -224,10 +224,10 @@ fn feedback_key<T: 'static>(subject: Subject<'_, T>) -> Result<Option<GroupingKe
     Ok((!fields.is_empty()).then(|| GroupingKey::from_fields(&fields)))
 }
 
-/// The name of `T` without its path.
+/// The name of `T` without its path and parameters.
 pub(in crate::pipeline) fn short_name<T>() -> &'static str {
     let name = type_name::<T>();
     let path = name.split('<').next().unwrap_or(name);
     let begin = path.rfind("::").map_or(0, |at| at + 2);
-    name.get(begin..).unwrap_or(name)
+    path.get(begin..).unwrap_or(name)
 }

@@ -122,13 +122,13 @@ mod tests {
 
     #[derive(Deserialize)]
     enum Either {
-        _A(f64),
+        _A(()),
     }
 
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum Untagged {
-        _A(f64),
+        _A(()),
     }
 
     #[test]

@@ -74,7 +74,10 @@ fn long_record_and_event_of_the_future_are_refused() {
         "record_too_large: the record is longer than 200 bytes"
     );
     let future = fate::<Point>(br#"{"timestamp":"1970-01-01T00:05:00.001Z","value":1}"#);
-    assert!(future.starts_with("future_timestamp: event time 1970-01-01T00:05:00.001Z"), "{future}");
+    assert!(
+        future.starts_with("future_timestamp: event time 1970-01-01T00:05:00.001Z"),
+        "{future}"
+    );
 }
 
 #[test]
