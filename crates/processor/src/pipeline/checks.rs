@@ -14,48 +14,36 @@ use crate::{
     error::{ProcessorError, ProcessorResult},
 };
 
+const WATERMARK_CALL: &str = "with_watermark_generator(BoundedOutOfOrdernessWatermark::new(…))";
+const WINDOW_CALLS: &str =
+    "with_tumbling_window(…)`, `with_sliding_window(…)` or `with_session_window(…)";
+const STATE_CALL: &str = "with_state_backend(Arc::new(MemoryStateBackend::new()))";
+
 /// The pipeline that `builder` describes.
 pub(super) fn build<T>(builder: StreamPipelineBuilder<T>) -> ProcessorResult<StreamPipeline<T>>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     let mut faults = Faults::default();
-    let source = faults.need(builder.source, "source", "with_kafka_source(…)` or `with_source(…)");
+    let StreamPipelineBuilder { name, source, given, statistics, state, sinks, .. } = builder;
+    let source = faults.need(source, "source", "with_kafka_source(…)` or `with_source(…)");
     faults.0.extend(source.iter().flat_map(|source| source.check()));
     let is_live = source.as_ref().is_some_and(|source| source.is_live());
-    let decoder = decoder(builder.given, builder.statistics.needs_value(), is_live, &mut faults.0);
-    let watermark = faults.need(
-        builder.watermark,
-        "watermark generator",
-        "with_watermark_generator(BoundedOutOfOrdernessWatermark::new(…))",
-    );
-    let window = faults.need(
-        builder.window,
-        "window",
-        "with_tumbling_window(…)`, `with_sliding_window(…)` or `with_session_window(…)",
-    );
-    let windows = window.and_then(|window| faults.take(window.spec(builder.lateness)));
-    let aggregation = faults.take(builder.statistics.plan(decoder.value_names()));
-    let state = faults.need(
-        builder.state,
-        "state backend",
-        "with_state_backend(Arc::new(MemoryStateBackend::new()))",
-    );
-    if builder.sinks.is_empty() {
-        faults.missing("sink", "with_sink(…)");
-    }
-    faults.0.extend(builder.sinks.iter().flat_map(|sink| sink.check()));
-    match (source, watermark, windows, aggregation, state) {
-        (Some(source), Some(watermark), Some(windows), Some(aggregation), Some(_))
+    let decoder = decoder(given, statistics.needs_value(), is_live, &mut faults.0);
+    let watermark = faults.need(builder.watermark, "watermark generator", WATERMARK_CALL);
+    let windows = faults.need(builder.window, "window", WINDOW_CALLS);
+    let windows = windows.and_then(|chosen| faults.take(chosen.spec(builder.lateness)));
+    let aggregation = faults.take(statistics.plan(decoder.value_names()));
+    faults.need(state, "state backend", STATE_CALL);
+    faults.need(sinks.first(), "sink", "with_sink(…)");
+    faults.0.extend(sinks.iter().flat_map(|sink| sink.check()));
+    let outlets = Outlets { sinks, late: builder.late, dead_letters: builder.dead_letters };
+    match (source, watermark, windows, aggregation) {
+        (Some(source), Some(watermark), Some(windows), Some(aggregation))
             if faults.0.is_empty() =>
         {
             let plan = Plan { windows, watermark, aggregation };
-            let outlets = Outlets {
-                sinks: builder.sinks,
-                late: builder.late,
-                dead_letters: builder.dead_letters,
-            };
-            Ok(StreamPipeline::new(builder.name, source, decoder, plan, outlets))
+            Ok(StreamPipeline::new(name, source, decoder, plan, outlets))
         }
         _ => Err(faults.into_error()),
     }
@@ -85,13 +73,9 @@ where
 struct Faults(Vec<String>);
 
 impl Faults {
-    fn missing(&mut self, what: &str, call: &str) {
-        self.0.push(format!("no {what}: call `{call}`"));
-    }
-
     fn need<V>(&mut self, part: Option<V>, what: &str, call: &str) -> Option<V> {
         if part.is_none() {
-            self.missing(what, call);
+            self.0.push(format!("no {what}: call `{call}`"));
         }
         part
     }

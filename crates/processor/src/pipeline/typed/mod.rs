@@ -3,6 +3,7 @@
 //! Judged in this order: size (`record_too_large`), the type (`invalid_json`), time, key, values. A
 //! type is all or nothing: a record that does not deserialise is a dead letter.
 
+mod defaults;
 mod extract;
 mod fields;
 mod record;
@@ -14,7 +15,8 @@ use llm_optimizer_types::SideReason;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-pub(super) use extract::{Extractors, Given, is_feedback, short_name};
+pub(super) use defaults::is_feedback;
+pub(super) use extract::{Extractors, Given, short_name};
 
 use crate::{
     core::GroupingKey,
