@@ -10,7 +10,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test check bench clean-kafka
+.PHONY: demo test check fmt clippy doc bench clean-kafka
 .NOTPARALLEL:
 
 demo:
@@ -22,10 +22,18 @@ test:
 	@scripts/setup test
 	@scripts/test
 
-check:
+check: fmt clippy doc
+
+fmt:
 	@scripts/setup demo
 	$(CARGO) fmt --all -- --check
+
+clippy:
+	@scripts/setup demo
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+doc:
+	@scripts/setup demo
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
 
 bench:

@@ -136,7 +136,7 @@ fn needs_quotes(value: &str) -> bool {
 }
 
 fn escape(part: &str, out: &mut String) {
-    // Looking at every byte, without a way out, is done for many bytes at once.
+    // Looks at every byte, without a way out, so that the compiler may take many at once.
     let is_special = |b| matches!(b, b'\\' | b'=' | b':');
     if !part.bytes().fold(false, |found, b| found | is_special(b)) {
         out.push_str(part);

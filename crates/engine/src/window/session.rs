@@ -126,7 +126,7 @@ impl SessionWindows {
             self.purge(key, keys);
             self.set_timer(key);
         }
-        sort(out.get_mut(before..));
+        sort(out, before);
         if watermark == END {
             // Partitions may still come; what they bring fires and goes as ever.
             self.watermark = watermark_before.max(self.purged_up_to);
@@ -147,7 +147,7 @@ impl SessionWindows {
         for key in std::mem::take(&mut self.dirty) {
             self.fire(key, Due::Dirty, keys, plan, out);
         }
-        sort(out.get_mut(before..));
+        sort(out, before);
     }
 
     /// Number of sessions that are not purged.
@@ -346,8 +346,18 @@ enum Due {
     Dirty,
 }
 
-fn sort(new: Option<&mut [Firing]>) {
-    if let Some(new) = new {
-        new.sort_by(|a, b| (a.end_ms, &a.key, a.start_ms).cmp(&(b.end_ms, &b.key, b.start_ms)));
+/// Puts the results from index `from` on in the order of end, key and start. Sorts their numbers, for
+/// a result is too large to be moved more than once.
+fn sort(out: &mut Vec<Firing>, from: usize) {
+    fn rank(firing: &Firing) -> (i64, &str, i64) {
+        (firing.end_ms, &firing.key, firing.start_ms)
     }
+    if out.get(from..).is_none_or(|new| new.is_sorted_by_key(rank)) {
+        return;
+    }
+    let mut new: Vec<Option<Firing>> = out.drain(from..).map(Some).collect();
+    let mut order: Vec<usize> = (0..new.len()).collect();
+    let rank_of = |i: &usize| new.get(*i).and_then(Option::as_ref).map(rank);
+    order.sort_unstable_by(|a, b| rank_of(a).cmp(&rank_of(b)));
+    out.extend(order.into_iter().filter_map(|i| new.get_mut(i)?.take()));
 }

@@ -77,9 +77,13 @@ impl SlicedWindows {
         keys: &mut KeyRegistry,
         plan: &AggregationPlan,
     ) -> Admission {
-        let start = self.slices.pane_of(at);
-        let known = self.panes.get(self.hot).is_some_and(|pane| pane.start == start);
-        let found = if known { Ok(self.hot) } else { self.position(start) };
+        let hot = self.panes.get(self.hot).filter(|pane| self.slices.is_in(pane.start, at));
+        let (start, found) = if let Some(pane) = hot {
+            (pane.start, Ok(self.hot))
+        } else {
+            let start = self.slices.pane_of(at);
+            (start, self.position(start))
+        };
         let (first, last) = match found.ok().and_then(|i| self.panes.get(i)) {
             Some(pane) => (pane.first_window, pane.last_window),
             None => (self.slices.first_start(start), self.slices.last_start(start)),
@@ -278,23 +282,21 @@ impl SlicedWindows {
         out: &mut Vec<Firing>,
     ) {
         let panes = self.panes_of(start);
-        let before = out.len();
         if let [pane] = panes
             && pane.is_full_only()
         {
-            out.extend(pane.rows_for(start).map(|(key, row)| {
-                self.firing(start, keys.text(key), pane.table.evaluate(row, plan))
-            }));
+            let rows = in_order(pane.rows_for(start), keys);
+            out.extend(
+                rows.into_iter()
+                    .map(|(key, row)| self.firing(start, key, pane.table.evaluate(row, plan))),
+            );
         } else {
             let (merged, rows) = merge_panes(panes, start, plan);
+            let rows = in_order(rows.into_iter(), keys);
             out.extend(
-                rows.into_iter().map(|(key, row)| {
-                    self.firing(start, keys.text(key), merged.evaluate(row, plan))
-                }),
+                rows.into_iter()
+                    .map(|(key, row)| self.firing(start, key, merged.evaluate(row, plan))),
             );
-        }
-        if let Some(new) = out.get_mut(before..) {
-            new.sort_unstable_by(|a, b| a.key.cmp(&b.key));
         }
         if start + self.slices.size() + self.lateness > self.watermark {
             let fired = self.panes_of(start).iter().flat_map(|pane| pane.rows_for(start));
@@ -367,6 +369,13 @@ impl SlicedWindows {
         let to = self.panes.partition_point(|pane| pane.start < start + self.slices.size());
         self.panes.get(from..to).unwrap_or_default()
     }
+}
+
+/// The rows with the text of their keys, in the order of keys.
+fn in_order(rows: impl Iterator<Item = (KeyId, Row)>, keys: &KeyRegistry) -> Vec<(&str, Row)> {
+    let mut rows: Vec<(&str, Row)> = rows.map(|(key, row)| (keys.text(key), row)).collect();
+    rows.sort_unstable();
+    rows
 }
 
 /// The accumulators of the window that starts at `start`, merged by key.

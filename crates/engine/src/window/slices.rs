@@ -42,6 +42,13 @@ impl Slices {
         at - (at - self.offset).rem_euclid(self.pane)
     }
 
+    /// Whether the pane that begins at `pane` holds `at`.
+    #[inline]
+    #[must_use]
+    pub fn is_in(&self, pane: i64, at: i64) -> bool {
+        (0..self.pane).contains(&(at - pane))
+    }
+
     /// Start of the last window that holds `at`.
     #[must_use]
     pub fn last_start(&self, at: i64) -> i64 {

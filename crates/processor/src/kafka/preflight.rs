@@ -147,7 +147,7 @@ impl Preflight {
     }
 
     fn group_is_taken(&self, other: &OtherMember) -> ProcessorError {
-        ProcessorError::Source {
+        ProcessorError::Unavailable {
             name: self.settings.topics.join(","),
             reason: format!(
                 "group `{}` is being read by another instance, `{}` on {}: each would count a part \

@@ -164,9 +164,14 @@ impl<'a> Setup<'a> {
             }
             ResultSinkSpec::File { path } => Box::new(FileSink::open(&path, self.open_mode())?),
             #[cfg(feature = "kafka")]
-            ResultSinkSpec::Kafka { bootstrap_servers, topic } => Box::new(
-                crate::kafka::KafkaSink::new(&self.producers, &bootstrap_servers, &topic, self.give_up.clone())?,
-            ),
+            ResultSinkSpec::Kafka { bootstrap_servers, topic } => {
+                Box::new(crate::kafka::KafkaSink::new(
+                    &self.producers,
+                    &bootstrap_servers,
+                    &topic,
+                    self.give_up.clone(),
+                )?)
+            }
             #[cfg(not(feature = "kafka"))]
             ResultSinkSpec::Kafka { .. } => return Err(without_kafka()),
         })
@@ -176,9 +181,14 @@ impl<'a> Setup<'a> {
         Ok(match sink {
             SideSinkSpec::File { path } => Box::new(SideFileSink::open(&path, self.open_mode())?),
             #[cfg(feature = "kafka")]
-            SideSinkSpec::Kafka { bootstrap_servers, topic } => Box::new(
-                crate::kafka::KafkaSideSink::new(&self.producers, &bootstrap_servers, &topic, self.give_up.clone())?,
-            ),
+            SideSinkSpec::Kafka { bootstrap_servers, topic } => {
+                Box::new(crate::kafka::KafkaSideSink::new(
+                    &self.producers,
+                    &bootstrap_servers,
+                    &topic,
+                    self.give_up.clone(),
+                )?)
+            }
             #[cfg(not(feature = "kafka"))]
             SideSinkSpec::Kafka { .. } => return Err(without_kafka()),
         })

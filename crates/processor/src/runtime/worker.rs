@@ -182,7 +182,10 @@ impl Pipeline {
         for Reject { record, reason, detail } in rejects {
             if !self.keeps_dead_letters && self.counters.dead_letters.is_empty() {
                 warn!(
-                    pipeline = self.name, ?reason, detail, from = batch.origin.name,
+                    pipeline = self.name,
+                    ?reason,
+                    detail,
+                    from = batch.origin.name,
                     "a record cannot be used; set `side_outputs.dead_letter` to keep such records"
                 );
             }

@@ -19,6 +19,7 @@ use rdkafka::{
     },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
+    error::RDKafkaErrorCode,
     message::{Header, Headers, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
@@ -44,8 +45,17 @@ pub(crate) struct Read {
     pub(crate) partition: i32,
     pub(crate) offset: i64,
     pub(crate) key: Option<String>,
+    /// The value as text, empty if it is not.
     pub(crate) value: String,
+    pub(crate) bytes: Vec<u8>,
     pub(crate) headers: Vec<(String, String)>,
+}
+
+impl Read {
+    /// The last header of this name.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        self.headers.iter().rev().find(|(n, _)| n == name).map(|(_, value)| value.clone())
+    }
 }
 
 /// The broker of all tests, or `None` where there can be none.
@@ -162,6 +172,31 @@ impl Broker {
         producer.commit_transaction(PATIENCE).unwrap();
     }
 
+    /// Writes values to a partition as they are, without key and headers.
+    pub(crate) fn produce_bytes(&self, topic: &str, partition: i32, values: &[Vec<u8>]) {
+        let producer: BaseProducer = self.client().create().unwrap();
+        for value in values {
+            let mut record = BaseRecord::<(), _>::to(topic).partition(partition).payload(value);
+            while let Err((error, back)) = producer.send(record) {
+                let is_full = error.rdkafka_error_code() == Some(RDKafkaErrorCode::QueueFull);
+                assert!(is_full, "cannot produce {} bytes: {error}", value.len());
+                record = back;
+                producer.poll(Duration::from_millis(10));
+            }
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Number of offsets of a topic.
+    pub(crate) fn count(&self, topic: &str) -> usize {
+        let consumer: BaseConsumer = self.client().create().unwrap();
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+        let ends = metadata.topics()[0].partitions().iter().map(|partition| {
+            consumer.fetch_watermarks(topic, partition.id(), PATIENCE).map_or(0, |(_, end)| end)
+        });
+        usize::try_from(ends.sum::<i64>()).unwrap()
+    }
+
     /// Every record of a topic in the order of offsets, once there are `count` of them.
     pub(crate) fn read_all(&self, topic: &str, count: usize) -> Vec<Read> {
         let consumer: BaseConsumer = self
@@ -222,7 +257,11 @@ impl From<&rdkafka::message::BorrowedMessage<'_>> for Read {
             partition: message.partition(),
             offset: message.offset(),
             key: message.key().map(text),
-            value: message.payload().map(text).unwrap_or_default(),
+            value: message
+                .payload()
+                .map(|bytes| String::from_utf8(bytes.to_vec()).unwrap_or_default())
+                .unwrap_or_default(),
+            bytes: message.payload().unwrap_or_default().to_vec(),
             headers: headers.unwrap_or_default(),
         }
     }

@@ -1,0 +1,243 @@
+//! The binary from topic to topic on a real Kafka, judged by the oracle.
+#![cfg(test)]
+#![cfg(feature = "kafka")]
+
+mod support;
+
+use llm_optimizer_processor::runtime::RunReport;
+use llm_optimizer_sim::{
+    cases::{EventLines, Traffic},
+    compare::{compare, compare_sides},
+    oracle::Window,
+    records::{LogRecord, RecordsConfig, RecordsOutcome, recompute_records},
+};
+use support::{
+    binary::{Workplace, query},
+    kafka::{Broker, Read, broker, fresh, own_broker, wait_until},
+};
+
+const PARTITIONS: i32 = 4;
+
+/// Well below what a broker accepts, so that one that is too long for us gets there.
+const MAX_RECORD_BYTES: usize = 10_000;
+
+/// Topics of one run.
+struct Topics {
+    input: String,
+    results: String,
+    late: String,
+    dead: String,
+}
+
+impl Topics {
+    fn new(broker: &Broker) -> Self {
+        Self {
+            input: broker.topic(PARTITIONS),
+            results: broker.topic(2),
+            late: broker.topic(1),
+            dead: broker.topic(1),
+        }
+    }
+
+    fn yaml(&self, broker: &Broker) -> String {
+        let (servers, group) = (&broker.servers, fresh("group"));
+        let Self { input, results, late, dead } = self;
+        format!(
+            "processor:
+  source: {{ type: kafka }}
+  sinks: [ {{ type: kafka }} ]
+  side_outputs: {{ late: {{ type: kafka, topic: {late} }}, dead_letter: {{ type: kafka, topic: {dead} }} }}
+  kafka:
+    consumer: {{ bootstrap_servers: \"{servers}\", group_id: {group}, topics: [{input}], max_poll_records: 500 }}
+    producer: {{ bootstrap_servers: \"{servers}\", result_topic: {results} }}
+  limits: {{ max_record_bytes: {MAX_RECORD_BYTES} }}
+"
+        )
+    }
+}
+
+/// Fills the topic with `count` records per partition and says what must come out.
+fn fill(broker: &Broker, topic: &str, count: usize, config: &RecordsConfig) -> RecordsOutcome {
+    let config = &RecordsConfig { max_record_bytes: MAX_RECORD_BYTES, ..config.clone() };
+    let mut logs = Vec::new();
+    for partition in 0..PARTITIONS {
+        let max_record_bytes = MAX_RECORD_BYTES;
+        let traffic = Traffic { malformed_percent: 0.2, max_record_bytes, ..Traffic::default() };
+        let seed = 100 + u64::try_from(partition).unwrap();
+        let lines: Vec<Vec<u8>> = EventLines::new(seed, traffic).take(count).collect();
+        broker.produce_bytes(topic, partition, &lines);
+        let numbered = (0..).zip(lines);
+        logs.push(
+            numbered.map(|(offset, bytes)| LogRecord { offset, line: None, bytes }).collect(),
+        );
+    }
+    recompute_records(config, logs)
+}
+
+/// Compares the topics with what must come out, and the report with both.
+fn assert_agrees(broker: &Broker, topics: &Topics, report: &RunReport, expected: &RecordsOutcome) {
+    let first = &report.first;
+    let counts = expected.counts();
+    assert_eq!(first.accepted, counts.accepted as u64);
+    let size = |number: u64| usize::try_from(number).unwrap();
+    let results = broker.read_all(&topics.results, size(first.results_emitted));
+    let late = broker.read_all(&topics.late, counts.late);
+    let dead = broker.read_all(&topics.dead, counts.dead_lettered);
+    let lines: Vec<String> = results.iter().map(|read| read.value.clone()).collect();
+    let mut differences = compare(&lines.join("\n"), expected);
+    differences.extend(compare_sides(&as_lines(&late), &as_lines(&dead), expected));
+    let some = &differences[..differences.len().min(5)];
+    assert!(differences.is_empty(), "{} differences: {some:#?}", differences.len());
+    for read in &results {
+        let record: serde_json::Value = serde_json::from_str(&read.value).unwrap();
+        assert_eq!(record["window"]["key"], read.key.as_deref().unwrap(), "the key is window.key");
+    }
+}
+
+/// Side records on Kafka carry their fields as headers; this makes lines of them again.
+fn as_lines(reads: &[Read]) -> String {
+    let line = |read: &Read| {
+        let header = |name: &str| read.header(name).unwrap_or_default();
+        let number = |name: &str| header(name).parse::<i64>().ok();
+        let mut line = serde_json::json!({
+            "schema_version": number("schema_version"), "kind": header("kind"),
+            "reason": header("reason"), "detail": header("detail"),
+            "origin": {
+                "source": header("source"), "name": header("name"),
+                "partition": number("partition"), "offset": number("offset"),
+            },
+        });
+        if let Some(lateness) = number("lateness_ms") {
+            line["lateness_ms"] = lateness.into();
+        }
+        match std::str::from_utf8(&read.bytes) {
+            Ok(text) => line["record"] = text.into(),
+            Err(_) => line["record_base64"] = base64_of(&read.bytes).into(),
+        }
+        line.to_string()
+    };
+    reads.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn base64_of(bytes: &[u8]) -> String {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    STANDARD.encode(bytes)
+}
+
+fn topic_to_topic_agrees(window: Window, lateness_ms: i64) {
+    let Some(broker) = broker() else { return };
+    let (config, yaml) = query(window, lateness_ms);
+    let topics = Topics::new(&broker);
+    let place = Workplace::new(&format!("{}{yaml}", topics.yaml(&broker)));
+    let expected = fill(&broker, &topics.input, 5_000, &config);
+    let output = place.run(&["--until-end"], &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_agrees(&broker, &topics, &place.report(), &expected);
+}
+
+#[test]
+fn tumbling_windows_through_four_partitions_equal_the_oracle() {
+    topic_to_topic_agrees(Window::Tumbling { size_ms: 60_000, offset_ms: 0 }, 10_000);
+}
+
+#[test]
+fn sliding_windows_through_four_partitions_equal_the_oracle() {
+    topic_to_topic_agrees(
+        Window::Sliding { size_ms: 60_000, slide_ms: 20_000, offset_ms: 0 },
+        5_000,
+    );
+}
+
+#[test]
+fn sessions_through_four_partitions_equal_the_oracle() {
+    topic_to_topic_agrees(Window::Session { gap_ms: 900 }, 3_000);
+}
+
+#[test]
+fn a_broker_that_is_absent_at_the_start_and_away_midway_costs_no_record() {
+    let Some(own) = own_broker() else { return };
+    let (config, yaml) = query(Window::Tumbling { size_ms: 60_000, offset_ms: 0 }, 10_000);
+    let topics = Topics::new(&own.broker);
+    // A live run: idle partitions and the clock take no part, the watermark comes from events.
+    let yaml = format!("{}{yaml}", topics.yaml(&own.broker));
+    let place = Workplace::new(&yaml.replace(
+        "max_out_of_orderness_secs: 5",
+        "max_out_of_orderness_secs: 5, idle_timeout_secs: 0",
+    ));
+    let expected = fill(&own.broker, &topics.input, 2_000, &config);
+    own.stop();
+    let child = place.start(&[]);
+    place.wait_for("log.txt", "a word about the absent broker", |log| log.contains("WARN"));
+    own.start();
+    wait_until("results come", || own.broker.count(&topics.results) > 0);
+    own.stop();
+    place.wait_for("log.txt", "a word about the broker that left", |log| {
+        log.matches("WARN").count() >= 2
+    });
+    own.start();
+    // Events far ahead close every window; they are in none that is compared.
+    let ahead = |p: i32| {
+        format!(
+            r#"{{"timestamp":"2027-01-01T00:00:00Z","service":"end","model":"p{p}","metrics":{{"latency_ms":1}}}}"#
+        )
+    };
+    for partition in 0..PARTITIONS {
+        own.broker.produce_bytes(&topics.input, partition, &[ahead(partition).into_bytes()]);
+    }
+    let emitted = expected.oracle.windows.len();
+    wait_until("all windows", || own.broker.count(&topics.results) >= emitted);
+    child.terminate();
+    assert_eq!(child.wait(), Some(0), "{}", place.read("log.txt"));
+
+    let report = place.report();
+    assert_eq!(report.first.accepted, expected.counts().accepted as u64 + 4);
+    let read = own
+        .broker
+        .read_all(&topics.results, usize::try_from(report.first.results_emitted).unwrap());
+    let lines: Vec<String> = read.iter().map(|read| read.value.clone()).collect();
+    let differences = compare(&lines.join("\n"), &expected);
+    assert!(differences.is_empty(), "{differences:#?}");
+    let log = place.read("log.txt");
+    assert!(log.lines().count() < 60, "no flood of messages: {} lines\n{log}", log.lines().count());
+}
+
+#[test]
+fn the_complete_configuration_of_the_specification_runs() {
+    let Some(broker) = broker() else { return };
+    let fixture =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../config/tests/fixtures/specification.yaml");
+    let place = Workplace::new(&std::fs::read_to_string(fixture).unwrap());
+    let (feedback, metrics) = (broker.topic(2), broker.topic(1));
+    let (results, dead) = (broker.topic(1), broker.topic(1));
+    let at = |secs: u32| format!("2026-03-01T08:{:02}:{:02}.5Z", secs / 60, secs % 60);
+    let event = |secs: u32, latency: u32| {
+        format!(
+            r#"{{"type":"performance_metrics","id":"5bb7f9a2-6d4a-4b1e-9a57-0e5c8f3c1a11","timestamp":"{}","request_id":"5bb7f9a2-6d4a-4b1e-9a57-0e5c8f3c1a12","model":"gpt-4o","latency_ms":{latency},"input_tokens":10,"output_tokens":5,"cost":0.01,"metrics":{{}}}}"#,
+            at(secs)
+        )
+        .into_bytes()
+    };
+    broker.produce_bytes(&feedback, 0, &[event(0, 100), event(299, 300), b"{".to_vec()]);
+    broker.produce_bytes(&metrics, 0, &[event(10, 200)]);
+    let topics = format!("{feedback},{metrics}");
+    let output = place.run(
+        &["--until-end"],
+        &[
+            ("PROCESSOR_KAFKA__CONSUMER__BOOTSTRAP_SERVERS", &broker.servers),
+            ("PROCESSOR_KAFKA__PRODUCER__BOOTSTRAP_SERVERS", &broker.servers),
+            ("PROCESSOR_KAFKA__CONSUMER__TOPICS", &topics),
+            ("PROCESSOR_KAFKA__CONSUMER__GROUP_ID", &fresh("group")),
+            ("PROCESSOR_KAFKA__PRODUCER__RESULT_TOPIC", &results),
+            ("PROCESSOR_ERROR_HANDLING__DEAD_LETTER_TOPIC", &dead),
+            ("PROCESSOR_STATE__PATH", "state"),
+            ("PROCESSOR_STATE__CHECKPOINT_PATH", "checkpoints"),
+        ],
+    );
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let read = broker.read_all(&results, 1);
+    let record: serde_json::Value = serde_json::from_str(&read[0].value).unwrap();
+    assert_eq!(record["window"]["key"], "model=gpt-4o");
+    assert_eq!(record["results"]["count"], 3);
+    assert_eq!(record["results"]["average"], 200.0);
+    assert_eq!(broker.read_all(&dead, 1)[0].header("reason").as_deref(), Some("invalid_json"));
+}
