@@ -84,10 +84,13 @@ async fn state_operations() -> ProcessorResult<()> {
     Ok(())
 }
 
+/// Start and end of a window.
+type Span = (DateTime<Utc>, DateTime<Utc>);
+
 /// The sink of the specification with a map in the place of Postgres.
 #[derive(Default)]
 struct TableSink {
-    rows: tokio::sync::Mutex<HashMap<(DateTime<Utc>, DateTime<Utc>), serde_json::Value>>,
+    rows: tokio::sync::Mutex<HashMap<Span, serde_json::Value>>,
 }
 
 #[async_trait]
