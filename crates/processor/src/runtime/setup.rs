@@ -210,7 +210,8 @@ impl<'a> Setup<'a> {
     }
 }
 
-fn job_settings(config: &ProcessorConfig) -> JobSettings {
+/// How a job with this configuration runs.
+pub(crate) fn job_settings(config: &ProcessorConfig) -> JobSettings {
     let errors = &config.error_handling;
     let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     let fails_at_once = errors.policy == llm_optimizer_config::settings::ErrorPolicyName::Fail;
