@@ -32,7 +32,7 @@ fn each_later_feature_warns_once() {
             "state: { backend: memory, checkpoint_path: x, checkpoint_retain: 2 }",
             "state.checkpoint_path",
         ),
-        ("commit_interval_ms: 500\ncommit_min_interval_ms: 5", "commit_interval_ms"),
+        ("max_outbox_bytes: 1000000", "max_outbox_bytes"),
         ("delivery: exactly_once", "delivery"),
         ("exchange: kafka", "exchange"),
         ("http: { bind: '0.0.0.0:80' }", "http"),

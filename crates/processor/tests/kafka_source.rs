@@ -277,3 +277,22 @@ fn an_absent_broker_does_not_delay_the_stop() {
     result.unwrap();
     assert!(took < Duration::from_secs(1), "stopping took {took:?}");
 }
+
+#[test]
+fn while_a_broker_is_away_no_partition_passes_for_read_to_its_end() {
+    let Some(own) = own_broker() else { return };
+    let topic = own.broker.topic(2);
+    own.broker.produce(&topic, 0, 0..10);
+    let mut run = SourceRun::start(&settings(&own.broker, &[&topic]), options(), 16);
+    run.until("both ends", |seen| seen.count() == 10 && seen.caught_up.len() >= 2);
+    own.stop();
+    run.until("doubt about both", |seen| seen.behind.len() == 2);
+    let before = run.seen.caught_up.len();
+    own.start();
+    // Nothing new is in the log; that it is the end is known again, and no record comes twice.
+    run.until("both ends again", |seen| seen.caught_up.len() >= before + 2);
+    own.broker.produce(&topic, 0, 10..20);
+    run.until("the rest", |seen| seen.count() >= 20);
+    assert_eq!(run.seen.of(&topic, 0), numbers(0..20));
+    run.stop().1.unwrap();
+}

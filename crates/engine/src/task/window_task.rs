@@ -128,6 +128,12 @@ impl WindowTask {
         self.watermarks.behind(partition);
     }
 
+    /// Input was held back until `now_ms` and comes again: the silence before does not count towards
+    /// idleness.
+    pub fn resume(&mut self, now_ms: i64) {
+        self.watermarks.resume(now_ms);
+    }
+
     /// A bounded partition is read to its end for ever.
     pub fn end(&mut self, partition: PartitionId) {
         self.watermarks.end(partition);

@@ -105,6 +105,13 @@ impl WatermarkTracker {
         }
     }
 
+    /// Input was held back until `now_ms`: every partition's silence begins anew.
+    pub fn resume(&mut self, now_ms: i64) {
+        for clock in self.clocks.values_mut() {
+            clock.heard_ms = clock.heard_ms.max(now_ms);
+        }
+    }
+
     /// The bounded partition has ended: W(p) = +∞.
     pub fn end(&mut self, partition: PartitionId) {
         if let Some(clock) = self.clocks.get_mut(&partition) {
@@ -187,5 +194,28 @@ impl WatermarkTracker {
             }
             _ => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_while_input_is_held_back_makes_nobody_idle() {
+        let mut tracker = WatermarkTracker::new(WatermarkSettings {
+            strategy: WatermarkStrategy::BoundedOutOfOrderness,
+            max_out_of_orderness_ms: 0,
+            idle_timeout_ms: Some(60_000),
+        });
+        let [quick, silent] = [PartitionId(0), PartitionId(1)];
+        for (partition, at) in [(quick, 500), (silent, 100)] {
+            tracker.speaking(partition, 0).observe(at);
+            tracker.spoke(partition, 0);
+        }
+        tracker.caught_up(silent);
+        tracker.resume(90_000);
+        assert_eq!(tracker.advance(90_001), 100, "its silence began anew at 90 s");
+        assert_eq!(tracker.advance(150_000), 500, "idle a minute later");
     }
 }

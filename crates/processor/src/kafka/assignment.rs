@@ -7,7 +7,10 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use crossbeam_channel::Sender;
@@ -40,6 +43,8 @@ pub(super) struct GroupContext {
     notices: Arc<Notices>,
     wake: Sender<()>,
     consumer: OnceLock<Weak<GroupConsumer>>,
+    /// A connection failed since the reader last asked.
+    disturbed: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -57,7 +62,8 @@ impl GroupContext {
         wake: Sender<()>,
     ) -> Self {
         let state = Mutex::new(State { positions, changes: Vec::new() });
-        Self { notices, wake, consumer: OnceLock::new(), state }
+        let disturbed = AtomicBool::new(false);
+        Self { notices, wake, consumer: OnceLock::new(), disturbed, state }
     }
 
     /// Makes the consumer known; before it subscribes.
@@ -85,6 +91,11 @@ impl GroupContext {
     /// Changes since the last call, in order.
     pub(super) fn take_changes(&self) -> Vec<Change> {
         std::mem::take(&mut self.lock().changes)
+    }
+
+    /// Whether a connection failed since the last call.
+    pub(super) fn take_disturbed(&self) -> bool {
+        self.disturbed.swap(false, Ordering::AcqRel)
     }
 
     /// Where log lines about this cluster go.
@@ -135,6 +146,8 @@ impl ClientContext for GroupContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        self.disturbed.store(true, Ordering::Release);
+        self.wake();
         self.notices.client_error(&error, reason);
     }
 }

@@ -33,6 +33,10 @@ pub(super) struct Partition {
     pub(super) announced: bool,
     /// Whether its bounded part is read.
     pub(super) ended: bool,
+    /// Whether it was read to its end and nothing has come since, as far as is known.
+    caught_up: bool,
+    /// Whether its end must be asked for again.
+    in_doubt: bool,
     position: i64,
     end: Option<i64>,
 }
@@ -81,6 +85,8 @@ impl Partition {
                     // Everything below the end is read: the offsets in between are not records.
                     self.position = message.offset();
                 }
+                // Read before its end was asked for again.
+                Some(Ok(message)) if message.offset() < self.position => {}
                 Some(Ok(message)) => {
                     batch::push(&mut taken, &message, limits);
                     self.position = taken.next_position;
@@ -93,9 +99,29 @@ impl Partition {
                 None => break,
             }
         }
+        self.caught_up = collected.caught_up || (self.caught_up && taken.records.is_empty());
         self.ended = self.end.is_some() && (collected.caught_up || self.is_at_end());
         collected.batch = (!taken.records.is_empty()).then_some(taken);
         Ok(collected)
+    }
+
+    /// It may hold more than is known: `true` if it was thought to be read to its end.
+    pub(super) fn doubt(&mut self) -> bool {
+        let doubted = self.caught_up && !self.ended;
+        if doubted {
+            (self.caught_up, self.in_doubt) = (false, true);
+        }
+        doubted
+    }
+
+    /// The position from which the client must fetch again to learn whether it is the end.
+    pub(super) fn doubtful_position(&self) -> Option<i64> {
+        self.in_doubt.then_some(self.position)
+    }
+
+    /// The client fetches again.
+    pub(super) fn asked_again(&mut self) {
+        self.in_doubt = false;
     }
 
     /// Halts on what would lose records; the rest heals, and the context has logged it.
@@ -225,6 +251,8 @@ impl Partitions {
             queue: None,
             announced: false,
             ended: false,
+            caught_up: false,
+            in_doubt: false,
             position,
             end,
         });

@@ -114,6 +114,7 @@ impl<'a> Reader<'a> {
         while !self.stop.is_stopped() {
             self.serve_group()?;
             self.update_phase()?;
+            self.doubt_ends();
             match self.flush() {
                 Flushed::Gone => break,
                 Flushed::Full => continue,
@@ -252,6 +253,28 @@ impl<'a> Reader<'a> {
                  it has all (stop the other instances, or use another group_id)"
             ),
         );
+    }
+
+    /// After a failed connection, or without all partitions, nobody knows whether the ends are still
+    /// the ends: the partitions are behind until fetching from where they are says so again.
+    fn doubt_ends(&mut self) {
+        let doubt = self.consumer.context().take_disturbed() || self.phase == Phase::Paused;
+        for index in 0..self.partitions.len() {
+            let Some(partition) = self.partitions.get_mut(index) else { continue };
+            if doubt && partition.doubt() {
+                self.waiting.push_back(SourceEvent::Behind(partition.id()));
+            }
+            if let Some(position) = partition.doubtful_position()
+                && self.phase == Phase::Counting
+            {
+                let (topic, number) = &partition.key;
+                let offset = Offset::Offset(position);
+                // Not fetching yet: it is asked again at the next tick.
+                if self.consumer.seek(topic, *number, offset, Duration::ZERO).is_ok() {
+                    partition.asked_again();
+                }
+            }
+        }
     }
 
     fn announce(&mut self) {

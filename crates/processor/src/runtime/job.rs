@@ -203,6 +203,7 @@ impl Worker {
                 }
                 SourceEvent::Batch(batch) => pipeline.process(batch, now_ms),
                 SourceEvent::CaughtUp(id) => pipeline.caught_up(*id),
+                SourceEvent::Behind(id) => pipeline.behind(*id),
                 SourceEvent::Ended(id) => pipeline.end(*id),
             }
         }
@@ -217,8 +218,11 @@ impl Worker {
     /// Propagates watermarks and asks the commit machine what follows.
     fn advance(&mut self) -> ProcessorResult<()> {
         let now_ms = self.clock.now_ms();
-        for pipeline in &mut self.pipelines {
-            pipeline.advance(now_ms)?;
+        // While input is held back, silence says nothing: time must not make partitions idle.
+        if !self.paused {
+            for pipeline in &mut self.pipelines {
+                pipeline.advance(now_ms)?;
+            }
         }
         let emitted = self.pipelines.iter().map(|p| p.counters().results_emitted).sum();
         self.progress.results_emitted.store(emitted, Ordering::Relaxed);
@@ -239,7 +243,11 @@ impl Worker {
                 }
                 CommitCommand::Retry(number) => self.delivery.retry(number, self.pause()),
                 CommitCommand::PauseInput => self.paused = true,
-                CommitCommand::ResumeInput => self.paused = false,
+                CommitCommand::ResumeInput => {
+                    self.paused = false;
+                    let now_ms = self.clock.now_ms();
+                    self.pipelines.iter_mut().for_each(|pipeline| pipeline.resume(now_ms));
+                }
                 CommitCommand::Finished => self.finished = true,
             }
         }

@@ -103,6 +103,14 @@ impl Pipeline {
         self.task.caught_up(partition);
     }
 
+    pub(super) fn behind(&mut self, partition: PartitionId) {
+        self.task.behind(partition);
+    }
+
+    pub(super) fn resume(&mut self, now_ms: i64) {
+        self.task.resume(now_ms);
+    }
+
     pub(super) fn end(&mut self, partition: PartitionId) {
         self.task.end(partition);
     }

@@ -36,6 +36,9 @@ pub enum SourceEvent {
     Batch(RecordBatch),
     /// The partition is read to its end for now; true until its next batch.
     CaughtUp(PartitionId),
+    /// The caught-up partition may hold records that cannot be fetched now: it is not idle, until it
+    /// is `CaughtUp` again or sends a batch.
+    Behind(PartitionId),
     /// The bounded partition is read to its end for ever.
     Ended(PartitionId),
 }

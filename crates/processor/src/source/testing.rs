@@ -113,13 +113,14 @@ pub(crate) fn batches(events: &[SourceEvent]) -> Vec<&RecordBatch> {
         .collect()
 }
 
-/// One letter per event: Assigned, Batch, Caught up, Ended.
+/// One letter per event: Assigned, Batch, Caught up, behinD, Ended.
 pub(crate) fn story(events: &[SourceEvent]) -> String {
     let letter = |event: &SourceEvent| match event {
         SourceEvent::Assigned(_) => 'A',
         SourceEvent::Revoked(_) => 'R',
         SourceEvent::Batch(_) => 'B',
         SourceEvent::CaughtUp(_) => 'C',
+        SourceEvent::Behind(_) => 'D',
         SourceEvent::Ended(_) => 'E',
     };
     events.iter().map(letter).collect()

@@ -38,6 +38,7 @@ pub(crate) struct Seen {
     pub(crate) values: BTreeMap<Place, Vec<String>>,
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) caught_up: Vec<Place>,
+    pub(crate) behind: Vec<Place>,
     pub(crate) ended: Vec<Place>,
     pub(crate) revoked: usize,
 }
@@ -148,6 +149,7 @@ impl SourceRun {
                 self.seen.batches.push(batch);
             }
             SourceEvent::CaughtUp(id) => self.seen.caught_up.push(place(&self.places, id.0)),
+            SourceEvent::Behind(id) => self.seen.behind.push(place(&self.places, id.0)),
             SourceEvent::Ended(id) => self.seen.ended.push(place(&self.places, id.0)),
         }
     }
