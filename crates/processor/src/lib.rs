@@ -1,10 +1,53 @@
 //! The stream processor: LLM feedback events in, correct window statistics out.
 //!
 //! An event travels `source → decode → engine → commit → sink`. This crate holds everything around
-//! the pure engine ([`llm_optimizer_engine`]) and re-exports it, so that a user imports one crate.
+//! the pure [`engine`] and re-exports it, so that a user imports one crate.
+//!
+//! As a library, begin with [`create_pipeline`]:
+//!
+//! ```no_run
+//! use llm_optimizer_processor::*;
+//! use std::{sync::Arc, time::Duration};
+//!
+//! # #[cfg(feature = "kafka")]
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let pipeline = create_pipeline::<FeedbackEvent>()
+//!         .with_kafka_source(KafkaConfig {
+//!             bootstrap_servers: "localhost:9092".to_string(),
+//!             group_id: "my-processor".to_string(),
+//!             topics: vec!["feedback-events".to_string()],
+//!             ..Default::default()
+//!         })
+//!         .with_watermark_generator(
+//!             BoundedOutOfOrdernessWatermark::new(Duration::from_secs(30))
+//!         )
+//!         .with_tumbling_window(Duration::from_secs(300))
+//!         .with_state_backend(Arc::new(MemoryStateBackend::new()))
+//!         .with_sink(ConsoleSink::new())
+//!         .build()?;
+//!
+//!     pipeline.run().await?;
+//!     Ok(())
+//! }
+//! # #[cfg(not(feature = "kafka"))]
+//! # fn main() {}
+//! ```
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`pipeline`] | building and running pipelines in code |
+//! | [`core`], [`window`], [`watermark`], [`aggregation`], [`state`] | the words of that |
+//! | [`config`] | settings of a file and the environment |
+//! | [`source`], [`decode`], [`runtime`], [`commit`], [`sink`] | what pipelines are made of |
+//! | `kafka` | Kafka at both ends (feature `kafka`, on by default) |
+//! | [`engine`], [`types`] | the crates below this one |
 
+pub mod aggregation;
 pub mod cli;
 pub mod commit;
+pub mod config;
+pub mod core;
 pub mod decode;
 pub mod error;
 #[cfg(feature = "kafka")]
@@ -14,5 +57,26 @@ pub mod record;
 pub mod runtime;
 pub mod sink;
 pub mod source;
+pub mod state;
+pub mod watermark;
+pub mod window;
 
+pub use llm_optimizer_engine as engine;
+pub use llm_optimizer_types as types;
+
+pub use aggregation::AggregationResult;
+pub use config::{ProcessorConfig, load_config};
+pub use core::{EventMetadata, EventTimestamp, GroupingKey, ProcessorEvent};
 pub use error::{ProcessorError, ProcessorResult};
+pub use pipeline::{
+    ConsoleSink, EventSink, EventSource, MemorySource, StreamPipeline, StreamPipelineBuilder,
+    create_pipeline,
+};
+#[cfg(feature = "kafka")]
+pub use pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};
+pub use runtime::RunReport;
+pub use source::{StopToken, StopToken as StopHandle, file::FileSourceConfig};
+pub use state::{MemoryStateBackend, StateBackend};
+pub use types::FeedbackEvent;
+pub use watermark::BoundedOutOfOrdernessWatermark;
+pub use window::{Window, WindowType};

@@ -1,4 +1,5 @@
 //! What a user sees at the command line.
+#![cfg(test)]
 
 mod support;
 
@@ -54,7 +55,10 @@ fn check_lists_all_faults_with_their_lines() {
     let output = run(&place, &["check", "c.yaml"]);
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(78));
-    assert!(stderr.contains("c.yaml:2:3") && stderr.contains("did you mean `windows`?"), "{stderr}");
+    assert!(
+        stderr.contains("c.yaml:2:3") && stderr.contains("did you mean `windows`?"),
+        "{stderr}"
+    );
     assert!(stderr.contains("c.yaml:3:16"), "{stderr}");
 }
 

@@ -1,4 +1,5 @@
 //! The binary from file to file, judged by the oracle.
+#![cfg(test)]
 
 mod support;
 
@@ -23,7 +24,12 @@ fn agrees(place: &Workplace, expected: &RecordsOutcome, env: &[(&str, &str)]) {
         &place.read("dead.ndjson"),
         expected,
     ));
-    assert!(differences.is_empty(), "{} differences: {:#?}", differences.len(), &differences[..differences.len().min(5)]);
+    assert!(
+        differences.is_empty(),
+        "{} differences: {:#?}",
+        differences.len(),
+        &differences[..differences.len().min(5)]
+    );
 
     let (report, counts) = (place.report().first, expected.counts());
     assert_eq!(report.accepted, counts.accepted as u64);
@@ -42,7 +48,11 @@ fn file_of_100_000_agrees(window: Window, lateness_ms: i64, seed: u64) {
     let expected = recompute_records(&config, vec![log]);
     assert!(expected.counts().late > 10 && expected.counts().dead_lettered > 10);
     agrees(&place, &expected, &[]);
-    agrees(&place, &expected, &[("PROCESSOR_BUFFER_SIZE", "7"), ("PROCESSOR_COMMIT_MIN_INTERVAL_MS", "0")]);
+    agrees(
+        &place,
+        &expected,
+        &[("PROCESSOR_BUFFER_SIZE", "7"), ("PROCESSOR_COMMIT_MIN_INTERVAL_MS", "0")],
+    );
 }
 
 #[test]
@@ -69,7 +79,8 @@ fn malformed_records_of_every_kind_anywhere_are_dead_letters_with_their_reason()
     let good = std::fs::read(place.path("events.ndjson")).unwrap();
     let mut lines: Vec<Vec<u8>> = good.split(|b| *b == b'\n').map(<[u8]>::to_vec).collect();
     lines.pop();
-    let malformed: Vec<_> = (0..3).flat_map(|_| malformed_records(config.max_record_bytes)).collect();
+    let malformed: Vec<_> =
+        (0..3).flat_map(|_| malformed_records(config.max_record_bytes)).collect();
     assert!(malformed.len() >= 100, "{}", malformed.len());
     for (number, record) in malformed.iter().enumerate() {
         lines.insert(number * 29 % lines.len(), record.bytes.clone());

@@ -1,4 +1,5 @@
 //! The binary from topic to topic on a real Kafka, judged by the oracle.
+#![cfg(test)]
 #![cfg(feature = "kafka")]
 
 mod support;
@@ -141,7 +142,10 @@ fn tumbling_windows_through_four_partitions_equal_the_oracle() {
 
 #[test]
 fn sliding_windows_through_four_partitions_equal_the_oracle() {
-    topic_to_topic_agrees(Window::Sliding { size_ms: 60_000, slide_ms: 20_000, offset_ms: 0 }, 5_000);
+    topic_to_topic_agrees(
+        Window::Sliding { size_ms: 60_000, slide_ms: 20_000, offset_ms: 0 },
+        5_000,
+    );
 }
 
 #[test]
@@ -156,7 +160,10 @@ fn a_broker_that_is_absent_at_the_start_and_away_midway_costs_no_record() {
     let topics = Topics::new(&own.broker);
     // A live run: idle partitions and the clock take no part, the watermark comes from events.
     let yaml = format!("{}{yaml}", topics.yaml(&own.broker));
-    let place = Workplace::new(&yaml.replace("max_out_of_orderness_secs: 5", "max_out_of_orderness_secs: 5, idle_timeout_secs: 0"));
+    let place = Workplace::new(&yaml.replace(
+        "max_out_of_orderness_secs: 5",
+        "max_out_of_orderness_secs: 5, idle_timeout_secs: 0, max_future_skew_secs: 100000000",
+    ));
     let expected = fill(&own.broker, &topics.input, 2_000, &config);
     own.stop();
     let child = place.start(&[]);
@@ -169,7 +176,11 @@ fn a_broker_that_is_absent_at_the_start_and_away_midway_costs_no_record() {
     });
     own.start();
     // Events far ahead close every window; they are in none that is compared.
-    let ahead = |p: i32| format!(r#"{{"timestamp":"2027-01-01T00:00:00Z","service":"end","model":"p{p}","metrics":{{"latency_ms":1}}}}"#);
+    let ahead = |p: i32| {
+        format!(
+            r#"{{"timestamp":"2027-01-01T00:00:00Z","service":"end","model":"p{p}","metrics":{{"latency_ms":1}}}}"#
+        )
+    };
     for partition in 0..PARTITIONS {
         own.broker.produce_bytes(&topics.input, partition, &[ahead(partition).into_bytes()]);
     }
@@ -180,7 +191,9 @@ fn a_broker_that_is_absent_at_the_start_and_away_midway_costs_no_record() {
 
     let report = place.report();
     assert_eq!(report.first.accepted, expected.counts().accepted as u64 + 4);
-    let read = own.broker.read_all(&topics.results, usize::try_from(report.first.results_emitted).unwrap());
+    let read = own
+        .broker
+        .read_all(&topics.results, usize::try_from(report.first.results_emitted).unwrap());
     let lines: Vec<String> = read.iter().map(|read| read.value.clone()).collect();
     let differences = compare(&lines.join("\n"), &expected);
     assert!(differences.is_empty(), "{differences:#?}");
@@ -191,7 +204,8 @@ fn a_broker_that_is_absent_at_the_start_and_away_midway_costs_no_record() {
 #[test]
 fn the_complete_configuration_of_the_specification_runs() {
     let Some(broker) = broker() else { return };
-    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/../config/tests/fixtures/specification.yaml");
+    let fixture =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../config/tests/fixtures/specification.yaml");
     let place = Workplace::new(&std::fs::read_to_string(fixture).unwrap());
     let (feedback, metrics) = (broker.topic(2), broker.topic(1));
     let (results, dead) = (broker.topic(1), broker.topic(1));

@@ -48,7 +48,13 @@ struct ShortRun {
 #[derive(Debug, ClapArgs)]
 pub(super) struct LogArgs {
     /// How much is logged: `warn`, `info`, `debug`, or per module: `info,llm_optimizer_processor=debug`
-    #[arg(long, global = true, env = "PROCESSOR_LOG", default_value = "info", value_name = "FILTER")]
+    #[arg(
+        long,
+        global = true,
+        env = "PROCESSOR_LOG",
+        default_value = "info",
+        value_name = "FILTER"
+    )]
     pub(super) log: String,
     /// How log lines look
     #[arg(long, global = true, env = "PROCESSOR_LOG_FORMAT", default_value = "text")]

@@ -34,7 +34,8 @@ fn show(stop: &StopToken) -> ProcessorResult<()> {
         "1/2: replaying 19,366 requests to an Azure LLM service (Azure LLM inference trace 2023, \
          CC-BY 4.0; Splitwise, ISCA 2024): context and generated tokens per five minutes"
     );
-    let mut trace = tempfile::NamedTempFile::with_suffix(".csv").map_err(|cause| no_file("create", cause))?;
+    let mut trace =
+        tempfile::NamedTempFile::with_suffix(".csv").map_err(|cause| no_file("create", cause))?;
     trace.write_all(TRACE).map_err(|cause| no_file("write", cause))?;
     run(REPLAY, "demo/replay.yaml", Some(trace.path()), stop)?;
     if stop.is_stopped() {
@@ -49,8 +50,8 @@ fn show(stop: &StopToken) -> ProcessorResult<()> {
 
 fn run(yaml: &str, name: &str, path: Option<&Path>, stop: &StopToken) -> ProcessorResult<()> {
     let path = path.map(|path| ("PROCESSOR_SOURCE__PATH".to_owned(), path.display().to_string()));
-    let loaded = load_str(yaml, name, path)
-        .map_err(|faults| ProcessorError::Config(faults.to_string()))?;
+    let loaded =
+        load_str(yaml, name, path).map_err(|faults| ProcessorError::Config(faults.to_string()))?;
     let job = job_from_config(&loaded.config, &SetupOptions::default(), stop.clone())?;
     job.run().result
 }

@@ -73,6 +73,7 @@ pub enum CommitCommand {
 /// assert_eq!(machine.handle(progress(5_000, 100)), [], "one is in flight");
 /// ```
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its name")]
 pub struct CommitMachine {
     settings: CommitSettings,
     last: CommitNumber,
@@ -139,8 +140,7 @@ impl CommitMachine {
         let full = self.waiting_bytes >= self.settings.max_bytes;
         if full != self.paused {
             self.paused = full;
-            let command =
-                if full { CommitCommand::PauseInput } else { CommitCommand::ResumeInput };
+            let command = if full { CommitCommand::PauseInput } else { CommitCommand::ResumeInput };
             commands.push(command);
         }
         if self.shutting_down && !self.in_flight && !self.finished {

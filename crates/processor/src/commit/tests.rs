@@ -42,9 +42,10 @@ fn words(commands: &[CommitCommand]) -> String {
 
 #[test]
 fn results_wait_for_the_least_interval_and_progress_for_the_greatest() {
-    assert_eq!(run("at 0 0\n at 9 5\n at 10 5\n ack 1\n at 15 0\n at 1009 0\n at 1010 0"), [
-        "", "", "cut 1", "", "", "", "cut 2"
-    ]);
+    assert_eq!(
+        run("at 0 0\n at 9 5\n at 10 5\n ack 1\n at 15 0\n at 1009 0\n at 1010 0"),
+        ["", "", "cut 1", "", "", "", "cut 2"]
+    );
 }
 
 #[test]
@@ -54,31 +55,26 @@ fn nothing_moved_cuts_nothing() {
 
 #[test]
 fn input_pauses_while_the_next_commit_is_full_and_one_is_in_flight() {
-    assert_eq!(run("at 0 100\n at 1 60\n at 2 120\n at 3 120 still\n ack 1"), [
-        "cut 1",
-        "",
-        "pause",
-        "",
-        "cut 2, resume"
-    ]);
+    assert_eq!(
+        run("at 0 100\n at 1 60\n at 2 120\n at 3 120 still\n ack 1"),
+        ["cut 1", "", "pause", "", "cut 2, resume"]
+    );
 }
 
 #[test]
 fn a_failed_commit_is_sent_again_under_its_number() {
-    assert_eq!(run("at 0 100\n abort 1\n abort 1\n ack 1\n abort 1"), [
-        "cut 1", "retry 1", "retry 1", "", ""
-    ]);
+    assert_eq!(
+        run("at 0 100\n abort 1\n abort 1\n ack 1\n abort 1"),
+        ["cut 1", "retry 1", "retry 1", "", ""]
+    );
 }
 
 #[test]
 fn shutdown_commits_what_waits_before_it_finishes() {
-    assert_eq!(run("at 0 0\n at 5 7\n shutdown\n ack 1\n at 9 0 still"), [
-        "",
-        "",
-        "cut 1",
-        "finished",
-        ""
-    ]);
+    assert_eq!(
+        run("at 0 0\n at 5 7\n shutdown\n ack 1\n at 9 0 still"),
+        ["", "", "cut 1", "finished", ""]
+    );
     assert_eq!(run("shutdown"), ["finished"]);
 }
 

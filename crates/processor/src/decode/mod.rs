@@ -15,10 +15,12 @@
 //! kept, but all of it is checked. Nothing here reads a clock, logs or allocates per event, other
 //! than for rejects and for wanted texts with escapes.
 
+mod contract;
 mod csv;
 mod feedback;
 mod field;
 mod found;
+mod guard;
 mod json;
 mod layout;
 mod outcome;
@@ -34,14 +36,18 @@ use llm_optimizer_config::settings::EventTimeKind;
 use llm_optimizer_engine::core::{EventBatch, EventTime};
 use llm_optimizer_types::SideReason;
 
+pub use contract::Decode;
 pub use outcome::{DecodeOutcome, Reject};
 pub use settings::DecodeSettings;
+
+pub(crate) use guard::FutureGuard;
+pub(crate) use outcome::Fault;
+pub(crate) use timestamp::rfc3339;
 
 use crate::record::{RecordBatch, RecordFormat, RecordSpan};
 use csv::CsvColumns;
 use found::Found;
 use layout::Layout;
-use outcome::Fault;
 use plan::{Fate, Scratch};
 
 /// Turns records into events.
@@ -114,7 +120,8 @@ impl Decoder {
             CsvColumns::refresh(&mut self.columns, columns, *delimiter, &self.layout.trie);
         }
         let Self { settings, layout, columns, scratch } = self;
-        let reader = Reader { settings, layout, columns: columns.as_ref(), batch, now_ms };
+        let (columns, guard) = (columns.as_ref(), FutureGuard::new(settings));
+        let reader = Reader { settings, layout, columns, guard, batch, now_ms };
         let mut found = Vec::new();
         found.resize_with(layout.trie.slots(), Found::default);
         for (number, record) in (0..).zip(&batch.records) {
@@ -137,6 +144,7 @@ struct Reader<'d, 'a> {
     settings: &'d DecodeSettings,
     layout: &'d Layout,
     columns: Option<&'d CsvColumns>,
+    guard: FutureGuard,
     batch: &'a RecordBatch,
     now_ms: i64,
 }
@@ -155,7 +163,7 @@ impl<'a> Reader<'_, 'a> {
         let at = match self.settings.time {
             EventTimeKind::Event => {
                 let at = plan.time.instant(found, self.settings.timestamp_unit, is_csv)?;
-                self.guard(at, record)?;
+                self.guard.check(at, record.append_time_ms, self.now_ms)?;
                 at
             }
             EventTimeKind::Ingestion => {
@@ -184,21 +192,6 @@ impl<'a> Reader<'_, 'a> {
             }
             _ => json::read(text, &self.layout.trie, found),
         }
-    }
-
-    /// Refuses an event that is later than its reference allows.
-    fn guard(&self, at: EventTime, record: &RecordSpan) -> Result<(), Fault> {
-        let Some(skew_ms) = self.settings.future_skew_ms else { return Ok(()) };
-        let clock = self.settings.clock_is_reference.then_some(self.now_ms);
-        let Some(reference_ms) = record.append_time_ms.or(clock) else { return Ok(()) };
-        if at.as_millis() <= reference_ms.saturating_add(skew_ms) {
-            return Ok(());
-        }
-        let ahead_ms = at.as_millis().saturating_sub(reference_ms);
-        let detail = format!(
-            "event time {at} is {ahead_ms} ms after its reference time, at most {skew_ms} ms are allowed"
-        );
-        Err(Fault::new(SideReason::FutureTimestamp, detail))
     }
 }
 

@@ -30,7 +30,7 @@ impl DecodeOutcome {
         self.filtered = 0;
     }
 
-    pub(super) fn reject(&mut self, record: u32, fault: Fault) {
+    pub(crate) fn reject(&mut self, record: u32, fault: Fault) {
         let Fault { reason, detail } = fault;
         self.rejects.push(Reject { record, reason, detail });
     }
@@ -38,13 +38,13 @@ impl DecodeOutcome {
 
 /// Why a record is rejected.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) reason: SideReason,
-    pub(super) detail: String,
+pub(crate) struct Fault {
+    pub(crate) reason: SideReason,
+    pub(crate) detail: String,
 }
 
 impl Fault {
-    pub(super) fn new(reason: SideReason, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(reason: SideReason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum NoInstant {
 }
 
 /// Milliseconds since 1970 of an RFC 3339 text; `None` if it is none.
-pub(super) fn rfc3339(text: &str) -> Option<i64> {
+pub(crate) fn rfc3339(text: &str) -> Option<i64> {
     let (date_time, rest) = text.as_bytes().split_first_chunk::<19>()?;
     let &[y1, y2, y3, y4, b'-', m1, m2, b'-', d1, d2, between, ref of_clock @ ..] = date_time
     else {

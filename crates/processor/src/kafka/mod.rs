@@ -30,3 +30,5 @@ mod source;
 pub use producer::Producers;
 pub use sink::{KafkaSideSink, KafkaSink, MAX_SIDE_RECORD_BYTES};
 pub use source::{KafkaSource, KafkaSourceOptions};
+
+pub use crate::pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};

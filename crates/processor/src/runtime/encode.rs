@@ -86,12 +86,11 @@ fn numbers(plan: &AggregationPlan, statistics: &Statistics) -> Numbers {
             StatisticKind::Count => Some(Number::from(statistics.count)),
             _ => Number::from_f64(*number),
         };
-        match number {
-            Some(number) => drop(results.insert(statistic.name.clone(), number)),
-            None => {
-                let reason = "beyond the range of a 64-bit float".to_owned();
-                errors.insert(statistic.name.clone(), reason);
-            }
+        let name = statistic.name.clone();
+        if let Some(number) = number {
+            results.insert(name, number);
+        } else {
+            errors.insert(name, "beyond the range of a 64-bit float".to_owned());
         }
     }
     (results, errors)
@@ -99,14 +98,16 @@ fn numbers(plan: &AggregationPlan, statistics: &Statistics) -> Numbers {
 
 fn qualities(plan: &AggregationPlan, statistics: &Statistics) -> BTreeMap<String, Quality> {
     let quality = |statistic: &Statistic| match statistic.kind {
-        StatisticKind::Percentile(_) => statistics.quality.get(statistic.value).map(quality_word),
+        StatisticKind::Percentile(_) => {
+            statistics.quality.get(statistic.value).copied().map(quality_word)
+        }
         _ => None,
     };
     let named = plan.statistics().iter().filter_map(|s| Some((s.name.clone(), quality(s)?)));
     named.collect()
 }
 
-fn quality_word(quality: &aggregation::Quality) -> Quality {
+fn quality_word(quality: aggregation::Quality) -> Quality {
     match quality {
         aggregation::Quality::Exact => Quality::Exact,
         aggregation::Quality::Sketch => Quality::Sketch,

@@ -175,7 +175,7 @@ impl Worker {
             let input = if self.paused { never() } else { events.clone() };
             select! {
                 recv(input) -> event => match event {
-                    Ok(event) => self.take_event(event),
+                    Ok(event) => self.take_event(&event),
                     Err(_) => return self.advance(),
                 },
                 recv(self.delivery.reports) -> report => {
@@ -187,10 +187,10 @@ impl Worker {
         }
     }
 
-    fn take_event(&mut self, event: SourceEvent) {
+    fn take_event(&mut self, event: &SourceEvent) {
         let now_ms = self.clock.now_ms();
         for pipeline in &mut self.pipelines {
-            match &event {
+            match event {
                 SourceEvent::Assigned(origins) => {
                     for origin in origins {
                         pipeline.assign(origin.id, now_ms);
@@ -206,7 +206,7 @@ impl Worker {
                 SourceEvent::Ended(id) => pipeline.end(*id),
             }
         }
-        if let SourceEvent::Batch(batch) = &event {
+        if let SourceEvent::Batch(batch) = event {
             self.moved = true;
             let elapsed = self.clock.elapsed();
             self.first_record.get_or_insert((batch.received_ms, elapsed));
@@ -309,14 +309,14 @@ impl Worker {
             self.pipelines.iter().map(|p| (p.name().to_owned(), p.report())).collect();
         let first = self.pipelines.first().map(Pipeline::report).unwrap_or_default();
         let ended = self.clock.elapsed();
-        let reading = self.first_record.map_or(0.0, |(_, at)| (ended - at).as_secs_f64());
-        let events_per_sec =
-            if reading > 0.0 { first.records_read as f64 / reading } else { 0.0 };
+        let reading =
+            self.first_record.map_or(0.0, |(_, at)| ended.saturating_sub(at).as_secs_f64());
+        let events_per_sec = if reading > 0.0 { first.records_read as f64 / reading } else { 0.0 };
         info!(records_read = first.records_read, results = first.results_emitted, ended_by, "done");
         RunReport {
             first,
             first_record_ms: self.first_record.map(|(wall_ms, _)| wall_ms),
-            elapsed_secs: (ended - self.started).as_secs_f64(),
+            elapsed_secs: ended.saturating_sub(self.started).as_secs_f64(),
             events_per_sec,
             ended_by: ended_by.to_owned(),
             error: error.map(ToString::to_string),

@@ -26,3 +26,5 @@ pub use plan::{decode_settings, task_plan};
 pub use report::{PipelineReport, RunReport};
 pub use setup::{SetupOptions, job_from_config};
 pub use worker::{Pipeline, PipelineOutputs};
+
+pub(crate) use setup::job_settings;

@@ -92,9 +92,8 @@ impl RunReport {
     pub fn write(&self, path: &Path) -> ProcessorResult<()> {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = folder.unwrap_or_else(|| Path::new("."));
-        let fail = |action| {
-            move |cause| ProcessorError::Io { action, path: path.to_owned(), cause }
-        };
+        let fail =
+            |action| move |cause| ProcessorError::Io { action, path: path.to_owned(), cause };
         let mut json = serde_json::to_vec_pretty(self)
             .map_err(|cause| ProcessorError::Serialization(cause.to_string()))?;
         json.push(b'\n');

@@ -164,9 +164,14 @@ impl<'a> Setup<'a> {
             }
             ResultSinkSpec::File { path } => Box::new(FileSink::open(&path, self.open_mode())?),
             #[cfg(feature = "kafka")]
-            ResultSinkSpec::Kafka { bootstrap_servers, topic } => Box::new(
-                crate::kafka::KafkaSink::new(&self.producers, &bootstrap_servers, &topic, self.give_up.clone())?,
-            ),
+            ResultSinkSpec::Kafka { bootstrap_servers, topic } => {
+                Box::new(crate::kafka::KafkaSink::new(
+                    &self.producers,
+                    &bootstrap_servers,
+                    &topic,
+                    self.give_up.clone(),
+                )?)
+            }
             #[cfg(not(feature = "kafka"))]
             ResultSinkSpec::Kafka { .. } => return Err(without_kafka()),
         })
@@ -176,9 +181,14 @@ impl<'a> Setup<'a> {
         Ok(match sink {
             SideSinkSpec::File { path } => Box::new(SideFileSink::open(&path, self.open_mode())?),
             #[cfg(feature = "kafka")]
-            SideSinkSpec::Kafka { bootstrap_servers, topic } => Box::new(
-                crate::kafka::KafkaSideSink::new(&self.producers, &bootstrap_servers, &topic, self.give_up.clone())?,
-            ),
+            SideSinkSpec::Kafka { bootstrap_servers, topic } => {
+                Box::new(crate::kafka::KafkaSideSink::new(
+                    &self.producers,
+                    &bootstrap_servers,
+                    &topic,
+                    self.give_up.clone(),
+                )?)
+            }
             #[cfg(not(feature = "kafka"))]
             SideSinkSpec::Kafka { .. } => return Err(without_kafka()),
         })
@@ -200,7 +210,8 @@ impl<'a> Setup<'a> {
     }
 }
 
-fn job_settings(config: &ProcessorConfig) -> JobSettings {
+/// How a job with this configuration runs.
+pub(crate) fn job_settings(config: &ProcessorConfig) -> JobSettings {
     let errors = &config.error_handling;
     let millis = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     let fails_at_once = errors.policy == llm_optimizer_config::settings::ErrorPolicyName::Fail;

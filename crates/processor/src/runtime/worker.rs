@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::{counters::Counters, encode::ResultEncoder, report::PipelineReport};
 use crate::{
-    decode::{DecodeOutcome, Decoder, Reject},
+    decode::{Decode, DecodeOutcome, Reject},
     error::ProcessorResult,
     record::RecordBatch,
     sink::{Output, ResultSink, SideOutput, SideSink, side::side_output},
@@ -32,7 +32,7 @@ pub struct PipelineOutputs {
 /// A pipeline: one decoder, one engine, and what waits for the next commit.
 pub struct Pipeline {
     name: String,
-    decoder: Decoder,
+    decoder: Box<dyn Decode + Send>,
     task: WindowTask,
     encoder: ResultEncoder,
     pub(super) outputs: PipelineOutputs,
@@ -51,7 +51,7 @@ impl Pipeline {
     #[must_use]
     pub fn new(
         name: impl Into<String>,
-        decoder: Decoder,
+        decoder: impl Decode + Send + 'static,
         plan: TaskPlan,
         outputs: PipelineOutputs,
     ) -> Self {
@@ -60,7 +60,7 @@ impl Pipeline {
         Self {
             encoder: ResultEncoder::new(&name),
             name,
-            decoder,
+            decoder: Box::new(decoder),
             task: WindowTask::new(plan),
             keeps_late: outputs.late.is_some(),
             keeps_dead_letters: outputs.dead_letters.is_some(),
@@ -182,7 +182,10 @@ impl Pipeline {
         for Reject { record, reason, detail } in rejects {
             if !self.keeps_dead_letters && self.counters.dead_letters.is_empty() {
                 warn!(
-                    pipeline = self.name, ?reason, detail, from = batch.origin.name,
+                    pipeline = self.name,
+                    ?reason,
+                    detail,
+                    from = batch.origin.name,
                     "a record cannot be used; set `side_outputs.dead_letter` to keep such records"
                 );
             }

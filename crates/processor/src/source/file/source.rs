@@ -9,6 +9,7 @@ use std::{
 };
 
 use crossbeam_channel::Sender;
+use llm_optimizer_config::settings::CsvConfig;
 use llm_optimizer_engine::core::PartitionId;
 
 use super::{
@@ -70,6 +71,12 @@ impl FileSourceConfig {
             limits: BatchLimits::default(),
             read_bytes: READ_BYTES,
         }
+    }
+
+    /// Reads CSV from `path` once; its first line names the columns.
+    #[must_use]
+    pub fn csv(path: impl Into<PathBuf>) -> Self {
+        Self { text: TextFormat::Csv(CsvConfig::default()), ..Self::ndjson(path) }
     }
 }
 

@@ -1,0 +1,60 @@
+//! What the runtime asks of a decoder.
+
+use llm_optimizer_engine::core::EventBatch;
+
+use super::{DecodeOutcome, Decoder};
+use crate::record::RecordBatch;
+
+/// Turns the records of a batch into events.
+///
+/// | law | |
+/// | --- | --- |
+/// | every record ends in one place | it is an event with a key, a time-only row that is counted in `filtered`, or a reject |
+/// | order | events and rejects come in the order of their records |
+/// | values | every event has one finite number per name in `value_names` |
+pub trait Decode {
+    /// Names of the values of an event, in order; they never change.
+    fn value_names(&self) -> &[String];
+
+    /// Decodes `batch` into `events` and `outcome`; both are cleared first. `now_ms` is the clock in
+    /// epoch milliseconds.
+    fn decode(
+        &mut self,
+        batch: &RecordBatch,
+        now_ms: i64,
+        events: &mut EventBatch,
+        outcome: &mut DecodeOutcome,
+    );
+}
+
+impl Decode for Decoder {
+    fn value_names(&self) -> &[String] {
+        Self::value_names(self)
+    }
+
+    fn decode(
+        &mut self,
+        batch: &RecordBatch,
+        now_ms: i64,
+        events: &mut EventBatch,
+        outcome: &mut DecodeOutcome,
+    ) {
+        Self::decode(self, batch, now_ms, events, outcome);
+    }
+}
+
+impl<D: Decode + ?Sized> Decode for Box<D> {
+    fn value_names(&self) -> &[String] {
+        (**self).value_names()
+    }
+
+    fn decode(
+        &mut self,
+        batch: &RecordBatch,
+        now_ms: i64,
+        events: &mut EventBatch,
+        outcome: &mut DecodeOutcome,
+    ) {
+        (**self).decode(batch, now_ms, events, outcome);
+    }
+}

@@ -1,0 +1,268 @@
+//! Building a pipeline step by step.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use llm_optimizer_types::SideRecord;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    EventSink, EventSource, PipelineSink, StreamPipeline, checks,
+    plan::{Statistics, WindowChoice},
+    typed::Given,
+};
+use crate::{
+    aggregation::Function, core::GroupingKey, error::ProcessorResult, state::StateBackend,
+    watermark::BoundedOutOfOrdernessWatermark,
+};
+
+/// Begins a pipeline over events of type `T`.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use chrono::{DateTime, TimeZone, Utc};
+/// use llm_optimizer_processor::*;
+/// use serde::{Deserialize, Serialize};
+/// use std::{sync::Arc, time::Duration};
+///
+/// #[derive(Debug, Clone, Serialize, Deserialize)]
+/// struct Call {
+///     model: String,
+///     latency_ms: f64,
+///     at: DateTime<Utc>,
+/// }
+///
+/// let noon = Utc.with_ymd_and_hms(2026, 1, 1, 12, 0, 0).unwrap();
+/// let calls = (0..10).map(move |n| Call {
+///     model: "gpt-4o".into(),
+///     latency_ms: f64::from(n) * 100.0,
+///     at: noon + chrono::Duration::seconds(n.into()),
+/// });
+/// let (sink, mut results) = tokio::sync::mpsc::unbounded_channel();
+///
+/// create_pipeline::<Call>()
+///     .with_source(MemorySource::new(calls))
+///     .with_timestamp(|call| call.at)
+///     .with_key(|call| GroupingKey::from_fields(&[("model", &call.model)]))
+///     .with_value("latency_ms", |call| call.latency_ms)
+///     .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::from_secs(5)))
+///     .with_tumbling_window(Duration::from_secs(60))
+///     .with_state_backend(Arc::new(MemoryStateBackend::new()))
+///     .with_sink(sink)
+///     .build()?
+///     .run()
+///     .await?;
+///
+/// let result = results.recv().await.ok_or("no result")?;
+/// assert_eq!(result.window.start, noon);
+/// assert_eq!(result.results["count"], 10);
+/// assert_eq!(result.statistic("max"), Some(900.0));
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub fn create_pipeline<T>() -> StreamPipelineBuilder<T>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
+    StreamPipelineBuilder::new()
+}
+
+/// What a pipeline is made of, as far as it was said.
+///
+/// | needed | call |
+/// | --- | --- |
+/// | where events come from | `with_kafka_source` or [`with_source`](Self::with_source) |
+/// | time of an event, unless `T` has a field `timestamp` or is `FeedbackEvent` | [`with_timestamp`](Self::with_timestamp) |
+/// | its value, unless `T` has a field `value` or is `FeedbackEvent` or events are only counted | [`with_value`](Self::with_value) |
+/// | how late events may come | [`with_watermark_generator`](Self::with_watermark_generator) |
+/// | windows | one of [`with_tumbling_window`](Self::with_tumbling_window), [`with_sliding_window`](Self::with_sliding_window), [`with_session_window`](Self::with_session_window) |
+/// | where state lives | [`with_state_backend`](Self::with_state_backend) |
+/// | where results go | [`with_sink`](Self::with_sink), as often as you like |
+///
+/// Of two calls that say the same, the later one counts.
+pub struct StreamPipelineBuilder<T> {
+    pub(super) name: String,
+    pub(super) source: Option<Box<dyn EventSource<T>>>,
+    pub(super) given: Given<T>,
+    pub(super) watermark: Option<BoundedOutOfOrdernessWatermark>,
+    pub(super) window: Option<WindowChoice>,
+    pub(super) lateness: Duration,
+    pub(super) statistics: Statistics,
+    pub(super) state: Option<Arc<dyn StateBackend>>,
+    pub(super) sinks: Vec<Box<dyn PipelineSink>>,
+    pub(super) late: Option<Box<dyn EventSink<SideRecord>>>,
+    pub(super) dead_letters: Option<Box<dyn EventSink<SideRecord>>>,
+}
+
+impl<T> Default for StreamPipelineBuilder<T> {
+    fn default() -> Self {
+        Self {
+            name: "default".into(),
+            source: None,
+            given: Given::default(),
+            watermark: None,
+            window: None,
+            lateness: Duration::ZERO,
+            statistics: Statistics::default(),
+            state: None,
+            sinks: Vec::new(),
+            late: None,
+            dead_letters: None,
+        }
+    }
+}
+
+impl<T> StreamPipelineBuilder<T>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
+    /// Nothing is said yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the pipeline (`default`); the name is part of the identity of its results.
+    #[must_use]
+    pub fn with_name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// Reads the topics of `config`: a [`KafkaConfig`](super::KafkaConfig), or the `kafka` section of
+    /// a loaded configuration.
+    #[cfg(feature = "kafka")]
+    #[must_use]
+    pub fn with_kafka_source(self, config: impl Into<super::KafkaConfig>) -> Self {
+        self.with_source(config.into())
+    }
+
+    /// Reads events from `source`: a `Vec<T>`, a file, or what else is an [`EventSource`].
+    #[must_use]
+    pub fn with_source(mut self, source: impl EventSource<T> + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    /// Says what the time of an event is.
+    #[must_use]
+    pub fn with_timestamp(
+        mut self,
+        timestamp: impl Fn(&T) -> DateTime<Utc> + Send + Sync + 'static,
+    ) -> Self {
+        self.given.timestamp = Some(Box::new(timestamp));
+        self
+    }
+
+    /// Says what the key of an event is; windows and results are per key.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Fn(&T) -> GroupingKey + Send + Sync + 'static) -> Self {
+        self.given.key = Some(Box::new(key));
+        self
+    }
+
+    /// Adds a value of an event, of which the statistics are computed. With one value they have
+    /// plain names (`average`); with several each but `count` is `<name>_<statistic>`. An event
+    /// whose value is not finite is a dead letter.
+    #[must_use]
+    pub fn with_value(
+        mut self,
+        name: impl Into<String>,
+        value: impl Fn(&T) -> f64 + Send + Sync + 'static,
+    ) -> Self {
+        self.given.values.push((name.into(), Box::new(value)));
+        self
+    }
+
+    /// Says how late events may come and still be on time.
+    #[must_use]
+    pub fn with_watermark_generator(mut self, generator: BoundedOutOfOrdernessWatermark) -> Self {
+        self.watermark = Some(generator);
+        self
+    }
+
+    /// Windows of `size`, side by side, aligned to the Unix epoch.
+    #[must_use]
+    pub fn with_tumbling_window(mut self, size: Duration) -> Self {
+        self.window = Some(WindowChoice::Tumbling { size });
+        self
+    }
+
+    /// Windows of `size`, one every `slide`, which is at most `size`.
+    #[must_use]
+    pub fn with_sliding_window(mut self, size: Duration, slide: Duration) -> Self {
+        self.window = Some(WindowChoice::Sliding { size, slide });
+        self
+    }
+
+    /// Windows that end when a key has been silent for `gap`.
+    #[must_use]
+    pub fn with_session_window(mut self, gap: Duration) -> Self {
+        self.window = Some(WindowChoice::Session { gap });
+        self
+    }
+
+    /// Says how long after its end a window still takes late events (0); each time one came its
+    /// result is sent again.
+    #[must_use]
+    pub fn with_allowed_lateness(mut self, lateness: Duration) -> Self {
+        self.lateness = lateness;
+        self
+    }
+
+    /// Chooses what is computed (everything: count, sum, average, min, max, stddev, percentiles).
+    /// What is left out costs neither time nor memory.
+    #[must_use]
+    pub fn with_aggregations(mut self, functions: impl IntoIterator<Item = Function>) -> Self {
+        self.statistics.functions = functions.into_iter().collect();
+        self
+    }
+
+    /// Computes these percentiles (50, 95, 99): each in `0..=100`, with at most three decimals.
+    #[must_use]
+    pub fn with_percentiles(mut self, percentiles: impl IntoIterator<Item = f64>) -> Self {
+        self.statistics.percentiles = Some(percentiles.into_iter().collect());
+        self
+    }
+
+    /// Says where state lives. In this release windows live in memory only, whichever backend this
+    /// is.
+    #[must_use]
+    pub fn with_state_backend(mut self, backend: Arc<dyn StateBackend>) -> Self {
+        self.state = Some(backend);
+        self
+    }
+
+    /// Adds a sink; every result goes to each of them.
+    #[must_use]
+    pub fn with_sink(mut self, sink: impl PipelineSink + 'static) -> Self {
+        self.sinks.push(Box::new(sink));
+        self
+    }
+
+    /// Sends events that are too late for every window to `sink`; without it they are counted.
+    #[must_use]
+    pub fn with_late_event_sink(mut self, sink: impl EventSink<SideRecord> + 'static) -> Self {
+        self.late = Some(Box::new(sink));
+        self
+    }
+
+    /// Sends records that cannot be used to `sink`; without it they are counted and the first one is
+    /// logged.
+    #[must_use]
+    pub fn with_dead_letter_sink(mut self, sink: impl EventSink<SideRecord> + 'static) -> Self {
+        self.dead_letters = Some(Box::new(sink));
+        self
+    }
+
+    /// The pipeline, ready to run. Opens nothing and connects to nothing.
+    ///
+    /// # Errors
+    /// [`Config`](crate::ProcessorError::Config) with everything that is missing or makes no sense,
+    /// each with what to do.
+    pub fn build(self) -> ProcessorResult<StreamPipeline<T>> {
+        checks::build(self)
+    }
+}

@@ -1,0 +1,157 @@
+//! A pipeline that was built, and its run.
+
+use std::sync::Arc;
+
+use llm_optimizer_config::settings::ProcessorConfig;
+use llm_optimizer_engine::task::{TaskLimits, TaskPlan};
+use llm_optimizer_types::SideRecord;
+use tokio::{runtime::Handle, task::spawn_blocking};
+use tracing::info;
+
+use super::{
+    EventSink, EventSource, PipelineSink, SinkContext, SourceContext, deliver::Adapter, plan::Plan,
+};
+use crate::{
+    decode::Decode,
+    error::{ProcessorError, ProcessorResult},
+    runtime::{Job, Outcome, Pipeline, PipelineOutputs, RunProgress, RunReport, job_settings},
+    sink::SideSink,
+    source::{
+        StopToken,
+        clock::{Clock, SystemClock},
+        text::BatchLimits,
+    },
+};
+
+/// Where results, late events and dead letters go, not opened yet.
+pub(super) struct Outlets {
+    pub(super) sinks: Vec<Box<dyn PipelineSink>>,
+    pub(super) late: Option<Box<dyn EventSink<SideRecord>>>,
+    pub(super) dead_letters: Option<Box<dyn EventSink<SideRecord>>>,
+}
+
+/// A pipeline over events of type `T`, ready to run.
+pub struct StreamPipeline<T> {
+    name: String,
+    source: Box<dyn EventSource<T>>,
+    decoder: Box<dyn Decode + Send>,
+    plan: Plan,
+    outlets: Outlets,
+    stop: StopToken,
+}
+
+impl<T: 'static> StreamPipeline<T> {
+    pub(super) fn new(
+        name: String,
+        source: Box<dyn EventSource<T>>,
+        decoder: Box<dyn Decode + Send>,
+        plan: Plan,
+        outlets: Outlets,
+    ) -> Self {
+        Self { name, source, decoder, plan, outlets, stop: StopToken::default() }
+    }
+
+    /// Ends the run when it is asked to stop: nothing more is read, what is computed is delivered.
+    ///
+    /// ```
+    /// # #[tokio::main]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use llm_optimizer_processor::{config::settings::GeneratorConfig, *};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// let pipeline = create_pipeline::<serde_json::Value>()
+    ///     .with_source(GeneratorConfig::default()) // goes on for ever
+    ///     .with_timestamp(|_| chrono::Utc::now())
+    ///     .with_value("one", |_| 1.0)
+    ///     .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::ZERO))
+    ///     .with_tumbling_window(Duration::from_secs(1))
+    ///     .with_state_backend(Arc::new(MemoryStateBackend::new()))
+    ///     .with_sink(ConsoleSink::new())
+    ///     .build()?;
+    /// let stop = pipeline.stop_handle();
+    /// let run = tokio::spawn(pipeline.run());
+    /// stop.stop();
+    /// assert_eq!(run.await??.ended_by, "stopped");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stop_handle(&self) -> StopToken {
+        self.stop.clone()
+    }
+
+    /// Runs until the source ends or [`stop_handle`](Self::stop_handle) asks, and reports what became
+    /// of every record. The end of a bounded source fires all windows; a stop does not.
+    ///
+    /// The work is done on threads of its own; sinks that wait do so on the runtime this is called
+    /// on. A run whose future is dropped stops.
+    ///
+    /// # Errors
+    /// Whatever the source or a sink could not heal by waiting or trying again;
+    /// [`Config`](ProcessorError::Config) outside a Tokio runtime.
+    pub async fn run(self) -> ProcessorResult<RunReport> {
+        let runtime = Handle::try_current()
+            .map_err(|_| ProcessorError::Config("a pipeline runs on a Tokio runtime".into()))?;
+        let mut dropped = StopOnDrop(Some(self.stop.clone()));
+        let job = move || self.job(runtime).map(Job::run);
+        let outcome = spawn_blocking(job).await;
+        dropped.0 = None;
+        let Outcome { report, result } = outcome.map_err(|cause| {
+            ProcessorError::Internal(format!("the pipeline ended early: {cause}"))
+        })??;
+        result.map(|()| report)
+    }
+
+    /// Opens source and sinks.
+    fn job(self, runtime: Handle) -> ProcessorResult<Job> {
+        let config = ProcessorConfig::default();
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let opening = SourceContext { clock: Arc::clone(&clock), limits: BatchLimits::default() };
+        let source = self.source.open(&opening)?;
+        let give_up = StopToken::default();
+        let client_id = format!("{}-{}", self.name, uuid::Uuid::new_v4());
+        let context = SinkContext { runtime, give_up: give_up.clone(), client_id };
+        let plan = TaskPlan {
+            windows: self.plan.windows,
+            watermarks: self.plan.watermarks(source.is_bounded()),
+            aggregation: self.plan.aggregation,
+            limits: TaskLimits::default(),
+        };
+        let outputs = self.outlets.open(&context)?;
+        info!(pipeline = self.name, "windows live in memory only; a restart begins anew");
+        Ok(Job {
+            source,
+            pipelines: vec![Pipeline::new(self.name, self.decoder, plan, outputs)],
+            settings: job_settings(&config),
+            stop: self.stop,
+            give_up,
+            clock,
+            progress: Arc::new(RunProgress::default()),
+        })
+    }
+}
+
+impl Outlets {
+    fn open(self, context: &SinkContext) -> ProcessorResult<PipelineOutputs> {
+        let side = |sink: Box<dyn EventSink<SideRecord>>| -> Box<dyn SideSink> {
+            Box::new(Adapter::new(sink, context.runtime.clone()))
+        };
+        let results = self.sinks.into_iter().map(|sink| sink.open(context));
+        Ok(PipelineOutputs {
+            results: results.collect::<ProcessorResult<_>>()?,
+            late: self.late.map(side),
+            dead_letters: self.dead_letters.map(side),
+        })
+    }
+}
+
+/// Stops a run that nobody waits for any more.
+struct StopOnDrop(Option<StopToken>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        if let Some(stop) = &self.0 {
+            stop.stop();
+        }
+    }
+}
