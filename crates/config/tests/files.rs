@@ -19,6 +19,7 @@ fn the_complete_example_of_the_specification_passes_with_one_warning_per_later_f
     assert_eq!(
         warned(&loaded),
         [
+            "processor.parallelism",
             "processor.checkpoint_interval_secs",
             "processor.state.backend",
             "processor.kafka.consumer.session_timeout_ms",

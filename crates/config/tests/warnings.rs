@@ -33,6 +33,8 @@ fn each_later_feature_warns_once() {
             "state.checkpoint_path",
         ),
         ("max_outbox_bytes: 1000000", "max_outbox_bytes"),
+        ("parallelism: 2", "parallelism"),
+        ("error_handling: { policy: skip }", "error_handling.policy"),
         ("delivery: exactly_once", "delivery"),
         ("exchange: kafka", "exchange"),
         ("http: { bind: '0.0.0.0:80' }", "http"),
@@ -49,7 +51,7 @@ fn each_later_feature_warns_once() {
 #[test]
 fn a_kafka_run_is_told_once_that_nothing_is_durable() {
     for body in
-        ["parallelism: 1", "source: { type: kafka }", "state: { backend: memory }", "kafka: {}"]
+        ["buffer_size: 100", "source: { type: kafka }", "state: { backend: memory }", "kafka: {}"]
     {
         let loaded = loaded(body);
         assert_eq!(loaded.warnings.len(), 1, "{body}: {:?}", loaded.warnings);

@@ -143,6 +143,33 @@ fn a_run_that_fails_still_writes_its_report() {
 }
 
 #[test]
+fn a_refused_configuration_still_gets_its_report() {
+    let place = Workplace::new("processor:\n  windws: {}\n");
+    assert_eq!(place.run(&[], &[]).status.code(), Some(78));
+    assert_eq!(place.report().ended_by, "error");
+}
+
+#[test]
+fn keys_beyond_the_limit_are_counted_together_and_that_is_said() {
+    let limits = "  limits: { max_keys: 2 }\n  key_groups: 1\n";
+    let place = Workplace::new(&format!("{FILES}{}{limits}", tumbling()));
+    write_events(&place.path("events.ndjson"), 2_000, 1, &Traffic::default()).unwrap();
+    let output = place.run(&[], &[]);
+    assert!(text(&output.stderr).contains("limits.max_keys"), "{}", text(&output.stderr));
+    let report = place.report().first;
+    assert!(report.keys_overflowed > 0);
+    let total: u64 = place
+        .read("results.ndjson")
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|result| result["pane"]["revision"] == 0)
+        .map(|result| result["results"]["count"].as_u64().unwrap())
+        .sum();
+    assert!(total > 1_900, "events of all keys are in a result: {total}");
+    assert!(place.read("results.ndjson").contains(r#""key":"__overflow__=0""#));
+}
+
+#[test]
 fn schema_and_completions_print_to_standard_output() {
     let place = Workplace::new("");
     let schema: serde_json::Value =

@@ -5,7 +5,9 @@ use super::Checks;
 use crate::{
     Place, ProcessorConfig, Warning,
     load::Written,
-    settings::{Delivery, EventProfile, Exchange, SinkType, SourceType, StateBackendName},
+    settings::{
+        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkType, SourceType, StateBackendName,
+    },
     yaml::Spot,
 };
 
@@ -72,7 +74,8 @@ fn durability(checks: &Checks<'_>) -> Option<Note> {
 }
 
 /// Groups of keys of one later feature; the first that is written speaks for all.
-const LATER: [(&[&str], &str); 6] = [
+const LATER: [(&[&str], &str); 7] = [
+    (&["parallelism"], "one worker thread reads, computes and fires in this release"),
     (
         &["checkpoint_interval_secs", "state.checkpoint_path", "state.checkpoint_retain"],
         "checkpoints are not written yet; a later release keeps them",
@@ -106,6 +109,10 @@ fn first_written(checks: &Checks<'_>) -> Vec<Note> {
         let message = "results are delivered at least once for now; transactions come later";
         notes.push(Note::new("delivery", message));
     }
+    if matches!(config.error_handling.policy, ErrorPolicyName::Skip | ErrorPolicyName::DeadLetter) {
+        let message = "results are never skipped: a sink that fails is tried again as with `retry`";
+        notes.push(Note::new("error_handling.policy", message));
+    }
     if config.exchange == Exchange::Kafka {
         let message = "keys meet inside one process for now: run one instance per group";
         notes.push(Note::new("exchange", message));
@@ -127,8 +134,8 @@ fn kafka(checks: &Checks<'_>) -> Vec<Note> {
         notes.push(Note::new("kafka.consumer.session_timeout_ms", message));
     }
     if kafka.producer.retries.is_some() {
-        let message = "the number is not used: the producer is idempotent and retries until its \
-                       delivery timeout, because giving up earlier would lose results";
+        let message = "the number is not used: the producer is idempotent and retries until the \
+                       broker answers, because giving up earlier would lose results";
         notes.push(Note::new("kafka.producer.retries", message));
     }
     notes

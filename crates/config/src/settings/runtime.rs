@@ -36,7 +36,7 @@ pub enum Exchange {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct ProcessorConfig {
-    /// Worker threads (4).
+    /// Worker threads (4); this release works with one.
     pub parallelism: usize,
     /// Capacity, in records, of the queue from source to engine (10000).
     pub buffer_size: usize,
@@ -56,7 +56,7 @@ pub struct ProcessorConfig {
     pub key_groups: u16,
     /// How events of one key meet.
     pub exchange: Exchange,
-    /// Stable name of this instance; by default a UUID kept in the data directory.
+    /// Stable name of this instance; by default a UUID made at the start of the run.
     pub instance_id: Option<String>,
     /// Time to drain on SIGTERM (15).
     pub shutdown_timeout_secs: Secs,

@@ -16,7 +16,7 @@ Examples:
 Every key of the file can be set by the environment: processor.state.backend is
 PROCESSOR_STATE__BACKEND. Exit codes are those of sysexits.h: 0 done, 64 usage, 66 no input,
 69 service unavailable, 70 internal error, 73 cannot create output, 74 input or output error,
-78 configuration.";
+77 no permission, 78 configuration.";
 
 /// Turns streams of LLM feedback events into correct, timely window statistics.
 #[derive(Debug, Parser)]

@@ -50,6 +50,11 @@ impl Exit {
         exit
     }
 
+    /// This one, or the other if all is well here.
+    pub(super) fn or(self, other: Self) -> Self {
+        if self == Self::Ok { other } else { self }
+    }
+
     fn of_error(error: &ProcessorError) -> Self {
         match error {
             ProcessorError::Config(_) => Self::Config,

@@ -28,7 +28,11 @@ use crate::{
 pub(super) fn run(args: &RunArgs) -> Exit {
     let loaded = match load(&args.config) {
         Ok(loaded) => loaded,
-        Err(exit) => return exit,
+        Err(exit) => {
+            let refused = ProcessorError::Config("refused; see the faults on stderr".into());
+            let written = write_report(&RunReport::failed(&refused), args.report.as_deref());
+            return exit.or(Exit::of(written));
+        }
     };
     let stop = StopToken::default();
     stop_on_signal(&stop);
@@ -73,8 +77,10 @@ fn run_with_progress(job: Job) -> Outcome {
 
 /// Writes the report, whatever the end was, and gives the exit code.
 fn conclude(report: &RunReport, path: Option<&Path>, result: Result<(), ProcessorError>) -> Exit {
-    let written = path.map_or(Ok(()), |path| report.write(path));
     let exit = Exit::of(result);
-    let report_exit = Exit::of(written);
-    if exit == Exit::Ok { report_exit } else { exit }
+    exit.or(Exit::of(write_report(report, path)))
+}
+
+fn write_report(report: &RunReport, path: Option<&Path>) -> Result<(), ProcessorError> {
+    path.map_or(Ok(()), |path| report.write(path))
 }

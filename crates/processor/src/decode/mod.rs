@@ -178,7 +178,8 @@ impl<'a> Reader<'_, 'a> {
         let bytes = self.batch.bytes(&record.payload);
         let limit = self.settings.max_record_bytes;
         if bytes.len() > limit {
-            let detail = format!("the record is longer than {limit} bytes");
+            let detail =
+                format!("the record is longer than {limit} bytes; only its beginning is kept");
             return Err(Fault::new(SideReason::RecordTooLarge, detail));
         }
         let text = std::str::from_utf8(bytes).map_err(|e| {

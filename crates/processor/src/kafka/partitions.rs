@@ -24,6 +24,7 @@ use crate::{
 };
 
 /// One partition.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its name")]
 pub(super) struct Partition {
     pub(super) key: TopicPartition,
     pub(super) origin: Arc<PartitionOrigin>,

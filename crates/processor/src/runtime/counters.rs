@@ -24,6 +24,8 @@ pub struct Counters {
     pub skipped: u64,
     /// Records left out under pressure.
     pub shed: u64,
+    /// How often a key of a batch was counted under an overflow key (`limits.max_keys`).
+    pub keys_overflowed: u64,
     /// Results of windows that fired for the first time.
     pub windows_fired: u64,
     /// Results, revisions included.

@@ -28,6 +28,9 @@ pub struct PipelineReport {
     pub skipped: u64,
     /// Records left out under pressure; 0 in this release.
     pub shed: u64,
+    /// How often a key of a batch was counted under an overflow key (`limits.max_keys`).
+    #[serde(default)]
+    pub keys_overflowed: u64,
     /// (Key, window) pairs that fired.
     pub windows_fired: u64,
     /// Results, revisions included.
@@ -49,6 +52,7 @@ impl PipelineReport {
             dead_letters: counters.dead_letters.clone(),
             skipped: counters.skipped,
             shed: counters.shed,
+            keys_overflowed: counters.keys_overflowed,
             windows_fired: counters.windows_fired,
             results_emitted: counters.results_emitted,
             watermark,

@@ -123,6 +123,7 @@ impl Pipeline {
         self.counters.records_read += batch.records.len() as u64;
         self.counters.filtered += self.decoded.filtered;
         self.counters.accepted += self.fired.accepted;
+        self.note_overflow();
         self.take_late(batch);
         self.take_rejects(batch);
         debug_assert!(self.counters.add_up(), "every record is counted once: {:?}", self.counters);
@@ -162,6 +163,19 @@ impl Pipeline {
             self.waiting.results.push(result);
         }
         Ok(())
+    }
+
+    fn note_overflow(&mut self) {
+        let overflowed = self.task.overflowed();
+        if overflowed > 0 && self.counters.keys_overflowed == 0 {
+            warn!(
+                pipeline = self.name,
+                keys = self.task.keys(),
+                "`limits.max_keys` is reached: further keys are counted together under \
+                 `__overflow__=<key group>`"
+            );
+        }
+        self.counters.keys_overflowed = overflowed;
     }
 
     fn take_late(&mut self, batch: &RecordBatch) {

@@ -86,6 +86,7 @@ fn a_record_above_the_limit_is_refused_unread() {
     let limit = |max_record_bytes| DecodeSettings { max_record_bytes, ..plain() };
     let record = r#"{"t":"1970-01-01T00:00:01Z","s":1,"m":{"v":2}}"#;
     check_with(limit(record.len()), record, "1000 s=1 2");
-    let expected = "record_too_large: the record is longer than 45 bytes";
+    let expected =
+        "record_too_large: the record is longer than 45 bytes; only its beginning is kept";
     check_with(limit(record.len() - 1), record, expected);
 }
