@@ -53,7 +53,9 @@ fn run(yaml: &str, name: &str, path: Option<&Path>, stop: &StopToken) -> Process
     let loaded =
         load_str(yaml, name, path).map_err(|faults| ProcessorError::Config(faults.to_string()))?;
     let job = job_from_config(&loaded.config, &SetupOptions::default(), stop.clone())?;
-    job.run().result
+    let outcome = job.run();
+    outcome.report.log();
+    outcome.result
 }
 
 fn stop_after(limit: Duration, stop: &StopToken) {

@@ -77,6 +77,8 @@ fn run_with_progress(job: Job) -> Outcome {
 
 /// Writes the report, whatever the end was, and gives the exit code.
 fn conclude(report: &RunReport, path: Option<&Path>, result: Result<(), ProcessorError>) -> Exit {
+    // Not before: a progress bar would have written over it.
+    report.log();
     let exit = Exit::of(result);
     exit.or(Exit::of(write_report(report, path)))
 }

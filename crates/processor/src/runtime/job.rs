@@ -11,7 +11,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{
     delivery::{Delivery, DeliveryReport},
@@ -320,7 +320,6 @@ impl Worker {
         let reading =
             self.first_record.map_or(0.0, |(_, at)| ended.saturating_sub(at).as_secs_f64());
         let events_per_sec = if reading > 0.0 { first.records_read as f64 / reading } else { 0.0 };
-        info!(records_read = first.records_read, results = first.results_emitted, ended_by, "done");
         RunReport {
             first,
             first_record_ms: self.first_record.map(|(wall_ms, _)| wall_ms),

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fs, io::Write, path::Path};
 
 use llm_optimizer_types::SideReason;
 use serde::{Deserialize, Serialize};
+use tracing::info;
 
 use super::counters::Counters;
 use crate::error::{ProcessorError, ProcessorResult};
@@ -87,6 +88,12 @@ impl RunReport {
     pub fn failed(error: &ProcessorError) -> Self {
         let error = Some(error.to_string());
         Self { ended_by: "error".into(), error, ..Self::default() }
+    }
+
+    /// Logs how the run ended, in one line.
+    pub fn log(&self) {
+        let (records_read, results) = (self.first.records_read, self.first.results_emitted);
+        info!(records_read, results, ended_by = self.ended_by, "done");
     }
 
     /// Writes the report beside `path` and renames it into place, so that a reader sees all or nothing.
