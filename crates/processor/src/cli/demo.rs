@@ -42,8 +42,8 @@ fn show(stop: &StopToken) -> ProcessorResult<()> {
         return Ok(());
     }
     info!(
-        "2/2: live generated traffic: latency in ms per model every 5 s; every 30 s one model is in \
-         trouble for 12 s (watch p95). Ctrl-C ends the demo"
+        "2/2: live generated traffic: latency in ms per model every 5 s; every 15 s one model is in \
+         trouble for 8 s (watch p95). Ctrl-C ends the demo"
     );
     run(LIVE, "demo/live.yaml", None, stop)
 }
