@@ -80,7 +80,7 @@ impl FeedbackEvent {
         match self {
             Self::Collector(event) => collector_key(event),
             Self::Shared(event) => shared_key(event),
-            Self::CloudEvent(_) => Vec::new(),
+            Self::CloudEvent(event) => vec![("source", &event.source), ("type", &event.event_type)],
             Self::MetricPoint(point) => vec![("name", &point.name)],
         }
     }
@@ -97,11 +97,8 @@ impl FeedbackEvent {
             }
             Self::Collector(CollectorEvent::SystemHealth(event)) => event.error_rate,
             Self::Collector(CollectorEvent::ExperimentResult(event)) => Some(event.metric_value),
-            Self::Shared(event) => match event.data.get("value")? {
-                Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
-                value => value.as_f64(),
-            },
-            Self::CloudEvent(_) => None,
+            Self::Shared(event) => value_within(&event.data),
+            Self::CloudEvent(event) => value_within(&event.data),
             Self::MetricPoint(point) => Some(point.value),
         }
     }
@@ -121,6 +118,14 @@ impl<'de> Deserialize<'de> for FeedbackEvent {
             _ => CollectorEvent::deserialize(record).map(Self::Collector),
         }
         .map_err(|error| D::Error::custom(format!("{shape}: {error}")))
+    }
+}
+
+/// `value` of `data`, booleans as 0 or 1.
+fn value_within(data: &Value) -> Option<f64> {
+    match data.get("value")? {
+        Value::Bool(flag) => Some(f64::from(u8::from(*flag))),
+        value => value.as_f64(),
     }
 }
 

@@ -43,8 +43,7 @@ pub const fn timestamp(shape: RecordShape) -> &'static str {
 
 /// Paths of the key fields: alternatives, of which the first counts whose fields are all there.
 ///
-/// Only the shared feedback event has more than one alternative, a `CloudEvent` has none (it is
-/// filtered).
+/// Only the shared feedback event has more than one alternative.
 ///
 /// ```
 /// use llm_optimizer_types::{RecordShape, profile};
@@ -64,28 +63,27 @@ pub const fn default_key(shape: RecordShape) -> &'static [&'static [&'static str
             &["metadata.session_id"],
             &["metadata.user_id"],
         ],
-        RecordShape::CloudEvent => &[],
+        RecordShape::CloudEvent => &[&["source", "type"]],
         RecordShape::MetricPoint => &[&["name"]],
     }
 }
 
-/// Path of the value; a `CloudEvent` has none (it is filtered).
+/// Path of the value.
 ///
 /// ```
 /// use llm_optimizer_types::{RecordShape, profile};
-/// assert_eq!(profile::default_value(RecordShape::SharedFeedback), Some("data.value"));
+/// assert_eq!(profile::default_value(RecordShape::SharedFeedback), "data.value");
 /// ```
 #[must_use]
-pub const fn default_value(shape: RecordShape) -> Option<&'static str> {
+pub const fn default_value(shape: RecordShape) -> &'static str {
     match shape {
-        RecordShape::UserFeedback => Some("rating"),
-        RecordShape::PerformanceMetrics => Some("latency_ms"),
-        RecordShape::ModelResponse => Some("response_length"),
-        RecordShape::SystemHealth => Some("error_rate"),
-        RecordShape::ExperimentResult => Some("metric_value"),
-        RecordShape::SharedFeedback => Some("data.value"),
-        RecordShape::CloudEvent => None,
-        RecordShape::MetricPoint => Some("value"),
+        RecordShape::UserFeedback => "rating",
+        RecordShape::PerformanceMetrics => "latency_ms",
+        RecordShape::ModelResponse => "response_length",
+        RecordShape::SystemHealth => "error_rate",
+        RecordShape::ExperimentResult => "metric_value",
+        RecordShape::SharedFeedback | RecordShape::CloudEvent => "data.value",
+        RecordShape::MetricPoint => "value",
     }
 }
 

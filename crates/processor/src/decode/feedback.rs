@@ -12,7 +12,7 @@
 //! as required may be absent or null: the record is filtered. Where a shape has such a field
 //! although it is not listed, it counts. Booleans read as 0 and 1.
 
-use llm_optimizer_types::SideReason;
+use llm_optimizer_types::{RecordShape, SideReason, profile};
 
 use super::{
     field::{Field, WhenMissing},
@@ -23,117 +23,14 @@ use super::{
     settings::DecodeSettings,
 };
 
-/// A shape of record: what is required of it and what it means by default.
-struct Shape {
-    /// Word in `type`; empty for shapes that are told by something else.
-    word: &'static str,
-    time: &'static str,
-    /// Sets of key paths; the first complete one counts.
-    keys: &'static [&'static [&'static str]],
-    value: &'static str,
-    /// Fields that are always there, other than the time.
-    required: &'static [&'static str],
-}
-
-const COLLECTOR: [Shape; 5] = [
-    Shape {
-        word: "performance_metrics",
-        time: "timestamp",
-        keys: &[&["model"]],
-        value: "latency_ms",
-        required: &[
-            "id",
-            "request_id",
-            "model",
-            "latency_ms",
-            "input_tokens",
-            "output_tokens",
-            "cost",
-        ],
-    },
-    Shape {
-        word: "user_feedback",
-        time: "timestamp",
-        keys: &[&["session_id"]],
-        value: "rating",
-        required: &[
-            "id",
-            "session_id",
-            "request_id",
-            "task_completed",
-            "response_edited",
-            "response_regenerated",
-            "response_saved",
-            "response_shared",
-        ],
-    },
-    Shape {
-        word: "model_response",
-        time: "timestamp",
-        keys: &[&["model"]],
-        value: "response_length",
-        required: &[
-            "id",
-            "request_id",
-            "session_id",
-            "model",
-            "prompt_hash",
-            "response_hash",
-            "response_length",
-        ],
-    },
-    Shape {
-        word: "system_health",
-        time: "timestamp",
-        keys: &[&["component"]],
-        value: "error_rate",
-        required: &["id", "component", "status"],
-    },
-    Shape {
-        word: "experiment_result",
-        time: "timestamp",
-        keys: &[&["experiment_id", "variant_id"]],
-        value: "metric_value",
-        required: &[
-            "id",
-            "experiment_id",
-            "variant_id",
-            "metric_name",
-            "metric_value",
-            "sample_size",
-            "is_winner",
-        ],
-    },
+/// Shapes told by their word in `type`.
+const COLLECTOR: [RecordShape; 5] = [
+    RecordShape::PerformanceMetrics,
+    RecordShape::UserFeedback,
+    RecordShape::ModelResponse,
+    RecordShape::SystemHealth,
+    RecordShape::ExperimentResult,
 ];
-
-const SHARED: Shape = Shape {
-    word: "",
-    time: "timestamp",
-    keys: &[
-        &["metadata.model_id", "metadata.session_id"],
-        &["metadata.model_id"],
-        &["metadata.session_id"],
-        &["metadata.user_id"],
-    ],
-    value: "data.value",
-    required: &["id", "source", "event_type"],
-};
-
-const CLOUD_EVENT: Shape = Shape {
-    word: "",
-    time: "time",
-    keys: &[&["source", "type"]],
-    value: "data.value",
-    required: &["specversion", "id", "source", "type"],
-};
-
-const METRIC_POINT: Shape = Shape {
-    word: "",
-    time: "timestamp",
-    keys: &[&["name"]],
-    value: "value",
-    required: &["name", "value", "unit"],
-};
 
 /// The plan of every shape, and the fields that tell shapes apart.
 #[derive(Debug)]
@@ -143,7 +40,7 @@ pub(super) struct Feedback {
     specversion: Field,
     name: Field,
     value: Field,
-    collector: Vec<(&'static str, Plan)>,
+    collector: [(&'static str, Plan); 5],
     shared: Plan,
     cloud_event: Plan,
     metric_point: Plan,
@@ -152,10 +49,10 @@ pub(super) struct Feedback {
 
 impl Feedback {
     pub(super) fn new(settings: &DecodeSettings, trie: &mut PathTrie) -> Self {
-        let collector =
-            COLLECTOR.iter().map(|shape| (shape.word, shape.plan(settings, trie))).collect();
+        let collector = COLLECTOR.map(|shape| (shape.as_str(), plan(shape, settings, trie)));
         let [shared, cloud_event, metric_point] =
-            [SHARED, CLOUD_EVENT, METRIC_POINT].map(|shape| shape.plan(settings, trie));
+            [RecordShape::SharedFeedback, RecordShape::CloudEvent, RecordShape::MetricPoint]
+                .map(|shape| plan(shape, settings, trie));
         let [type_word, event_type, specversion, name, value] =
             ["type", "event_type", "specversion", "name", "value"]
                 .map(|path| Field::new(trie, path, WhenMissing::Reject));
@@ -209,23 +106,31 @@ impl Feedback {
     }
 }
 
-impl Shape {
-    fn plan(&self, settings: &DecodeSettings, trie: &mut PathTrie) -> Plan {
-        let when_missing = |path: &str| {
-            if self.required.contains(&path) { WhenMissing::Reject } else { WhenMissing::Filter }
-        };
-        let keys = match &settings.key {
-            Some(paths) => vec![key_columns(trie, paths, when_missing)],
-            None => self.keys.iter().map(|set| key_columns(trie, set, when_missing)).collect(),
-        };
-        let values: Vec<&str> = match &settings.values {
-            Some(values) => values.iter().map(|(_, path)| path.as_str()).collect(),
-            None => vec![self.value],
-        };
-        let values =
-            values.into_iter().map(|path| Field::new(trie, path, when_missing(path))).collect();
-        let time = settings.timestamp.as_deref().unwrap_or(self.time);
-        let time = Field::new(trie, time, WhenMissing::Reject);
-        Plan { time, keys, values, booleans_count: true, filters_all: false }
-    }
+/// Where a record of this shape has its time, key and values. What is configured goes before the
+/// defaults of the profile.
+fn plan(shape: RecordShape, settings: &DecodeSettings, trie: &mut PathTrie) -> Plan {
+    let required = profile::required_fields(shape);
+    let when_missing = |path: &str| {
+        if required.iter().any(|field| field.name == path) {
+            WhenMissing::Reject
+        } else {
+            WhenMissing::Filter
+        }
+    };
+    let keys = match &settings.key {
+        Some(paths) => vec![key_columns(trie, paths, when_missing)],
+        None => profile::default_key(shape)
+            .iter()
+            .map(|set| key_columns(trie, set, when_missing))
+            .collect(),
+    };
+    let values: Vec<&str> = match &settings.values {
+        Some(values) => values.iter().map(|(_, path)| path.as_str()).collect(),
+        None => vec![profile::default_value(shape)],
+    };
+    let values =
+        values.into_iter().map(|path| Field::new(trie, path, when_missing(path))).collect();
+    let time = settings.timestamp.as_deref().unwrap_or(profile::timestamp(shape));
+    let time = Field::new(trie, time, WhenMissing::Reject);
+    Plan { time, keys, values, booleans_count: true, filters_all: false }
 }
