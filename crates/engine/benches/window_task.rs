@@ -14,7 +14,7 @@ use llm_optimizer_engine::{
     core::{EventBatch, EventTime, PartitionId},
     task::{TaskLimits, TaskOutput, TaskPlan, WindowTask},
     watermark::{WatermarkSettings, WatermarkStrategy},
-    window::WindowSpec,
+    window::{TriggerSpec, WindowSpec},
 };
 
 const EVENTS: u64 = 1_000_000;
@@ -51,6 +51,7 @@ fn task(windows: WindowSpec, functions: &[Function]) -> WindowTask {
         [50_000, 95_000, 99_000].into_iter().filter_map(Percentile::from_thousandths).collect();
     WindowTask::new(TaskPlan {
         windows,
+        triggers: TriggerSpec::EventTime,
         watermarks: WatermarkSettings {
             strategy: WatermarkStrategy::BoundedOutOfOrderness,
             max_out_of_orderness_ms: 5_000,
@@ -86,15 +87,20 @@ fn windows(c: &mut Criterion) {
     let mut group = c.benchmark_group("window_task");
     group.throughput(Throughput::Elements(EVENTS)).sample_size(10);
     group.warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
-    let mut bench = |name: &str, windows, functions: &[Function], events: &[EventBatch]| {
-        group.bench_function(name, |b| {
-            b.iter_batched(|| task(windows, functions), |t| run(t, events), BatchSize::LargeInput);
-        });
-    };
-    bench("tumbling 60 s, count", tumbling, &[Count], &models);
-    bench("tumbling 60 s, all", tumbling, &all, &models);
-    bench("sliding 60/10 s, all", sliding, &all, &models);
-    bench("session 30 s, count sum", session, &[Count, Sum], &users);
+    let mut bench =
+        |name: &str, windows: &WindowSpec, functions: &[Function], events: &[EventBatch]| {
+            group.bench_function(name, |b| {
+                b.iter_batched(
+                    || task(windows.clone(), functions),
+                    |t| run(t, events),
+                    BatchSize::LargeInput,
+                );
+            });
+        };
+    bench("tumbling 60 s, count", &tumbling, &[Count], &models);
+    bench("tumbling 60 s, all", &tumbling, &all, &models);
+    bench("sliding 60/10 s, all", &sliding, &all, &models);
+    bench("session 30 s, count sum", &session, &[Count, Sum], &users);
     group.finish();
 }
 

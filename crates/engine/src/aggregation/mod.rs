@@ -9,6 +9,7 @@
 //! Accumulators live as rows of an [`AccumulatorTable`], one column per function; a function that is
 //! not enabled has no column. NaN and infinities never enter: decode refuses them.
 
+mod function;
 mod moments;
 mod plan;
 mod quantiles;
@@ -19,6 +20,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use function::{Accumulate, AggregateFunction};
 pub use moments::Moments;
 pub use plan::{AggregationPlan, Function, PlanError, Statistic, StatisticKind};
 pub use quantiles::{EXACT_LIMIT, Percentile, Quality, Quantiles};

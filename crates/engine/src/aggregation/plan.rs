@@ -1,6 +1,8 @@
 //! Which statistics are computed, and under which names.
 
-use super::quantiles::Percentile;
+use std::sync::Arc;
+
+use super::{function::AggregateFunction, quantiles::Percentile};
 
 /// A function that can be enabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,11 +80,12 @@ pub enum PlanError {
 /// let names: Vec<_> = plan.statistics().iter().map(|s| s.name.as_str()).collect();
 /// assert_eq!(names, ["count", "latency_ms_p99.9", "cost_p99.9"]);
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct AggregationPlan {
     statistics: Vec<Statistic>,
     percentiles: Vec<Percentile>,
     value_count: usize,
+    functions: Vec<Arc<dyn AggregateFunction>>,
 }
 
 impl AggregationPlan {
@@ -121,7 +124,21 @@ impl AggregationPlan {
             statistics,
             percentiles: percentiles.to_vec(),
             value_count: value_names.len().max(1),
+            functions: Vec::new(),
         })
+    }
+
+    /// The plan with these functions of the user's, computed from the first value.
+    #[must_use]
+    pub fn with_functions(mut self, functions: Vec<Arc<dyn AggregateFunction>>) -> Self {
+        self.functions = functions;
+        self
+    }
+
+    /// The functions of the user's, in order.
+    #[must_use]
+    pub fn functions(&self) -> &[Arc<dyn AggregateFunction>] {
+        &self.functions
     }
 
     /// The numbers of a result, in order.

@@ -313,10 +313,10 @@ fn several_values_have_a_row_of_numbers_each() {
 #[test]
 fn a_plan_that_cannot_be_computed_is_refused() {
     let p50 = Percentile::from_thousandths(50_000).unwrap();
-    assert_eq!(AggregationPlan::new(&[], &[], &[]), Err(PlanError::Empty));
+    assert_eq!(AggregationPlan::new(&[], &[], &[]).unwrap_err(), PlanError::Empty);
     let none = AggregationPlan::new(&[Function::Percentile], &[], &[]);
-    assert_eq!(none, Err(PlanError::NoPercentiles));
+    assert_eq!(none.unwrap_err(), PlanError::NoPercentiles);
     let twice = AggregationPlan::new(&[Function::Percentile], &[p50, p50], &[]);
-    assert_eq!(twice, Err(PlanError::SameName { name: "p50".into() }));
+    assert_eq!(twice.unwrap_err(), PlanError::SameName { name: "p50".into() });
     assert!(AggregationPlan::new(&[Count], &[p50], &[]).unwrap().percentiles().is_empty());
 }

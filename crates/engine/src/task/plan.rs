@@ -1,6 +1,10 @@
 //! Everything a task needs to know before the first event.
 
-use crate::{aggregation::AggregationPlan, watermark::WatermarkSettings, window::WindowSpec};
+use crate::{
+    aggregation::AggregationPlan,
+    watermark::WatermarkSettings,
+    window::{TriggerSpec, WindowSpec},
+};
 
 /// Bounds on the state of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +28,8 @@ impl Default for TaskLimits {
 pub struct TaskPlan {
     /// How time is cut into windows.
     pub windows: WindowSpec,
+    /// Early firings of windows.
+    pub triggers: TriggerSpec,
     /// How event time progresses.
     pub watermarks: WatermarkSettings,
     /// What is computed.

@@ -54,10 +54,11 @@ enum Windows {
 ///     core::{EventBatch, EventTime, PartitionId},
 ///     task::{TaskLimits, TaskOutput, TaskPlan, WindowTask},
 ///     watermark::{WatermarkSettings, WatermarkStrategy},
-///     window::WindowSpec,
+///     window::{TriggerSpec, WindowSpec},
 /// };
 /// let mut task = WindowTask::new(TaskPlan {
 ///     windows: WindowSpec::tumbling(60_000, 0, 0)?,
+///     triggers: TriggerSpec::EventTime,
 ///     watermarks: WatermarkSettings {
 ///         strategy: WatermarkStrategy::BoundedOutOfOrderness,
 ///         max_out_of_orderness_ms: 0,
@@ -88,14 +89,15 @@ impl WindowTask {
     /// A task without state and partitions.
     #[must_use]
     pub fn new(plan: TaskPlan) -> Self {
-        let TaskPlan { windows: spec, watermarks, aggregation, limits } = plan;
+        let TaskPlan { windows: spec, triggers: _, watermarks, aggregation, limits } = plan;
         let (lateness, most) = (spec.allowed_lateness_ms(), limits.max_windows_per_key);
         let windows = match spec.kind() {
             WindowKind::Sliced(slices) => {
-                Windows::Sliced(SlicedWindows::new(slices, lateness, most))
+                Windows::Sliced(SlicedWindows::new(*slices, lateness, most))
             }
+            WindowKind::Assigned(_) => todo!("windows of the user's own making"),
             WindowKind::Session { gap_ms } => {
-                Windows::Session(SessionWindows::new(gap_ms, lateness, most, &aggregation))
+                Windows::Session(SessionWindows::new(*gap_ms, lateness, most, &aggregation))
             }
         };
         Self {

@@ -4,6 +4,7 @@
 //! time that windows share, so an event touches one accumulator. Sessions have their own,
 //! [`SessionWindows`]. Times are whole milliseconds; spans are half-open `[start, end)`.
 
+mod assigner;
 mod firing;
 mod pane;
 mod session;
@@ -11,9 +12,12 @@ mod session_list;
 mod sliced;
 mod slices;
 mod spec;
+mod trigger;
 
+pub use assigner::{AssignWindows, Span};
 pub use firing::{Admission, Firing, FiringRef, Timing};
 pub use session::SessionWindows;
 pub use sliced::SlicedWindows;
 pub use slices::Slices;
 pub use spec::{SpecError, WindowKind, WindowSpec};
+pub use trigger::{Trigger, TriggerContext, TriggerSpec};

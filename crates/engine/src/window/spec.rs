@@ -1,13 +1,15 @@
 //! Window specifications that are known to be valid.
 
-use super::slices::Slices;
+use std::sync::Arc;
+
+use super::{assigner::AssignWindows, slices::Slices};
 
 /// Longest span of a window, a gap or a lateness: about 3,170 years in milliseconds. Far enough from
 /// the ends of `i64` that sums with event times cannot overflow.
 const MAX_SPAN_MS: i64 = 100_000_000_000_000;
 
 /// How time is cut into windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum WindowKind {
     /// Tumbling or sliding windows.
     Sliced(Slices),
@@ -16,6 +18,8 @@ pub enum WindowKind {
         /// The silence in milliseconds.
         gap_ms: i64,
     },
+    /// Windows of the user's own making.
+    Assigned(Arc<dyn AssignWindows>),
 }
 
 /// Windows of one pipeline.
@@ -26,7 +30,7 @@ pub enum WindowKind {
 /// assert_eq!(minute.allowed_lateness_ms(), 10_000);
 /// assert!(WindowSpec::sliding(60_000, 90_000, 0, 0).is_err());
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct WindowSpec {
     kind: WindowKind,
     allowed_lateness_ms: i64,
@@ -93,10 +97,18 @@ impl WindowSpec {
         Self::new(WindowKind::Session { gap_ms }, lateness_ms)
     }
 
+    /// The windows that `assigner` says.
+    ///
+    /// # Errors
+    /// [`SpecError::OutOfRange`] for the lateness.
+    pub fn assigned(assigner: Arc<dyn AssignWindows>, lateness_ms: i64) -> Result<Self, SpecError> {
+        Self::new(WindowKind::Assigned(assigner), lateness_ms)
+    }
+
     /// How time is cut.
     #[must_use]
-    pub fn kind(&self) -> WindowKind {
-        self.kind
+    pub fn kind(&self) -> &WindowKind {
+        &self.kind
     }
 
     /// How long after its end a window still takes events, in milliseconds.

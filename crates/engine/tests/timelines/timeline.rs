@@ -21,7 +21,7 @@ use llm_optimizer_engine::{
     core::{EventBatch, EventTime, PartitionId},
     task::{TaskLimits, TaskOutput, TaskPlan, WindowTask},
     watermark::{WatermarkSettings, WatermarkStrategy},
-    window::{Firing, FiringRef, Timing, WindowSpec},
+    window::{Firing, FiringRef, Timing, TriggerSpec, WindowSpec},
 };
 
 /// Runs `script` under `config` and compares its lines with `expected`.
@@ -195,6 +195,7 @@ fn plan(config: &str) -> (TaskPlan, u32) {
     };
     let plan = TaskPlan {
         windows: windows.expect("valid windows"),
+        triggers: TriggerSpec::EventTime,
         watermarks: WatermarkSettings {
             strategy,
             max_out_of_orderness_ms: time("disorder").unwrap_or(0),

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use llm_optimizer_config::settings::ProcessorConfig;
-use llm_optimizer_engine::task::{TaskLimits, TaskPlan};
+use llm_optimizer_engine::{
+    task::{TaskLimits, TaskPlan},
+    window::TriggerSpec,
+};
 use llm_optimizer_types::SideRecord;
 use tokio::{runtime::Handle, task::spawn_blocking};
 use tracing::info;
@@ -111,9 +114,11 @@ impl<T: 'static> StreamPipeline<T> {
         let give_up = StopToken::default();
         let client_id = format!("{}-{}", self.name, uuid::Uuid::new_v4());
         let context = SinkContext { runtime, give_up: give_up.clone(), client_id };
+        let watermarks = self.plan.watermarks(source.is_bounded());
         let plan = TaskPlan {
             windows: self.plan.windows,
-            watermarks: self.plan.watermarks(source.is_bounded()),
+            triggers: TriggerSpec::EventTime,
+            watermarks,
             aggregation: self.plan.aggregation,
             limits: TaskLimits::default(),
         };

@@ -8,7 +8,7 @@ use llm_optimizer_engine::{
     aggregation::{AggregationPlan, Function, Percentile},
     task::{TaskLimits, TaskPlan},
     watermark::{WatermarkSettings, WatermarkStrategy},
-    window::{SpecError, WindowSpec},
+    window::{SpecError, TriggerSpec, WindowSpec},
 };
 
 use crate::{
@@ -35,6 +35,7 @@ pub fn task_plan(
 ) -> ProcessorResult<TaskPlan> {
     Ok(TaskPlan {
         windows: window_spec(config).map_err(|error| unusable("windows", &error))?,
+        triggers: TriggerSpec::EventTime,
         watermarks: watermark_settings(config, bounded),
         aggregation: aggregation_plan(&config.aggregation, value_names)?,
         limits: TaskLimits {

@@ -18,7 +18,7 @@ use llm_optimizer_engine::{
     core::{EventBatch, EventTime, PartitionId},
     task::{TaskLimits, TaskOutput, TaskPlan, WindowTask},
     watermark::{WatermarkSettings, WatermarkStrategy},
-    window::{Firing, Timing, WindowSpec},
+    window::{Firing, Timing, TriggerSpec, WindowSpec},
 };
 use llm_optimizer_sim::{
     cases::Case,
@@ -228,6 +228,7 @@ fn task_of(config: &OracleConfig, seeded: &mut ChaCha8Rng) -> WindowTask {
     };
     WindowTask::new(TaskPlan {
         windows: windows.expect("valid windows"),
+        triggers: TriggerSpec::EventTime,
         watermarks: WatermarkSettings {
             strategy,
             max_out_of_orderness_ms: config.max_out_of_orderness_ms,
