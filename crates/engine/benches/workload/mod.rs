@@ -17,8 +17,7 @@ use Function::{Average, Count, Max, Min, Stddev, Sum};
 pub(crate) const BASIC: [Function; 5] = [Count, Sum, Average, Min, Max];
 
 /// Those, standard deviation and percentiles.
-pub(crate) const ALL: [Function; 7] =
-    [Count, Sum, Average, Min, Max, Stddev, Function::Percentile];
+pub(crate) const ALL: [Function; 7] = [Count, Sum, Average, Min, Max, Stddev, Function::Percentile];
 
 const BATCH: u64 = 4_000;
 const START_MS: i64 = 1_772_352_000_000;

@@ -19,6 +19,11 @@ use super::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Row(u32);
 
+impl Row {
+    /// No row of any table, for lists in which most entries are rows.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+}
+
 /// The numbers of one result, in the order of [`AggregationPlan::statistics`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Statistics {
@@ -65,9 +70,8 @@ impl AccumulatorTable {
         if let Some(row) = self.free.pop() {
             return row;
         }
-        let row = Row(u32::try_from(self.rows()).unwrap_or_else(|_| {
-            panic!("a table holds less than 2^32 accumulators, its keys are limited to fewer")
-        }));
+        let row = u32::try_from(self.rows()).map_or(Row::NONE, Row);
+        assert_ne!(row, Row::NONE, "`max_keys` keeps a table below 2^32 - 1 accumulators");
         self.cells.extend_from_slice(&self.empty);
         self.quantiles.resize(self.quantiles.len() + self.ranked, Quantiles::default());
         row
