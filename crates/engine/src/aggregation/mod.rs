@@ -6,10 +6,11 @@
 //! | merging an empty accumulator changes nothing | exactly | exactly |
 //! | evaluating changes nothing | exactly | exactly |
 //!
-//! Accumulators live as rows of an [`AccumulatorTable`], one column per function; a function that is
-//! not enabled has no column. NaN and infinities never enter: decode refuses them.
+//! Accumulators live as rows of an [`AccumulatorTable`], the numbers of a row side by side; a function
+//! that is not enabled has no cell. NaN and infinities never enter: decode refuses them.
 
 mod function;
+mod layout;
 mod moments;
 mod plan;
 mod quantiles;

@@ -12,24 +12,31 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// Adds the value that makes the count `count`.
+    pub(super) fn from_cells([mean, squares]: [f64; 2]) -> Self {
+        Self { mean, squares }
+    }
+
+    pub(super) fn to_cells(self) -> [f64; 2] {
+        [self.mean, self.squares]
+    }
+
+    /// Adds the value that makes the count `count`, a whole number.
     #[inline]
-    pub fn add(&mut self, value: f64, count: u64) {
+    pub fn add(&mut self, value: f64, count: f64) {
         let delta = value - self.mean;
-        self.mean += delta / count as f64;
+        self.mean += delta / count;
         self.squares += delta * (value - self.mean);
     }
 
-    /// Adds the moments of `other_count` values to those of `count` values.
-    pub fn merge(&mut self, count: u64, other: &Self, other_count: u64) {
-        if other_count == 0 {
+    /// Adds the moments of `there` values to those of `here` values.
+    pub fn merge(&mut self, here: f64, other: &Self, there: f64) {
+        if there < 1.0 {
             return;
         }
-        if count == 0 {
+        if here < 1.0 {
             *self = *other;
             return;
         }
-        let (here, there) = (count as f64, other_count as f64);
         let delta = other.mean - self.mean;
         self.mean += delta * (there / (here + there));
         self.squares += other.squares + delta * delta * (here * there / (here + there));
@@ -42,16 +49,12 @@ impl Moments {
     /// use llm_optimizer_engine::aggregation::Moments;
     /// let mut moments = Moments::default();
     /// for (n, value) in [10.0, 20.0, 30.0].into_iter().enumerate() {
-    ///     moments.add(value, n as u64 + 1);
+    ///     moments.add(value, n as f64 + 1.0);
     /// }
-    /// assert!((moments.stddev(3) - (200.0_f64 / 3.0).sqrt()).abs() < 1e-12);
+    /// assert!((moments.stddev(3.0) - (200.0_f64 / 3.0).sqrt()).abs() < 1e-12);
     /// ```
     #[must_use]
-    pub fn stddev(&self, count: u64) -> f64 {
-        match count {
-            0 | 1 => 0.0,
-            _ if self.squares < 0.0 => 0.0,
-            _ => (self.squares / count as f64).sqrt(),
-        }
+    pub fn stddev(&self, count: f64) -> f64 {
+        if count < 2.0 || self.squares < 0.0 { 0.0 } else { (self.squares / count).sqrt() }
     }
 }

@@ -32,6 +32,14 @@ impl CompensatedSum {
         self.sum = total;
     }
 
+    pub(super) fn from_cells([sum, correction]: [f64; 2]) -> Self {
+        Self { sum, correction }
+    }
+
+    pub(super) fn to_cells(self) -> [f64; 2] {
+        [self.sum, self.correction]
+    }
+
     /// Adds another sum.
     pub fn merge(&mut self, other: &Self) {
         self.add(other.sum);

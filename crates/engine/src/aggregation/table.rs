@@ -1,22 +1,28 @@
-//! Accumulators as rows of a table with one column per function.
+//! Accumulators as rows of a table, each row's numbers side by side.
 //!
-//! A row is found by the window store; the table knows neither keys nor windows. Columns of
-//! functions that are not enabled stay empty.
+//! A row is found by the window store; the table knows neither keys nor windows. What is not enabled
+//! has no cell.
 
 #![expect(clippy::indexing_slicing, reason = "a Row is only made by this table and stays in range")]
+
+use std::ops::Range;
 
 use smallvec::SmallVec;
 
 use super::{
-    moments::Moments,
+    layout::Layout,
     plan::{AggregationPlan, StatisticKind},
     quantiles::{Quality, Quantiles},
-    sum::CompensatedSum,
 };
 
 /// Number of a row of one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Row(u32);
+
+impl Row {
+    /// No row of any table, for lists in which most entries are rows.
+    pub(crate) const NONE: Self = Self(u32::MAX);
+}
 
 /// The numbers of one result, in the order of [`AggregationPlan::statistics`].
 #[derive(Debug, Clone, PartialEq)]
@@ -32,13 +38,15 @@ pub struct Statistics {
 /// A table of accumulators of one plan.
 #[derive(Debug, Clone)]
 pub struct AccumulatorTable {
-    values: usize,
-    counts: Vec<u64>,
-    sums: Option<Vec<CompensatedSum>>,
-    mins: Option<Vec<f64>>,
-    maxs: Option<Vec<f64>>,
-    moments: Option<Vec<Moments>>,
-    quantiles: Option<Vec<Quantiles>>,
+    layout: Layout,
+    /// The cells of a row without events.
+    empty: Box<[f64]>,
+    /// Count, sums, extremes and moments, row by row.
+    cells: Vec<f64>,
+    /// One per value and row, if there are percentiles.
+    quantiles: Vec<Quantiles>,
+    /// Values of a row that have quantiles: all or none.
+    ranked: usize,
     free: Vec<Row>,
 }
 
@@ -46,16 +54,13 @@ impl AccumulatorTable {
     /// An empty table for `plan`.
     #[must_use]
     pub fn new(plan: &AggregationPlan) -> Self {
-        use StatisticKind as K;
-        let column = |kinds: &[K]| plan.needs(kinds);
+        let layout = Layout::new(plan);
         Self {
-            values: plan.value_count(),
-            counts: Vec::new(),
-            sums: column(&[K::Sum, K::Average]).then(Vec::new),
-            mins: column(&[K::Min]).then(Vec::new),
-            maxs: column(&[K::Max]).then(Vec::new),
-            moments: column(&[K::Stddev]).then(Vec::new),
-            quantiles: (!plan.percentiles().is_empty()).then(Vec::new),
+            layout,
+            empty: layout.empty(),
+            cells: Vec::new(),
+            quantiles: Vec::new(),
+            ranked: if plan.percentiles().is_empty() { 0 } else { plan.value_count() },
             free: Vec::new(),
         }
     }
@@ -65,131 +70,75 @@ impl AccumulatorTable {
         if let Some(row) = self.free.pop() {
             return row;
         }
-        let row = Row(u32::try_from(self.counts.len()).unwrap_or_else(|_| {
-            panic!("a table holds less than 2^32 accumulators, its keys are limited to fewer")
-        }));
-        self.counts.push(0);
-        let size = self.counts.len() * self.values;
-        if let Some(column) = &mut self.sums {
-            column.resize(size, CompensatedSum::default());
-        }
-        if let Some(column) = &mut self.mins {
-            column.resize(size, f64::INFINITY);
-        }
-        if let Some(column) = &mut self.maxs {
-            column.resize(size, f64::NEG_INFINITY);
-        }
-        if let Some(column) = &mut self.moments {
-            column.resize(size, Moments::default());
-        }
-        if let Some(column) = &mut self.quantiles {
-            column.resize(size, Quantiles::default());
-        }
+        let row = u32::try_from(self.rows()).map_or(Row::NONE, Row);
+        assert_ne!(row, Row::NONE, "`max_keys` keeps a table below 2^32 - 1 accumulators");
+        self.cells.extend_from_slice(&self.empty);
+        self.quantiles.resize(self.quantiles.len() + self.ranked, Quantiles::default());
         row
     }
 
     /// Empties the accumulator and keeps its row for a later [`push`](Self::push).
     pub fn release(&mut self, row: Row) {
-        self.counts[row.0 as usize] = 0;
-        for i in self.cells(row) {
-            if let Some(column) = &mut self.sums {
-                column[i] = CompensatedSum::default();
-            }
-            if let Some(column) = &mut self.mins {
-                column[i] = f64::INFINITY;
-            }
-            if let Some(column) = &mut self.maxs {
-                column[i] = f64::NEG_INFINITY;
-            }
-            if let Some(column) = &mut self.moments {
-                column[i] = Moments::default();
-            }
-            if let Some(column) = &mut self.quantiles {
-                column[i] = Quantiles::default();
-            }
-        }
+        let cells = self.cells_of(row);
+        self.cells[cells].copy_from_slice(&self.empty);
+        let quantiles = self.quantiles_of(row);
+        self.quantiles[quantiles].fill(Quantiles::default());
         self.free.push(row);
     }
 
     /// Adds an event: one finite number per value of the plan.
     #[inline]
     pub fn add(&mut self, row: Row, values: &[f64]) {
-        let count = &mut self.counts[row.0 as usize];
-        *count += 1;
-        let first = row.0 as usize * self.values;
-        for (i, value) in (first..first + self.values).zip(values.iter().copied()) {
-            if let Some(column) = &mut self.sums {
-                column[i].add(value);
-            }
-            if let Some(column) = &mut self.mins {
-                column[i] = column[i].min(value);
-            }
-            if let Some(column) = &mut self.maxs {
-                column[i] = column[i].max(value);
-            }
-            if let Some(column) = &mut self.moments {
-                column[i].add(value, *count);
-            }
-            if let Some(column) = &mut self.quantiles {
-                column[i].add(value);
+        let cells = self.cells_of(row);
+        self.layout.add(&mut self.cells[cells], values);
+        if self.ranked > 0 {
+            let quantiles = self.quantiles_of(row);
+            for (quantiles, value) in self.quantiles[quantiles].iter_mut().zip(values) {
+                quantiles.add(*value);
             }
         }
     }
 
     /// Adds everything in row `from` of `other`, a table of the same plan, to `row`.
     pub fn merge(&mut self, row: Row, other: &Self, from: Row) {
-        let (count, other_count) = (self.counts[row.0 as usize], other.counts[from.0 as usize]);
-        for (i, j) in self.cells(row).zip(other.cells(from)) {
-            if let (Some(column), Some(theirs)) = (&mut self.sums, &other.sums) {
-                column[i].merge(&theirs[j]);
-            }
-            if let (Some(column), Some(theirs)) = (&mut self.mins, &other.mins) {
-                column[i] = column[i].min(theirs[j]);
-            }
-            if let (Some(column), Some(theirs)) = (&mut self.maxs, &other.maxs) {
-                column[i] = column[i].max(theirs[j]);
-            }
-            if let (Some(column), Some(theirs)) = (&mut self.moments, &other.moments) {
-                column[i].merge(count, &theirs[j], other_count);
-            }
-            if let (Some(column), Some(theirs)) = (&mut self.quantiles, &other.quantiles) {
-                column[i].merge(&theirs[j]);
+        let (cells, theirs) = (self.cells_of(row), other.cells_of(from));
+        self.layout.merge(&mut self.cells[cells], &other.cells[theirs]);
+        let (quantiles, theirs) = (self.quantiles_of(row), other.quantiles_of(from));
+        let all = self.quantiles[quantiles].iter_mut().zip(&other.quantiles[theirs]);
+        all.for_each(|(quantiles, theirs)| quantiles.merge(theirs));
+    }
+
+    /// Adds everything in row `from` of this table to another `row` of it.
+    pub fn merge_within(&mut self, row: Row, from: Row) {
+        let theirs = SmallVec::<[f64; 16]>::from_slice(&self.cells[self.cells_of(from)]);
+        let cells = self.cells_of(row);
+        self.layout.merge(&mut self.cells[cells], &theirs);
+        for (i, j) in self.quantiles_of(row).zip(self.quantiles_of(from)) {
+            if let Ok([quantiles, theirs]) = self.quantiles.get_disjoint_mut([i, j]) {
+                quantiles.merge(theirs);
             }
         }
-        self.counts[row.0 as usize] += other_count;
     }
 
     /// Merges row `from` into row `row` of the same table and releases it.
     pub fn absorb(&mut self, row: Row, from: Row) {
-        let taken = self.copy_of(from);
-        self.merge(row, &taken, Row(0));
+        self.merge_within(row, from);
         self.release(from);
     }
 
     /// The numbers of `row`; changes nothing.
     #[must_use]
     pub fn evaluate(&self, row: Row, plan: &AggregationPlan) -> Statistics {
-        let count = self.counts[row.0 as usize];
-        let first = row.0 as usize * self.values;
-        let quantiles = self.quantiles.as_deref().map(|column| &column[self.cells(row)]);
-        let quantiles = quantiles.unwrap_or_default();
+        let cells = &self.cells[self.cells_of(row)];
+        let quantiles = &self.quantiles[self.quantiles_of(row)];
         let ranked: SmallVec<[Vec<f64>; 2]> =
             quantiles.iter().map(|q| q.evaluate(plan.percentiles())).collect();
-        let numbers = plan.statistics().iter().map(|statistic| {
-            let i = first + statistic.value;
-            let sum = || self.sums.as_ref().map_or(0.0, |column| column[i].value());
-            match statistic.kind {
-                StatisticKind::Count => count as f64,
-                StatisticKind::Sum => sum(),
-                StatisticKind::Average => sum() / count as f64,
-                StatisticKind::Min => self.mins.as_ref().map_or(0.0, |column| column[i]),
-                StatisticKind::Max => self.maxs.as_ref().map_or(0.0, |column| column[i]),
-                StatisticKind::Stddev => {
-                    self.moments.as_ref().map_or(0.0, |column| column[i].stddev(count))
-                }
-                StatisticKind::Percentile(p) => ranked[statistic.value][p],
-            }
+        let numbers = plan.statistics().iter().map(|statistic| match statistic.kind {
+            StatisticKind::Percentile(p) => ranked[statistic.value][p],
+            kind => self.layout.evaluate(cells, kind, statistic.value),
         });
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+        let count = cells[0] as u64;
         Statistics {
             count,
             numbers: numbers.collect(),
@@ -200,48 +149,32 @@ impl AccumulatorTable {
     /// Rows there is room for, used or not.
     #[must_use]
     pub fn capacity(&self) -> usize {
-        self.counts.capacity()
+        self.cells.capacity() / self.layout.stride
     }
 
     /// Memory held, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        fn column<T>(column: Option<&Vec<T>>) -> usize {
-            column.map_or(0, |c| c.capacity() * size_of::<T>())
-        }
-        let heap = self.quantiles.iter().flatten().map(Quantiles::heap_bytes).sum::<usize>();
-        column(Some(&self.counts))
-            + column(self.sums.as_ref())
-            + column(self.mins.as_ref())
-            + column(self.maxs.as_ref())
-            + column(self.moments.as_ref())
-            + column(self.quantiles.as_ref())
+        let heap = self.quantiles.iter().map(Quantiles::heap_bytes).sum::<usize>();
+        (self.cells.capacity() + self.empty.len()) * size_of::<f64>()
+            + self.quantiles.capacity() * size_of::<Quantiles>()
             + self.free.capacity() * size_of::<Row>()
             + heap
     }
 
-    fn cells(&self, row: Row) -> std::ops::Range<usize> {
-        let first = row.0 as usize * self.values;
-        first..first + self.values
+    fn rows(&self) -> usize {
+        self.cells.len() / self.layout.stride
     }
 
-    fn copy_of(&self, row: Row) -> Self {
-        fn part<T: Clone>(
-            column: Option<&Vec<T>>,
-            cells: &std::ops::Range<usize>,
-        ) -> Option<Vec<T>> {
-            column.map(|column| column[cells.clone()].to_vec())
-        }
-        let cells = self.cells(row);
-        Self {
-            values: self.values,
-            counts: vec![self.counts[row.0 as usize]],
-            sums: part(self.sums.as_ref(), &cells),
-            mins: part(self.mins.as_ref(), &cells),
-            maxs: part(self.maxs.as_ref(), &cells),
-            moments: part(self.moments.as_ref(), &cells),
-            quantiles: part(self.quantiles.as_ref(), &cells),
-            free: Vec::new(),
-        }
+    #[inline]
+    fn cells_of(&self, row: Row) -> Range<usize> {
+        let first = row.0 as usize * self.layout.stride;
+        first..first + self.layout.stride
+    }
+
+    #[inline]
+    fn quantiles_of(&self, row: Row) -> Range<usize> {
+        let first = row.0 as usize * self.ranked;
+        first..first + self.ranked
     }
 }

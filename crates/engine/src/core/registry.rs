@@ -19,6 +19,11 @@ impl KeyId {
     pub const fn index(self) -> usize {
         self.0 as usize
     }
+
+    /// The key of a number that [`index`](Self::index) gave.
+    pub(crate) fn from_index(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
 }
 
 #[derive(Debug)]

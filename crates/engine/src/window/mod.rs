@@ -5,8 +5,12 @@
 //! [`SessionWindows`]. Times are whole milliseconds; spans are half-open `[start, end)`.
 
 mod assigner;
+mod combiner;
 mod firing;
+mod key_combiner;
+mod key_rows;
 mod pane;
+mod panes;
 mod session;
 mod session_list;
 mod sliced;

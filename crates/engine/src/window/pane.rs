@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use hashbrown::HashMap;
-use rustc_hash::FxBuildHasher;
-
+use super::key_rows::KeyRows;
 use crate::{
     aggregation::{AccumulatorTable, AggregationPlan, Row},
     core::KeyId,
@@ -25,7 +23,7 @@ pub(super) struct Pane {
     /// The pane's windows from here on wait for their end, or have passed it.
     pub(super) scheduled_from: i64,
     pub(super) table: AccumulatorTable,
-    full: HashMap<KeyId, Row, FxBuildHasher>,
+    full: KeyRows,
     partial: BTreeMap<(KeyId, i64), Row>,
 }
 
@@ -37,16 +35,21 @@ impl Pane {
             last_window: windows.1,
             scheduled_from: i64::MAX,
             table: AccumulatorTable::new(plan),
-            full: HashMap::default(),
+            full: KeyRows::default(),
             partial: BTreeMap::new(),
         }
     }
 
-    /// The accumulator of `key` for windows from `from` on.
+    /// The accumulator of `key` for all windows of the pane.
     #[inline]
+    pub(super) fn find_full(&self, key: KeyId) -> Option<Row> {
+        self.full.get(key)
+    }
+
+    /// The accumulator of `key` for windows from `from` on.
     pub(super) fn find(&self, key: KeyId, from: i64) -> Option<Row> {
         if from == self.first_window {
-            self.full.get(&key).copied()
+            self.full.get(key)
         } else {
             self.partial.get(&(key, from)).copied()
         }
@@ -63,31 +66,23 @@ impl Pane {
         row
     }
 
+    /// Key, first window and row of every accumulator, in no particular order.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (KeyId, i64, Row)> {
+        let full = self.full.iter().map(|(key, row)| (key, self.first_window, row));
+        full.chain(self.partial.iter().map(|((key, from), row)| (*key, *from, *row)))
+    }
+
     /// The accumulators that count for the window starting at `window`, in no particular order.
     pub(super) fn rows_for(&self, window: i64) -> impl Iterator<Item = (KeyId, Row)> {
-        let full = self.full.iter().map(|(key, row)| (*key, *row));
-        let partial = self.partial.iter();
-        full.chain(
-            partial.filter(move |((_, from), _)| *from <= window).map(|((k, _), r)| (*k, *r)),
-        )
+        let counts = self.rows().filter(move |(_, from, _)| *from <= window);
+        counts.map(|(key, _, row)| (key, row))
     }
 
-    /// The accumulators of `key` that count for the window starting at `window`.
-    pub(super) fn rows_of(&self, key: KeyId, window: i64) -> impl Iterator<Item = Row> {
-        let partial = self.partial.range((key, i64::MIN)..=(key, window));
-        self.full.get(&key).copied().into_iter().chain(partial.map(|(_, row)| *row))
-    }
-
-    /// First window each accumulator of `key` counts for.
-    pub(super) fn froms_of(&self, key: KeyId) -> impl Iterator<Item = i64> {
-        let full = self.full.contains_key(&key).then_some(self.first_window);
+    /// First window and row of the accumulators of `key`.
+    pub(super) fn rows_of(&self, key: KeyId) -> impl Iterator<Item = (i64, Row)> {
         let partial = self.partial.range((key, i64::MIN)..=(key, i64::MAX));
-        full.into_iter().chain(partial.map(|((_, from), _)| *from))
-    }
-
-    /// The key of every accumulator, once per accumulator.
-    pub(super) fn keys(&self) -> impl Iterator<Item = KeyId> {
-        self.full.keys().copied().chain(self.partial.keys().map(|(key, _)| *key))
+        let full = self.full.get(key).map(|row| (self.first_window, row));
+        full.into_iter().chain(partial.map(|((_, from), row)| (*from, *row)))
     }
 
     /// Number of accumulators.
@@ -101,8 +96,8 @@ impl Pane {
     }
 
     pub(super) fn size_bytes(&self) -> usize {
-        self.table.size_bytes()
-            + self.full.capacity() * size_of::<(KeyId, Row)>()
-            + self.partial.len() * size_of::<((KeyId, i64), Row)>()
+        // A B-tree's nodes are about two thirds full.
+        let partial = self.partial.len() * size_of::<((KeyId, i64), Row)>() * 3 / 2;
+        self.table.size_bytes() + self.full.size_bytes() + partial
     }
 }

@@ -13,12 +13,15 @@ use hashbrown::{HashMap, HashSet};
 use rustc_hash::FxBuildHasher;
 
 use super::{
+    combiner::{Combiner, LateCombiner},
     firing::{Admission, Firing, Timing},
+    key_rows::KeyRows,
     pane::Pane,
+    panes::Panes,
     slices::Slices,
 };
 use crate::{
-    aggregation::{AccumulatorTable, AggregationPlan, Row},
+    aggregation::{AccumulatorTable, AggregationPlan, Row, Statistics},
     core::{KeyId, KeyRegistry},
     watermark::{BEGINNING, END},
 };
@@ -26,16 +29,20 @@ use crate::{
 type KeySet = HashSet<KeyId, FxBuildHasher>;
 type KeyMap<V> = HashMap<KeyId, V, FxBuildHasher>;
 
+/// Windows of more panes are combined incrementally.
+const MERGED_DIRECTLY: i64 = 32;
+
 /// State of tumbling or sliding windows of one pipeline.
 #[derive(Debug)]
 pub struct SlicedWindows {
     slices: Slices,
     lateness: i64,
     max_windows_per_key: u64,
-    /// In the order of time.
-    panes: Vec<Pane>,
-    /// Index of the pane that took the last event.
-    hot: usize,
+    panes: Panes,
+    /// Panes a window may have without being combined incrementally.
+    merged_directly: i64,
+    /// For windows of many panes, while there is any: what the last one that fired came to.
+    combiner: Option<Combiner>,
     /// Starts of windows that hold data and have not passed their end.
     pending: BTreeSet<i64>,
     /// Starts of windows that passed their end: the next revision of each key that fired.
@@ -57,8 +64,9 @@ impl SlicedWindows {
             slices,
             lateness: allowed_lateness_ms,
             max_windows_per_key,
-            panes: Vec::new(),
-            hot: 0,
+            panes: Panes::new(&slices),
+            merged_directly: MERGED_DIRECTLY,
+            combiner: None,
             pending: BTreeSet::new(),
             fired: BTreeMap::new(),
             dirty: BTreeMap::new(),
@@ -68,47 +76,38 @@ impl SlicedWindows {
         }
     }
 
+    /// The same windows, each merged pane by pane at every firing if it has at most `panes` panes, and
+    /// combined incrementally if it has more. Results are the same within the merge laws.
+    #[must_use]
+    pub fn merging_directly(mut self, panes: u32) -> Self {
+        self.merged_directly = panes.into();
+        self
+    }
+
     /// Adds the event at `at`; `watermark` is W(p) of its partition before it.
     #[inline]
     pub fn add(
         &mut self,
-        (key, at, values): (KeyId, i64, &[f64]),
+        event: (KeyId, i64, &[f64]),
         watermark: i64,
         keys: &mut KeyRegistry,
         plan: &AggregationPlan,
     ) -> Admission {
-        let hot = self.panes.get(self.hot).filter(|pane| self.slices.is_in(pane.start, at));
-        let (start, found) = if let Some(pane) = hot {
-            (pane.start, Ok(self.hot))
-        } else {
-            let start = self.slices.pane_of(at);
-            (start, self.position(start))
-        };
-        let (first, last) = match found.ok().and_then(|i| self.panes.get(i)) {
-            Some(pane) => (pane.first_window, pane.last_window),
-            None => (self.slices.first_start(start), self.slices.last_start(start)),
-        };
-        let from = self.first_open(first, watermark);
-        if from > last {
-            let closed = last + self.slices.size() + self.lateness;
-            return Admission::TooLate { lateness_ms: watermark.saturating_sub(closed) };
-        }
-        let existing = found.ok().and_then(|i| Some((i, self.panes.get(i)?.find(key, from)?)));
-        let (pane, row) = match existing {
-            Some(place) => place,
-            None => match self.open(key, from, last, (start, first), keys, plan) {
-                Some(place) => place,
-                None => return Admission::TooManyWindows,
-            },
-        };
-        self.hot = pane;
-        if let Some(pane) = self.panes.get_mut(pane) {
+        let (key, at, values) = event;
+        let closed = watermark.saturating_sub(self.slices.size() + self.lateness);
+        // Nearly every event is in the pane of the one before it, open to all windows of the pane, and
+        // not the first of its key.
+        if let Some(pane) = self.panes.hot_mut()
+            && self.slices.is_in(pane.start, at)
+            && pane.first_window > closed
+            && let Some(row) = pane.find_full(key)
+        {
             pane.table.add(row, values);
+            let (pane, from, last) = (pane.start, pane.first_window, pane.last_window);
+            self.changed(key, pane, from, last);
+            return Admission::Accepted;
         }
-        if self.has_passed(from) {
-            self.mark_dirty(key, from, last);
-        }
-        Admission::Accepted
+        self.add_anywhere(event, watermark, keys, plan)
     }
 
     /// Fires every window whose end W has passed, fires dirty windows that go, and purges.
@@ -141,8 +140,9 @@ impl SlicedWindows {
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
+        let mut combiner = self.late_combiner(plan);
         while let Some((start, changed)) = self.dirty.pop_first() {
-            self.fire_keys(start, changed, keys, plan, out);
+            self.fire_keys(start, changed, combiner.as_mut(), keys, plan, out);
         }
     }
 
@@ -167,12 +167,63 @@ impl SlicedWindows {
     /// Memory held, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let panes: usize = self.panes.iter().map(Pane::size_bytes).sum();
-        let fired: usize = self.fired.values().map(HashMap::capacity).sum();
-        panes
-            + fired * size_of::<(KeyId, u32)>()
-            + self.panes.capacity() * size_of::<Pane>()
+        let fired: usize = self.fired.values().map(HashMap::allocation_size).sum();
+        let dirty: usize = self.dirty.values().map(HashSet::allocation_size).sum();
+        let starts = self.pending.len() * size_of::<i64>()
+            + self.fired.len() * size_of::<(i64, KeyMap<u32>)>()
+            + self.dirty.len() * size_of::<(i64, KeySet)>();
+        self.panes.size_bytes()
+            + self.combiner.as_ref().map_or(0, Combiner::size_bytes)
+            + fired
+            + dirty
+            // A B-tree's nodes are about two thirds full.
+            + starts * 3 / 2
             + self.spans.capacity() * size_of::<(i64, i64)>()
+    }
+
+    fn add_anywhere(
+        &mut self,
+        (key, at, values): (KeyId, i64, &[f64]),
+        watermark: i64,
+        keys: &mut KeyRegistry,
+        plan: &AggregationPlan,
+    ) -> Admission {
+        let start = self.slices.pane_of(at);
+        let found = self.panes.position(start).ok();
+        let (first, last) = match found.and_then(|i| self.panes.get(i)) {
+            Some(pane) => (pane.first_window, pane.last_window),
+            None => (self.slices.first_start(start), self.slices.last_start(start)),
+        };
+        let from = self.first_open(first, watermark);
+        if from > last {
+            let closed = last + self.slices.size() + self.lateness;
+            return Admission::TooLate { lateness_ms: watermark.saturating_sub(closed) };
+        }
+        let existing = found.and_then(|i| Some((i, self.panes.get(i)?.find(key, from)?)));
+        let (pane, row) = match existing {
+            Some(place) => place,
+            None => match self.open(key, from, last, (start, first), keys, plan) {
+                Some(place) => place,
+                None => return Admission::TooManyWindows,
+            },
+        };
+        self.panes.heat(pane);
+        if let Some(pane) = self.panes.get_mut(pane) {
+            pane.table.add(row, values);
+        }
+        self.changed(key, start, from, last);
+        Admission::Accepted
+    }
+
+    /// An event of `key` came into the pane at `pane` and counts for windows from `from` to `last`.
+    #[inline]
+    fn changed(&mut self, key: KeyId, pane: i64, from: i64, last: i64) {
+        if let Some(combiner) = &mut self.combiner {
+            combiner.changed(key, pane);
+        }
+        if self.has_passed(from) {
+            self.mark_dirty(key, from, last);
+        }
     }
 
     /// Start of the earliest window from `first` on that is open to an event at W(p) `watermark`.
@@ -185,10 +236,6 @@ impl SlicedWindows {
     #[inline]
     fn has_passed(&self, window: i64) -> bool {
         window + self.slices.size() <= self.watermark
-    }
-
-    fn position(&self, start: i64) -> Result<usize, usize> {
-        self.panes.binary_search_by_key(&start, |pane| pane.start)
     }
 
     /// Makes the accumulator, and the pane if needed; `None` if the key has too many windows.
@@ -205,7 +252,7 @@ impl SlicedWindows {
         if !self.has_room(key, from, last, keys) {
             return None;
         }
-        let at = self.position(start).unwrap_or_else(|at| {
+        let at = self.panes.position(start).unwrap_or_else(|at| {
             self.panes.insert(at, Pane::new(start, (first, last), plan));
             at
         });
@@ -248,7 +295,7 @@ impl SlicedWindows {
     /// Exact number of open windows of `key` if it had those from `from` to `last` too.
     fn windows_with(&self, key: KeyId, from: i64, last: i64, alive: i64) -> u64 {
         let own = self.panes.iter().flat_map(|pane| {
-            pane.froms_of(key).map(move |from| (from.max(alive), pane.last_window))
+            pane.rows_of(key).map(move |(from, _)| (from.max(alive), pane.last_window))
         });
         let mut spans: Vec<(i64, i64)> = own.chain([(from, last)]).collect();
         spans.sort_unstable();
@@ -266,11 +313,10 @@ impl SlicedWindows {
     /// The windows of `key` from `from` to `last` that passed their end have changed.
     #[cold]
     fn mark_dirty(&mut self, key: KeyId, from: i64, last: i64) {
-        for start in self.slices.starts(from, last) {
-            if self.has_passed(start) {
-                self.dirty.entry(start).or_default().insert(key);
-                self.fired.entry(start).or_default();
-            }
+        let passed = self.watermark - self.slices.size();
+        for start in self.slices.starts(from, last.min(passed)) {
+            self.dirty.entry(start).or_default().insert(key);
+            self.fired.entry(start).or_default();
         }
     }
 
@@ -281,41 +327,35 @@ impl SlicedWindows {
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
-        let panes = self.panes_of(start);
-        if let [pane] = panes
-            && pane.is_full_only()
-        {
-            let rows = in_order(pane.rows_for(start), keys);
-            out.extend(
-                rows.into_iter()
-                    .map(|(key, row)| self.firing(start, key, pane.table.evaluate(row, plan))),
-            );
+        let span = (start, start + self.slices.size());
+        let mut fired: Vec<KeyId> = Vec::new();
+        let mut fire = |text: &str, key: KeyId, statistics: Statistics| {
+            fired.push(key);
+            out.push(on_time(span, text, statistics));
+        };
+        if self.is_combined() {
+            let combiner = self.combiner.get_or_insert_with(|| Combiner::new(plan));
+            combiner.slide(start, span.1, &self.panes);
+            for (text, key, ()) in in_order(combiner.keys().map(|key| (key, ())), keys) {
+                if let Some(statistics) = combiner.evaluate(key, plan) {
+                    fire(text, key, statistics);
+                }
+            }
+        } else if let Some(pane) = self.only_pane(start) {
+            for (text, key, row) in in_order(pane.rows_for(start), keys) {
+                fire(text, key, pane.table.evaluate(row, plan));
+            }
         } else {
-            let (merged, rows) = merge_panes(panes, start, plan);
-            let rows = in_order(rows.into_iter(), keys);
-            out.extend(
-                rows.into_iter()
-                    .map(|(key, row)| self.firing(start, key, merged.evaluate(row, plan))),
-            );
+            let (merged, rows) = merge_panes(self.panes_of(start), start, plan);
+            for (text, key, row) in in_order(rows.iter(), keys) {
+                fire(text, key, merged.evaluate(row, plan));
+            }
         }
-        if start + self.slices.size() + self.lateness > self.watermark {
-            let fired = self.panes_of(start).iter().flat_map(|pane| pane.rows_for(start));
-            let fired: KeyMap<u32> = fired.map(|(key, _)| (key, 1)).collect();
-            self.fired.insert(start, fired);
+        let kept = span.1 + self.lateness;
+        if kept > self.watermark {
+            self.fired.insert(start, fired.into_iter().map(|key| (key, 1)).collect());
         } else {
-            self.purged_up_to = self.purged_up_to.max(start + self.slices.size() + self.lateness);
-        }
-    }
-
-    fn firing(&self, start: i64, key: &str, statistics: crate::aggregation::Statistics) -> Firing {
-        Firing {
-            start_ms: start,
-            end_ms: start + self.slices.size(),
-            key: key.into(),
-            revision: 0,
-            timing: Timing::OnTime,
-            statistics,
-            supersedes: Vec::new(),
+            self.purged_up_to = self.purged_up_to.max(kept);
         }
     }
 
@@ -324,73 +364,125 @@ impl SlicedWindows {
         &mut self,
         start: i64,
         changed: KeySet,
+        mut combiner: Option<&mut LateCombiner>,
         keys: &KeyRegistry,
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
-        let mut changed: Vec<KeyId> = changed.into_iter().collect();
-        changed.sort_unstable_by(|a, b| keys.text(*a).cmp(keys.text(*b)));
-        for key in changed {
-            let mut merged = AccumulatorTable::new(plan);
-            let row = merged.push();
-            for pane in self.panes_of(start) {
-                pane.rows_of(key, start).for_each(|from| merged.merge(row, &pane.table, from));
-            }
-            let next = self.fired.entry(start).or_default().entry(key).or_insert(0);
+        let span = (start, start + self.slices.size());
+        let revisions = self.fired.entry(start).or_default();
+        for (text, key, ()) in in_order(changed.into_iter().map(|key| (key, ())), keys) {
+            let statistics = match &mut combiner {
+                Some(combiner) => combiner.evaluate(key, span, &self.panes, plan),
+                None => Some(merge_key(key, span, &self.panes, plan)),
+            };
+            let Some(statistics) = statistics else { continue };
+            let next = revisions.entry(key).or_insert(0);
             let revision = *next;
             *next += 1;
-            let firing = self.firing(start, keys.text(key), merged.evaluate(row, plan));
+            let firing = on_time(span, text, statistics);
             out.push(Firing { revision, timing: Timing::Late, ..firing });
         }
     }
 
     fn purge(&mut self, keys: &mut KeyRegistry, plan: &AggregationPlan, out: &mut Vec<Firing>) {
         let kept = self.slices.size() + self.lateness;
-        while let Some((start, _)) = self.fired.first_key_value().map(|(s, k)| (*s, k.len()))
+        let mut combiner = self.late_combiner(plan);
+        while let Some((start, _)) = self.fired.first_key_value()
+            && let start = *start
             && start + kept <= self.watermark
         {
             if let Some(changed) = self.dirty.remove(&start) {
-                self.fire_keys(start, changed, keys, plan, out);
+                self.fire_keys(start, changed, combiner.as_mut(), keys, plan, out);
             }
             self.fired.remove(&start);
             self.purged_up_to = self.purged_up_to.max(start + kept);
         }
-        let watermark = self.watermark;
-        let gone = self.panes.partition_point(|pane| pane.last_window + kept <= watermark);
-        for pane in self.panes.drain(..gone) {
-            pane.keys().for_each(|key| keys.release(key));
+        while let Some(pane) = self.panes.pop_through(self.watermark.saturating_sub(kept)) {
+            pane.rows().for_each(|(key, ..)| keys.release(key));
         }
-        self.hot = self.hot.saturating_sub(gone);
+        self.panes.shrink();
+        if self.panes.is_empty() {
+            self.combiner = None;
+            self.spans = Vec::new();
+        }
+    }
+
+    /// Whether windows have too many panes to be merged pane by pane.
+    fn is_combined(&self) -> bool {
+        self.slices.size() / self.slices.pane() > self.merged_directly
+    }
+
+    /// Combines what late events changed, if there is any and windows have many panes.
+    fn late_combiner(&self, plan: &AggregationPlan) -> Option<LateCombiner> {
+        (self.is_combined() && !self.dirty.is_empty()).then(|| LateCombiner::new(plan))
     }
 
     /// The panes of the window that starts at `start`.
-    fn panes_of(&self, start: i64) -> &[Pane] {
-        let from = self.panes.partition_point(|pane| pane.start < start);
-        let to = self.panes.partition_point(|pane| pane.start < start + self.slices.size());
-        self.panes.get(from..to).unwrap_or_default()
+    fn panes_of(&self, start: i64) -> impl Iterator<Item = &Pane> {
+        self.panes.between(start, start + self.slices.size())
+    }
+
+    /// The window's pane, if it is one pane whose accumulators all count.
+    fn only_pane(&self, start: i64) -> Option<&Pane> {
+        let mut panes = self.panes_of(start);
+        let first = panes.next().filter(|pane| pane.is_full_only());
+        if panes.next().is_none() { first } else { None }
     }
 }
 
-/// The rows with the text of their keys, in the order of keys.
-fn in_order(rows: impl Iterator<Item = (KeyId, Row)>, keys: &KeyRegistry) -> Vec<(&str, Row)> {
-    let mut rows: Vec<(&str, Row)> = rows.map(|(key, row)| (keys.text(key), row)).collect();
-    rows.sort_unstable();
-    rows
+fn on_time((start_ms, end_ms): (i64, i64), key: &str, statistics: Statistics) -> Firing {
+    Firing {
+        start_ms,
+        end_ms,
+        key: key.into(),
+        revision: 0,
+        timing: Timing::OnTime,
+        statistics,
+        supersedes: Vec::new(),
+    }
+}
+
+/// The keys with their texts, in the order of these.
+fn in_order<T>(all: impl Iterator<Item = (KeyId, T)>, keys: &KeyRegistry) -> Vec<(&str, KeyId, T)> {
+    let mut all: Vec<(&str, KeyId, T)> = all.map(|(key, t)| (keys.text(key), key, t)).collect();
+    all.sort_unstable_by_key(|(text, ..)| *text);
+    all
 }
 
 /// The accumulators of the window that starts at `start`, merged by key.
-fn merge_panes(
-    panes: &[Pane],
+fn merge_panes<'a>(
+    panes: impl Iterator<Item = &'a Pane>,
     start: i64,
     plan: &AggregationPlan,
-) -> (AccumulatorTable, KeyMap<Row>) {
-    let mut merged = AccumulatorTable::new(plan);
-    let mut rows: KeyMap<Row> = KeyMap::default();
+) -> (AccumulatorTable, KeyRows) {
+    let (mut merged, mut rows) = (AccumulatorTable::new(plan), KeyRows::default());
     for pane in panes {
         for (key, from) in pane.rows_for(start) {
-            let row = *rows.entry(key).or_insert_with(|| merged.push());
+            let row = rows.get(key).unwrap_or_else(|| {
+                let row = merged.push();
+                rows.insert(key, row);
+                row
+            });
             merged.merge(row, &pane.table, from);
         }
     }
     (merged, rows)
+}
+
+/// The accumulators of one key in the window, merged.
+fn merge_key(
+    key: KeyId,
+    (start, end): (i64, i64),
+    panes: &Panes,
+    plan: &AggregationPlan,
+) -> Statistics {
+    let mut merged = AccumulatorTable::new(plan);
+    let row = merged.push();
+    for pane in panes.between(start, end) {
+        for (_, from) in pane.rows_of(key).filter(|(counts_from, _)| *counts_from <= start) {
+            merged.merge(row, &pane.table, from);
+        }
+    }
+    merged.evaluate(row, plan)
 }

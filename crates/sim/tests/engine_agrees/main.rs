@@ -65,6 +65,14 @@ fn windows_around_the_limit_of_exact_percentiles_agree_too() {
 }
 
 #[test]
+fn windows_of_many_panes_agree_too() {
+    for seed in seeds(12) {
+        let _named = Named(seed);
+        agrees(&special::many_panes(seed));
+    }
+}
+
+#[test]
 fn batches_interleaving_and_commits_change_no_last_result() {
     for seed in seeds(3) {
         let _named = Named(seed);
