@@ -150,7 +150,7 @@ fn random_assigner(seed: u64, length: i64) -> Assign {
 
 fn random_trigger(seeded: &mut ChaCha8Rng, depth: usize) -> TriggerSpec {
     let kinds = if depth < 2 { 7 } else { 4 };
-    let mut list = |seeded: &mut ChaCha8Rng| {
+    let list = |seeded: &mut ChaCha8Rng| {
         (0..seeded.random_range(0..4)).map(|_| random_trigger(seeded, depth + 1)).collect()
     };
     match seeded.random_range(0..kinds) {
