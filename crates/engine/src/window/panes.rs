@@ -81,11 +81,23 @@ impl Panes {
         self.list.is_empty()
     }
 
-    /// Takes the first pane if its last window is at or before `window`.
-    pub(super) fn pop_through(&mut self, window: i64) -> Option<Pane> {
-        let gone = self.list.pop_front_if(|pane| pane.last_window <= window)?;
-        self.hot = self.hot.saturating_sub(1);
-        Some(gone)
+    /// Takes the panes whose last window is at or before `window`, if they may go.
+    pub(super) fn remove_through(
+        &mut self,
+        window: i64,
+        goes: impl Fn(&Pane) -> bool,
+    ) -> Vec<Pane> {
+        let over = self.list.partition_point(|pane| pane.last_window <= window);
+        let (mut gone, mut kept) = (Vec::new(), 0);
+        for _ in 0..over {
+            if self.list.get(kept).is_some_and(&goes) {
+                gone.extend(self.list.remove(kept));
+            } else {
+                kept += 1;
+            }
+        }
+        self.hot = self.hot.saturating_sub(gone.len());
+        gone
     }
 
     /// Gives back room that a burst of panes took.

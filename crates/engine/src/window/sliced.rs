@@ -7,11 +7,14 @@
 //! | fires late | it has passed its end and a late event changed it; at the next [`fire_dirty`](SlicedWindows::fire_dirty) and always before purge |
 //! | is purged | W ≥ end + allowed lateness; a pane goes with its last window |
 
+mod early;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
 use rustc_hash::FxBuildHasher;
 
+use self::early::SlicedEarly;
 use super::{
     combiner::{Combiner, LateCombiner},
     firing::{Admission, Firing, Timing},
@@ -54,6 +57,8 @@ pub struct SlicedWindows {
     /// W up to which windows have fired.
     watermark: i64,
     purged_up_to: i64,
+    /// `None` without triggers.
+    early: Option<Box<SlicedEarly>>,
 }
 
 impl SlicedWindows {
@@ -73,6 +78,7 @@ impl SlicedWindows {
             spans: Vec::new(),
             watermark: BEGINNING,
             purged_up_to: BEGINNING,
+            early: None,
         }
     }
 
@@ -149,7 +155,7 @@ impl SlicedWindows {
     /// Number of windows that hold data and are not purged, over all keys.
     #[must_use]
     pub fn open_windows(&self) -> usize {
-        self.pending.len() + self.fired.len()
+        self.pending.len() + self.fired.len() + self.held()
     }
 
     /// Number of accumulators.
@@ -174,6 +180,7 @@ impl SlicedWindows {
             + self.dirty.len() * size_of::<(i64, KeySet)>();
         self.panes.size_bytes()
             + self.combiner.as_ref().map_or(0, Combiner::size_bytes)
+            + self.early_bytes()
             + fired
             + dirty
             // A B-tree's nodes are about two thirds full.
@@ -283,7 +290,7 @@ impl SlicedWindows {
         let wider = (oldest.max(alive).min(from), newest.max(last));
         let slide = self.slices.slide();
         let at_most = (wider.1 - wider.0) / slide + 1;
-        let most = self.max_windows_per_key;
+        let most = self.max_windows_per_key.saturating_sub(self.held_of(key));
         let has_room = u64::try_from(at_most).unwrap_or(0) <= most
             || self.windows_with(key, from, last, alive) <= most;
         if let Some(span) = self.spans.get_mut(key.index()).filter(|_| has_room) {
@@ -327,6 +334,7 @@ impl SlicedWindows {
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
+        let before = out.len();
         let span = (start, start + self.slices.size());
         let mut fired: Vec<KeyId> = Vec::new();
         let mut fire = |text: &str, key: KeyId, statistics: Statistics| {
@@ -357,6 +365,7 @@ impl SlicedWindows {
         } else {
             self.purged_up_to = self.purged_up_to.max(kept);
         }
+        self.pass(start, before, keys, out);
     }
 
     /// Fires `changed` keys of a window that has passed its end.
@@ -382,6 +391,9 @@ impl SlicedWindows {
             *next += 1;
             let firing = on_time(span, text, statistics);
             out.push(Firing { revision, timing: Timing::Late, ..firing });
+            if let Some(early) = &mut self.early {
+                early.note_late(start, key);
+            }
         }
     }
 
@@ -398,7 +410,16 @@ impl SlicedWindows {
             self.fired.remove(&start);
             self.purged_up_to = self.purged_up_to.max(start + kept);
         }
-        while let Some(pane) = self.panes.pop_through(self.watermark.saturating_sub(kept)) {
+        self.purge_watches(keys);
+        self.purge_panes(keys);
+    }
+
+    /// Drops the panes no window of which is open or held any more.
+    fn purge_panes(&mut self, keys: &mut KeyRegistry) {
+        let kept = self.slices.size() + self.lateness;
+        let early = self.early.as_deref();
+        let goes = |pane: &Pane| early.is_none_or(|early| !early.holds(pane));
+        for pane in self.panes.remove_through(self.watermark.saturating_sub(kept), goes) {
             pane.rows().for_each(|(key, ..)| keys.release(key));
         }
         self.panes.shrink();
