@@ -420,7 +420,7 @@ fn a_window_that_a_user_does_not_let_go_stays_until_he_does() {
              state
              tick 1000
              state",
-            &match windows {
+            match windows {
                 "session 5" => {
                     "pane [0,5) a on-time #0 count=1
                      state windows=1 keys=1
