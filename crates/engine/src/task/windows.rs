@@ -60,7 +60,7 @@ impl Windows {
     }
 
     /// Fires what the event that was just added makes fire early.
-    #[cold]
+    #[inline(never)]
     pub(super) fn fire_added(
         &mut self,
         (key, at): (KeyId, i64),

@@ -248,6 +248,22 @@ fn an_event_too_late_for_one_sliding_window_is_not_counted_in_it() {
 }
 
 #[test]
+fn a_window_closed_to_a_fast_partition_does_not_count_its_late_events() {
+    check(
+        "sliding 20/10, trigger count 1, partitions 2",
+        "event 15 a=1
+         mark 25 # W waits for p1
+         event 16 a=2 # too late for [0,20), which has not passed
+         end",
+        "pane [0,20) a early #0 count=1 sum=1
+         pane [10,30) a early #0 count=1 sum=1
+         pane [10,30) a early #1 count=2 sum=3
+         pane [0,20) a on-time #1 count=1 sum=1
+         pane [10,30) a on-time #2 count=2 sum=3",
+    );
+}
+
+#[test]
 fn wall_clock_fires_each_sliding_window_that_is_open() {
     check(
         "sliding 20/10, trigger every 5",
@@ -420,7 +436,7 @@ fn a_window_that_a_user_does_not_let_go_stays_until_he_does() {
              state
              tick 1000
              state",
-            &match windows {
+            match windows {
                 "session 5" => {
                     "pane [0,5) a on-time #0 count=1
                      state windows=1 keys=1

@@ -228,7 +228,7 @@ fn lateness_of_sessions_is_over_at_the_millisecond() {
 fn a_count_trigger_fires_again_and_again() {
     check(
         "tumbling 60, compute count, trigger count 3",
-        &(0..10).map(|at| format!("event {at} a=1\n")).collect::<String>(),
+        &["event 0 a=1"; 10].join("\n"),
         "pane [0,60) a early #0 count=3
          pane [0,60) a early #1 count=6
          pane [0,60) a early #2 count=9",

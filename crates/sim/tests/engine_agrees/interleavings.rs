@@ -63,7 +63,7 @@ fn panes_that_late_events_share_in_every_order() {
 #[test]
 fn panes_of_uneven_windows_in_every_order() {
     let window = Window::Sliding { size_ms: 10, slide_ms: 4, offset_ms: 1 };
-    let logs = [&[0, 11, 5, 3][..], &[4, 6, 20], &[-3, 13]];
+    let logs = [&[0, 11, 5][..], &[4, 20], &[-3, 13]];
     for lateness_ms in [0, 2, 6] {
         in_every_order(&handmade(window, lateness_ms, &logs));
     }

@@ -21,11 +21,14 @@ use llm_optimizer_engine::{
     task::{TaskOutput, WindowTask},
     window::{Firing, Timing, TriggerSpec},
 };
-use llm_optimizer_sim::oracle::{Event, EventId, OracleConfig, WindowId};
+use llm_optimizer_sim::oracle::{Event, EventId, OracleConfig, Outcome, WindowId};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use crate::setup::{RELEASED_MS, Setup};
+
+/// Up to so many events everything is computed anew at each early result.
+const SMALL: usize = 30;
 
 /// What came out.
 pub(crate) struct Run {
@@ -33,6 +36,8 @@ pub(crate) struct Run {
     pub(crate) late: BTreeMap<EventId, i64>,
     /// Events in a window.
     pub(crate) accepted: u64,
+    /// Number of early results.
+    pub(crate) early: u64,
     last: BTreeMap<WindowId, Firing>,
     superseded: BTreeMap<WindowId, u32>,
     on_time: BTreeSet<WindowId>,
@@ -125,6 +130,7 @@ impl<'a> Driver<'a> {
             run: Run {
                 late: BTreeMap::new(),
                 accepted: 0,
+                early: 0,
                 last: BTreeMap::new(),
                 superseded: BTreeMap::new(),
                 on_time: BTreeSet::new(),
@@ -203,14 +209,15 @@ impl<'a> Driver<'a> {
         self.task.process(number(partition), &batch, self.now_ms, &mut out);
         assert!(out.over_limit.is_empty());
         self.run.accepted += out.accepted;
+        self.read.insert(partition, range.end);
+        let alone = range.len() == 1;
         for late in std::mem::take(&mut out.late) {
             let index = range.start + late.record as usize;
             self.run.late.insert(EventId { partition, index }, late.lateness_ms);
         }
-        self.read.insert(partition, range.end);
         assert!(out.firings.iter().all(|f| f.timing == Timing::Early), "{:?}", out.firings);
         let now = self.task.watermark();
-        self.take(out, now, now);
+        self.take(out, now, now, alone);
     }
 
     /// Propagates W.
@@ -223,7 +230,7 @@ impl<'a> Driver<'a> {
         } else {
             self.task.watermark()
         };
-        self.take(out, before, now);
+        self.take(out, before, now, true);
     }
 
     /// Propagates W, fires what late events changed, and looks at random whether all is there.
@@ -232,19 +239,31 @@ impl<'a> Driver<'a> {
         let mut out = TaskOutput::default();
         self.task.fire_dirty(&mut out);
         let now = self.task.watermark();
-        self.take(out, now, now);
+        self.take(out, now, now, true);
         self.run.late_since_commit.clear();
         if self.seeded.random_bool(0.1) {
             self.nothing_is_missing(now);
         }
     }
 
-    /// What was read so far is in the results of all windows that W has passed.
-    fn nothing_is_missing(&self, watermark: Option<i64>) {
+    /// What the oracle says of what was read so far.
+    fn so_far(&self) -> Outcome {
         let logs = self.setup.case.partitions.iter().enumerate();
         let read = logs.map(|(partition, log)| log[..self.read(partition)].to_vec());
-        let so_far = self.setup.recompute(&read.collect::<Vec<_>>());
-        for (window, expected) in so_far.windows {
+        self.setup.recompute(&read.collect::<Vec<_>>())
+    }
+
+    /// In small cases: the early result holds all that was read.
+    fn early_is_complete(&self, firing: &Firing) {
+        if self.read.values().sum::<usize>() <= SMALL {
+            let expected = self.so_far().windows.get(&id(firing)).map(|window| window.count);
+            assert_eq!(expected, Some(firing.statistics.count), "{firing:?}");
+        }
+    }
+
+    /// What was read so far is in the results of all windows that W has passed.
+    fn nothing_is_missing(&self, watermark: Option<i64>) {
+        for (window, expected) in self.so_far().windows {
             if watermark.is_some_and(|watermark| window.end_ms <= watermark) {
                 let found = self.run.last.get(&window).map(|firing| firing.statistics.count);
                 assert_eq!(found, Some(expected.count), "{window:?} at {watermark:?}");
@@ -252,13 +271,21 @@ impl<'a> Driver<'a> {
         }
     }
 
-    fn take(&mut self, out: TaskOutput, before: Option<i64>, now: Option<i64>) {
+    /// Takes what came out while W went from `before` to `now`; `settled` says whether the results are
+    /// of all that was read, not of a part of a batch.
+    fn take(&mut self, out: TaskOutput, before: Option<i64>, now: Option<i64>, settled: bool) {
         let (before, now) = (before.unwrap_or(i64::MIN), now.unwrap_or(i64::MIN));
         let kept = self.setup.gap_ms() + self.setup.case.config.allowed_lateness_ms;
         for firing in out.firings {
             let is_early = firing.timing == Timing::Early;
             assert_eq!(firing.end_ms > now, is_early, "{firing:?} fired at {now}");
             assert!(firing.end_ms + kept > before, "{firing:?} was purged at {before}");
+            if is_early {
+                self.run.early += 1;
+                if settled {
+                    self.early_is_complete(&firing);
+                }
+            }
             self.run.take(firing, self.setup);
         }
     }

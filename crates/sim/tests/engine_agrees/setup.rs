@@ -171,7 +171,7 @@ impl Trigger for User {
     fn should_fire(&self, window: TriggerContext<'_>) -> bool {
         assert!(window.end_ms > window.watermark, "asked before the end only: {window:?}");
         assert!(window.element_count > 0, "asked after events only: {window:?}");
-        window.element_count % self.0 == 0 && window.now_ms % 3 == 0
+        window.element_count.is_multiple_of(self.0) && window.now_ms % 3 == 0
     }
 
     fn should_purge(&self, window: TriggerContext<'_>) -> bool {

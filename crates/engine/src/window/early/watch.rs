@@ -88,8 +88,8 @@ impl Watch {
         self.base_ms
     }
 
-    /// How often the number of events has come to or past a multiple of `n` since this was last asked
-    /// for, before [`catch_up`](Self::catch_up).
+    /// Whether the number of events has come to or past a multiple of `n` since
+    /// [`catch_up`](Self::catch_up).
     pub(super) fn crosses(&self, n: u64) -> bool {
         self.elements / n > self.seen / n
     }
@@ -114,5 +114,34 @@ impl Watch {
             self.wants.resize(word + 1, 0);
         }
         self.wants.get_mut(word).unwrap_or_else(|| unreachable!("the words reach up to {word}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_parts_than_bits_in_a_word_are_remembered_and_merged() {
+        let (mut watch, mut other) = (Watch::new(0), Watch::new(0));
+        watch.want(3);
+        other.want(64 + 3);
+        assert!(!watch.wants(64 + 3) && !other.wants(3));
+        watch.merge(&other);
+        assert!(watch.wants(3) && watch.wants(64 + 3) && !watch.wants(4));
+        watch.fired(1);
+        assert!(!watch.wants(3) && !watch.wants(64 + 3));
+    }
+
+    #[test]
+    fn a_merge_counts_from_the_larger_part() {
+        let (mut watch, mut other) = (Watch::new(7), Watch::new(5));
+        for (watch, events) in [(&mut watch, 3), (&mut other, 4)] {
+            (0..events).for_each(|_| watch.add());
+            watch.catch_up();
+        }
+        watch.merge(&other);
+        assert!(watch.crosses(5) && watch.crosses(7) && !watch.crosses(4));
+        assert_eq!((watch.since(), watch.base_ms()), (7, 5));
     }
 }
