@@ -252,6 +252,6 @@ impl WindowTask {
             Windows::Sliced(windows) => windows.size_bytes(),
             Windows::Session(windows) => windows.size_bytes(),
         };
-        windows + self.keys.size_bytes()
+        windows + self.keys.size_bytes() + self.batch_keys.capacity() * size_of::<KeyId>()
     }
 }
