@@ -158,6 +158,10 @@ impl Quantiles {
     fn sketch(&mut self) -> &mut DdSketch {
         if let Self::Exact(values) = self {
             let mut sketch = Box::<DdSketch>::default();
+            let (least, greatest) = values
+                .iter()
+                .fold((0.0_f64, 0.0_f64), |(least, most), v| (least.min(*v), most.max(*v)));
+            sketch.reserve(least, greatest);
             for value in values {
                 sketch.add(*value);
             }

@@ -15,6 +15,9 @@ pub const RELATIVE_ERROR: f64 = 0.01;
 /// Greatest number of consecutive bucket indices of one store.
 pub const MAX_BUCKETS: i32 = 2_048;
 
+/// Room for further buckets that a store has after it grew.
+const SPARE_BUCKETS: usize = 16;
+
 /// Natural logarithm of γ = (1 + [`RELATIVE_ERROR`]) / (1 − [`RELATIVE_ERROR`]).
 const LN_GAMMA: f64 = 0.020_000_666_706_669_435;
 
@@ -88,12 +91,7 @@ impl DdSketch {
         if self.min > self.max {
             return 0.0;
         }
-        let mut below = 0;
-        let found = self.ascending().find(|(_, count)| {
-            below += count;
-            below > rank
-        });
-        found.map_or(self.max, |(value, _)| value).clamp(self.min, self.max)
+        self.find(rank).clamp(self.min, self.max)
     }
 
     /// Whether low buckets of a store were put together.
@@ -108,10 +106,32 @@ impl DdSketch {
         size_of::<Self>() + self.positive.heap_bytes() + self.negative.heap_bytes()
     }
 
-    fn ascending(&self) -> impl Iterator<Item = (f64, u64)> {
-        let negative = self.negative.buckets().rev().map(|(i, n)| (-estimate(i), n));
-        let positive = self.positive.buckets().map(|(i, n)| (estimate(i), n));
-        negative.chain(std::iter::once((0.0, self.zeros))).chain(positive)
+    /// Makes room for values of the greatest magnitudes to come.
+    pub(super) fn reserve(&mut self, least: f64, greatest: f64) {
+        for end in [least, greatest] {
+            if end > 0.0 {
+                self.positive.add(bucket(end), 0);
+            } else if end < 0.0 {
+                self.negative.add(bucket(-end), 0);
+            }
+        }
+    }
+
+    /// Estimate of the value with `rank` values below it, before it is clamped.
+    fn find(&self, rank: u64) -> f64 {
+        let mut below = 0;
+        let mut holds = |count: u64| {
+            below += count;
+            below > rank
+        };
+        if let Some((index, _)) = self.negative.buckets().rev().find(|(_, n)| holds(*n)) {
+            return -estimate(index);
+        }
+        if holds(self.zeros) {
+            return 0.0;
+        }
+        let found = self.positive.buckets().find(|(_, n)| holds(*n));
+        found.map_or(self.max, |(index, _)| estimate(index))
     }
 }
 
@@ -119,9 +139,10 @@ impl DdSketch {
 /// within ±37,300.
 #[inline]
 fn bucket(magnitude: f64) -> i32 {
+    let power = magnitude.ln() / LN_GAMMA;
     #[expect(clippy::cast_possible_truncation, reason = "within ±37,300, see above")]
-    let index = (magnitude.ln() / LN_GAMMA).ceil() as i32;
-    index
+    let towards_zero = power as i32;
+    towards_zero + i32::from(power > f64::from(towards_zero))
 }
 
 /// `2·γ^i / (γ + 1)`, in one power: γ^i of the greatest numbers is out of range.
@@ -170,6 +191,7 @@ impl Store {
         }
         let at = (index - self.first).unsigned_abs() as usize;
         if at >= self.counts.len() {
+            self.counts.reserve_exact(at + SPARE_BUCKETS - self.counts.len());
             self.counts.resize(at + 1, 0);
         }
         if let Some(counter) = self.counts.get_mut(at) {

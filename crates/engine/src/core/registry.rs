@@ -26,6 +26,9 @@ impl KeyId {
     }
 }
 
+/// Room for more keys than this is given back when no key is left.
+const SPARE_KEYS: usize = 1_024;
+
 #[derive(Debug)]
 struct KeyEntry {
     hash: u64,
@@ -111,6 +114,10 @@ impl KeyRegistry {
                 *size = size.saturating_sub(1);
             }
         }
+        if self.index.is_empty() && self.entries.capacity() > SPARE_KEYS {
+            (self.entries, self.free) = (Vec::new(), Vec::new());
+            self.index = HashTable::new();
+        }
     }
 
     /// How often the key is retained.
@@ -148,8 +155,9 @@ impl KeyRegistry {
     pub fn size_bytes(&self) -> usize {
         let text: usize = self.entries.iter().map(|entry| entry.text.len()).sum();
         self.entries.capacity() * size_of::<KeyEntry>()
-            + self.index.capacity() * size_of::<u32>()
+            + self.index.allocation_size()
             + self.free.capacity() * size_of::<u32>()
+            + self.group_sizes.capacity() * size_of::<u32>()
             + text
     }
 

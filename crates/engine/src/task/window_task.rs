@@ -227,7 +227,9 @@ impl WindowTask {
     /// Memory held by state, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.windows.size_bytes() + self.keys.size_bytes()
+        self.windows.size_bytes()
+            + self.keys.size_bytes()
+            + self.batch_keys.capacity() * size_of::<KeyId>()
     }
 
     fn set_clock(&mut self, now_ms: i64) {
