@@ -93,7 +93,8 @@ fn run(case: &Case, directly: u32, weight: u32) -> (Vec<Firing>, Vec<Admission>,
                 let text = format!("k={key}");
                 let id = keys.resolve(xxh3_64(text.as_bytes()), &text);
                 for n in 0..weight {
-                    let event = (id, now - behind, &[value + f64::from(n % 13)][..]);
+                    let values = [value + f64::from(n % 13)];
+                    let event = (id, now - behind, (&values).into());
                     admissions.push(windows.add(event, watermark + ahead, &mut keys, &plan));
                 }
                 keys.drop_unused(id);

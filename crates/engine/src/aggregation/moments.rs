@@ -42,6 +42,12 @@ impl Moments {
         self.squares += other.squares + delta * delta * (here * there / (here + there));
     }
 
+    /// The mean; 0 without values.
+    #[must_use]
+    pub fn mean(&self) -> f64 {
+        self.mean
+    }
+
     /// Population standard deviation of `count` values; 0 for one value, not finite where the squares
     /// left the range of `f64`.
     ///

@@ -10,7 +10,9 @@ use std::ops::Range;
 use smallvec::SmallVec;
 
 use super::{
+    extras::{ExtraColumns, Named},
     layout::Layout,
+    measures::Measures,
     plan::{AggregationPlan, StatisticKind},
     quantiles::{Quality, Quantiles},
 };
@@ -33,6 +35,8 @@ pub struct Statistics {
     pub numbers: SmallVec<[f64; 12]>,
     /// How the percentiles of each value were computed; empty without percentiles.
     pub quality: SmallVec<[Quality; 2]>,
+    /// Results of further statistics and of the user's functions; empty where the plan has none.
+    pub further: Vec<Named>,
 }
 
 /// A table of accumulators of one plan.
@@ -47,6 +51,7 @@ pub struct AccumulatorTable {
     quantiles: Vec<Quantiles>,
     /// Values of a row that have quantiles: all or none.
     ranked: usize,
+    extras: Option<Box<ExtraColumns>>,
     free: Vec<Row>,
 }
 
@@ -61,6 +66,7 @@ impl AccumulatorTable {
             cells: Vec::new(),
             quantiles: Vec::new(),
             ranked: if plan.percentiles().is_empty() { 0 } else { plan.value_count() },
+            extras: ExtraColumns::new(plan),
             free: Vec::new(),
         }
     }
@@ -74,6 +80,9 @@ impl AccumulatorTable {
         assert_ne!(row, Row::NONE, "`max_keys` keeps a table below 2^32 - 1 accumulators");
         self.cells.extend_from_slice(&self.empty);
         self.quantiles.resize(self.quantiles.len() + self.ranked, Quantiles::default());
+        if let Some(extras) = &mut self.extras {
+            extras.push();
+        }
         row
     }
 
@@ -83,12 +92,19 @@ impl AccumulatorTable {
         self.cells[cells].copy_from_slice(&self.empty);
         let quantiles = self.quantiles_of(row);
         self.quantiles[quantiles].fill(Quantiles::default());
+        if let Some(extras) = &mut self.extras {
+            extras.release(row.0 as usize);
+        }
         self.free.push(row);
     }
 
-    /// Adds an event: one finite number per value of the plan.
+    /// Adds an event: one finite number per value of the plan, and what further statistics need.
     #[inline]
-    pub fn add(&mut self, row: Row, values: &[f64]) {
+    pub fn add<'a>(&mut self, row: Row, event: impl Into<Measures<'a>>) {
+        let Measures { values, further } = event.into();
+        if let Some(extras) = &mut self.extras {
+            extras.add(row.0 as usize, values, further);
+        }
         let cells = self.cells_of(row);
         self.layout.add(&mut self.cells[cells], values);
         if self.ranked > 0 {
@@ -106,6 +122,9 @@ impl AccumulatorTable {
         let (quantiles, theirs) = (self.quantiles_of(row), other.quantiles_of(from));
         let all = self.quantiles[quantiles].iter_mut().zip(&other.quantiles[theirs]);
         all.for_each(|(quantiles, theirs)| quantiles.merge(theirs));
+        if let (Some(extras), Some(theirs)) = (&mut self.extras, &other.extras) {
+            extras.merge(row.0 as usize, theirs, from.0 as usize);
+        }
     }
 
     /// Adds everything in row `from` of this table to another `row` of it.
@@ -117,6 +136,10 @@ impl AccumulatorTable {
             if let Ok([quantiles, theirs]) = self.quantiles.get_disjoint_mut([i, j]) {
                 quantiles.merge(theirs);
             }
+        }
+        if let Some(extras) = &mut self.extras {
+            let theirs = extras.copy_of(from.0 as usize);
+            extras.merge(row.0 as usize, &theirs, 0);
         }
     }
 
@@ -143,6 +166,7 @@ impl AccumulatorTable {
             count,
             numbers: numbers.collect(),
             quality: quantiles.iter().map(Quantiles::quality).collect(),
+            further: self.extras.as_ref().map_or_else(Vec::new, |e| e.evaluate(row.0 as usize)),
         }
     }
 
@@ -159,6 +183,7 @@ impl AccumulatorTable {
         (self.cells.capacity() + self.empty.len()) * size_of::<f64>()
             + self.quantiles.capacity() * size_of::<Quantiles>()
             + self.free.capacity() * size_of::<Row>()
+            + self.extras.as_ref().map_or(0, |extras| extras.size_bytes())
             + heap
     }
 

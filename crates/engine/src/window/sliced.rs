@@ -24,7 +24,7 @@ use super::{
     slices::Slices,
 };
 use crate::{
-    aggregation::{AccumulatorTable, AggregationPlan, Row, Statistics},
+    aggregation::{AccumulatorTable, AggregationPlan, Measures, Row, Statistics},
     core::{KeyId, KeyRegistry},
     watermark::{BEGINNING, END},
 };
@@ -94,7 +94,7 @@ impl SlicedWindows {
     #[inline]
     pub fn add(
         &mut self,
-        event: (KeyId, i64, &[f64]),
+        event: (KeyId, i64, Measures<'_>),
         watermark: i64,
         keys: &mut KeyRegistry,
         plan: &AggregationPlan,
@@ -190,7 +190,7 @@ impl SlicedWindows {
 
     fn add_anywhere(
         &mut self,
-        (key, at, values): (KeyId, i64, &[f64]),
+        (key, at, values): (KeyId, i64, Measures<'_>),
         watermark: i64,
         keys: &mut KeyRegistry,
         plan: &AggregationPlan,
