@@ -19,7 +19,9 @@ mod yaml;
 pub use load::{CLI_VARIABLES, load, load_str, load_with_process_env};
 pub use reference::reference;
 pub use report::{ConfigError, Excerpt, Fault, Loaded, Place, Warning};
-pub use resolved::{RecordFormat, ResultSinkSpec, SideSinkSpec, Source, Unusable, WindowSettings};
+pub use resolved::{
+    NamedPipeline, RecordFormat, ResultSinkSpec, SideSinkSpec, Source, Unusable, WindowSettings,
+};
 pub use schema::json_schema;
 pub use settings::ProcessorConfig;
 

@@ -7,6 +7,7 @@
 
 mod convert;
 mod environment;
+mod pipelines;
 mod places;
 mod scalar;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod tests;
 mod written;
 
 pub use environment::CLI_VARIABLES;
+pub(crate) use pipelines::entry_shape;
 pub(crate) use written::Written;
 
 use std::path::Path;
@@ -86,7 +88,8 @@ pub fn load_str(
         duplicates.into_iter().map(|fault| places.syntax_fault(fault)).collect();
     let mut root = with_processor(root, &places)?;
     faults.extend(environment::apply(&mut root, env));
-    let conversion = Conversion::run(&root, root_shape());
+    let mut conversion = Conversion::run(&root, root_shape());
+    pipelines::inherit(&mut conversion.value);
     faults.extend(conversion.faults.iter().map(|found| places.fault(found)));
     finish(&conversion, faults, &places)
 }

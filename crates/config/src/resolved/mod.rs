@@ -5,11 +5,13 @@
 //! loaded without a warning that blocks a run none of them fails; a config put together in code may
 //! fail with [`Unusable`].
 
+mod pipeline;
 mod sink;
 mod source;
 mod statistics;
 mod window;
 
+pub use pipeline::NamedPipeline;
 pub use sink::{ResultSinkSpec, SideSinkSpec};
 pub use source::{RecordFormat, Source};
 pub use window::WindowSettings;

@@ -37,6 +37,8 @@ pub struct EventBatch {
     key_bytes: String,
     keys: Vec<BatchKey>,
     index: HashTable<u32>,
+    /// Index of a row, and the watermark it carries.
+    marks: Vec<(usize, EventTime)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +59,7 @@ impl EventBatch {
             key_bytes: String::new(),
             keys: Vec::new(),
             index: HashTable::new(),
+            marks: Vec::new(),
         }
     }
 
@@ -67,6 +70,23 @@ impl EventBatch {
         self.key_bytes.clear();
         self.keys.clear();
         self.index.clear();
+        self.marks.clear();
+    }
+
+    /// The last event carries a watermark: events before `watermark` are complete once it is read.
+    /// Heeded by [`WatermarkStrategy::Punctuated`](crate::watermark::WatermarkStrategy::Punctuated).
+    ///
+    /// A mark of an empty batch belongs to no event and is forgotten.
+    pub fn mark(&mut self, watermark: EventTime) {
+        if let Some(row) = self.rows.len().checked_sub(1) {
+            self.marks.push((row, watermark));
+        }
+    }
+
+    /// Marks in order, each with the index of its event.
+    #[must_use]
+    pub fn marks(&self) -> &[(usize, EventTime)] {
+        &self.marks
     }
 
     /// Adds the event of record number `record`.

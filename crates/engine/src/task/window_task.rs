@@ -83,6 +83,7 @@ pub struct WindowTask {
     keys: KeyRegistry,
     windows: Windows,
     batch_keys: Vec<KeyId>,
+    regressed_marks: u64,
 }
 
 impl WindowTask {
@@ -106,6 +107,7 @@ impl WindowTask {
             keys: KeyRegistry::new(limits.key_groups, limits.max_keys),
             windows,
             batch_keys: Vec::new(),
+            regressed_marks: 0,
         }
     }
 
@@ -152,11 +154,12 @@ impl WindowTask {
         if batch.rows().is_empty() {
             return; // Nothing was said: an idle partition stays idle.
         }
-        let Self { aggregation, watermarks, keys, windows, batch_keys } = self;
+        let Self { aggregation, watermarks, keys, windows, batch_keys, regressed_marks } = self;
         batch_keys.clear();
         batch_keys.extend(batch.keys().map(|(hash, key)| keys.resolve(hash, key)));
         let clock = watermarks.speaking(partition, now_ms);
-        for (row, values) in batch.iter() {
+        let mut marks = batch.marks().iter().peekable();
+        for (index, (row, values)) in batch.iter().enumerate() {
             let at = row.at.as_millis();
             let key = row.key.and_then(|key| batch_keys.get(key as usize));
             if let Some(key) = key.copied() {
@@ -174,6 +177,9 @@ impl WindowTask {
                 }
             }
             clock.observe(at);
+            while let Some((_, mark)) = marks.next_if(|(row, _)| *row == index) {
+                *regressed_marks += u64::from(!clock.mark(mark.as_millis()));
+            }
         }
         watermarks.spoke(partition, now_ms);
         for key in batch_keys.iter() {
@@ -216,6 +222,17 @@ impl WindowTask {
     /// W(p) of each partition and whether it is idle.
     pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, i64, bool)> {
         self.watermarks.partitions()
+    }
+
+    /// How far, in milliseconds, each partition is ahead of the slowest one that holds W.
+    pub fn leads(&self) -> impl Iterator<Item = (PartitionId, i64)> {
+        self.watermarks.leads()
+    }
+
+    /// Marks that lay before the watermark of their partition; they moved nothing.
+    #[must_use]
+    pub fn regressed_marks(&self) -> u64 {
+        self.regressed_marks
     }
 
     /// What is computed.
