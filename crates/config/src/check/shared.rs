@@ -3,9 +3,10 @@
 //! Pipelines may share an output of one kind: each result says whose it is. Results, late events and
 //! dead letters of one place could not be told apart, and what is read must not be written.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::PathBuf;
 
 use super::{Checks, outputs::outputs, topics};
+use crate::resolved::plain_path;
 use crate::settings::{ConsoleFormat, SinkType, SourceType};
 
 /// What an output carries.
@@ -74,14 +75,14 @@ fn files(pipelines: &mut [Checks<'_>]) {
             pipeline: 0,
             key: "source.path".into(),
             role: Role::Input,
-            place: plain(path),
+            place: plain_path(path),
         })
         .into_iter()
         .collect();
     for pipeline in 0..pipelines.len() {
         let all = pipelines.get(pipeline).map(|checks| outputs(checks)).unwrap_or_default();
         for (key, sink, _) in all {
-            let path = sink.path.as_deref().filter(|_| sink.kind == SinkType::File).map(plain);
+            let path = sink.path.as_deref().filter(|_| sink.kind == SinkType::File).map(plain_path);
             let Some(place) = path.filter(|path| !path.as_os_str().is_empty()) else { continue };
             let (role, key) = (Role::of(&key), format!("{key}.path"));
             if let Some(twin) = twin(&taken, pipeline, role, |other| *other == place) {
@@ -151,19 +152,4 @@ fn conflict(
     if let Some(checks) = pipelines.get_mut(pipeline) {
         checks.conflict(key, &others, message, help);
     }
-}
-
-/// `./a/../b` as `b`: two spellings of a path compare equal; links are not followed.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if plain.file_name().is_some() => {
-                plain.pop();
-            }
-            part => plain.push(part),
-        }
-    }
-    plain
 }

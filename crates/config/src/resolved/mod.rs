@@ -12,7 +12,7 @@ mod statistics;
 mod window;
 
 pub use pipeline::NamedPipeline;
-pub use sink::{ResultSinkSpec, SideSinkSpec};
+pub use sink::{ResultSinkSpec, SideSinkSpec, plain_path};
 pub use source::{RecordFormat, Source};
 pub use window::WindowSettings;
 

@@ -11,6 +11,8 @@ mod counters;
 mod delivery;
 mod encode;
 mod job;
+mod outputs;
+mod pace;
 mod plan;
 mod report;
 mod setup;
