@@ -65,6 +65,13 @@ impl KafkaSource {
         Self { settings: settings.clone(), options, pauses: PartitionPauses::default() }
     }
 
+    /// Lets somebody else say which partitions are paused.
+    #[must_use]
+    pub fn with_pauses(mut self, pauses: PartitionPauses) -> Self {
+        self.pauses = pauses;
+        self
+    }
+
     /// The static member name: `<group>-<instance id>`.
     fn member(&self) -> String {
         format!("{}-{}", self.settings.group_id, self.options.instance_id)
