@@ -48,12 +48,12 @@ pub(super) fn check(pipelines: &mut [Checks<'_>]) {
 
 /// The first use that stands in the way of a second: any within a pipeline, of several those of
 /// another kind.
-fn twin<'t, T>(
-    taken: &'t [Taken<T>],
+fn twin<T>(
+    taken: &[Taken<T>],
     pipeline: usize,
     role: Role,
     same: impl Fn(&T) -> bool,
-) -> Option<&'t Taken<T>> {
+) -> Option<&Taken<T>> {
     taken.iter().find(|t| (t.pipeline == pipeline || t.role != role) && same(&t.place))
 }
 

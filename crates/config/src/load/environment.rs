@@ -87,8 +87,9 @@ fn entry_of(root: &Node, keys: &[String]) -> Result<Option<usize>, (String, Stri
         _ => &[],
     };
     let names: Vec<String> = entries.iter().map(|entry| folded(name_of(entry))).collect();
-    let named: Vec<usize> = (0..names.len()).filter(|at| names.get(*at) == Some(entry)).collect();
-    match (entry.parse::<usize>().ok().filter(|at| *at < entries.len()), named.as_slice()) {
+    let matching: Vec<usize> =
+        (0..names.len()).filter(|at| names.get(*at) == Some(entry)).collect();
+    match (entry.parse::<usize>().ok().filter(|at| *at < entries.len()), matching.as_slice()) {
         (Some(at), _) => Ok(Some(at)),
         (None, [at]) => Ok(Some(*at)),
         (None, []) => {

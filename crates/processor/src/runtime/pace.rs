@@ -20,7 +20,8 @@ use crate::{
 
 /// Pauses and resumes partitions of a source that can do that.
 pub(super) struct Pace {
-    pauses: Option<PartitionPauses>,
+    /// Where the source looks.
+    control: Option<PartitionPauses>,
     paused: BTreeSet<PartitionId>,
     /// Partitions whose first pause was logged.
     logged: BTreeSet<PartitionId>,
@@ -29,9 +30,9 @@ pub(super) struct Pace {
 
 impl Pace {
     /// Nothing is paused; `None` if the source cannot pause.
-    pub(super) fn new(pauses: Option<PartitionPauses>) -> Self {
+    pub(super) fn new(control: Option<PartitionPauses>) -> Self {
         let (paused, logged, origins) = (BTreeSet::new(), BTreeSet::new(), BTreeMap::new());
-        Self { pauses, paused, logged, origins }
+        Self { control, paused, logged, origins }
     }
 
     /// Whether the pipelines should hear of this. That a partition is read to its end says nothing
@@ -45,17 +46,21 @@ impl Pace {
 
     /// Decides anew who is paused, after the pipelines have advanced.
     pub(super) fn update(&mut self, pipelines: &mut [Pipeline]) {
-        let Some(pauses) = self.pauses.as_ref().filter(|_| self.origins.len() > 1) else { return };
+        let Some(control) = self.control.as_ref().filter(|_| self.origins.len() > 1) else {
+            return;
+        };
         pipelines.iter_mut().for_each(Pipeline::align);
         let paused = Alignment::combine(pipelines.iter().map(Pipeline::alignment));
         if paused == self.paused {
             return;
         }
-        pauses.set(paused.clone());
+        control.set(paused.clone());
         let before = std::mem::replace(&mut self.paused, paused);
         for partition in self.paused.difference(&before) {
             // Paused is not idle.
-            pipelines.iter_mut().for_each(|pipeline| pipeline.behind(*partition));
+            for pipeline in &mut *pipelines {
+                pipeline.behind(*partition);
+            }
         }
         self.log(&before);
     }

@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// What the source saw: for each batch, its partition and whether that one was paused just after.
+/// What the source sent: partition and event time in seconds.
 type Seen = Arc<Mutex<Vec<(u32, i64)>>>;
 
 /// Sends one event per batch, of each partition in turn that is not paused.
@@ -59,7 +59,7 @@ impl Partitioned {
                     let mut batch = RecordBatch::new(Arc::clone(origin), RecordFormat::Json, 0);
                     let time = EventTime::new(at * 1_000).unwrap();
                     let rfc = llm_optimizer_engine::core::Rfc3339Millis(time.as_millis());
-                    let line = format!(r#"{{"at":"{rfc}","other":"{rfc}","key":"k","v":1}}"#);
+                    let line = format!(r#"{{"at":"{rfc}","key":"k","v":1}}"#);
                     batch.push(line.as_bytes(), i64::try_from(*next).unwrap(), None);
                     self.seen.lock().unwrap().push((origin.id.0, *at));
                     send(queue, stop, SourceEvent::Batch(batch))?;
@@ -148,7 +148,7 @@ fn run(partitions: Vec<Vec<i64>>, drifts: &[i64]) -> (Vec<(u32, i64)>, Vec<u64>)
     };
     let stop = job.stop.clone();
     std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_secs(60));
+        std::thread::sleep(Duration::from_mins(1));
         stop.stop(); // a run that waits for ever fails below
     });
     let Outcome { report, result } = job.run();
