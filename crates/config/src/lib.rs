@@ -20,7 +20,9 @@ pub use load::{CLI_VARIABLES, load, load_str, load_with_functions, load_with_pro
 pub use reference::reference;
 pub use report::{ConfigError, Excerpt, Fault, Loaded, Place, Warning};
 pub use resolved::{FieldCondition, FieldTest, FurtherKind, FurtherStatistic, NumberFunction};
-pub use resolved::{RecordFormat, ResultSinkSpec, SideSinkSpec, Source, Unusable, WindowSettings};
+pub use resolved::{
+    NamedPipeline, RecordFormat, ResultSinkSpec, SideSinkSpec, Source, Unusable, WindowSettings,
+};
 pub use schema::json_schema;
 pub use settings::ProcessorConfig;
 

@@ -21,13 +21,18 @@ fn section(tables: &mut String, path: &str, section_key: &Key) {
     let _ = write!(tables, "### `{path}`\n\n{}\n\n", section_key.description);
     tables.push_str("| key | value | default | meaning |\n| --- | --- | --- | --- |\n");
     for key in keys {
-        let default = key.default.as_ref().map_or("–".into(), shown);
+        let (kind, default) = match known_section(path, key) {
+            Some(known) => (format!("as [`{known}`](#{})", anchor(&known)), "the same".to_owned()),
+            None if path.starts_with("processor.pipelines[].") => {
+                (kind(&key.shape), "as at the top level".to_owned())
+            }
+            None => (kind(&key.shape), key.default.as_ref().map_or("–".into(), shown)),
+        };
         let meaning = cell(&key.description);
-        let _ =
-            writeln!(tables, "| `{}` | {} | {default} | {meaning} |", key.name, kind(&key.shape));
+        let _ = writeln!(tables, "| `{}` | {kind} | {default} | {meaning} |", key.name);
     }
     tables.push('\n');
-    for key in keys {
+    for key in keys.iter().filter(|key| known_section(path, key).is_none()) {
         if matches!(key.shape, Shape::Section(_)) {
             section(tables, &format!("{path}.{}", key.name), key);
         }
@@ -38,6 +43,20 @@ fn section(tables: &mut String, path: &str, section_key: &Key) {
             section(tables, &format!("{path}.{}[]", key.name), &item);
         }
     }
+}
+
+/// The section at the top level that `key` of an entry of `pipelines` is like.
+fn known_section(path: &str, key: &Key) -> Option<String> {
+    let top = root_shape().key("processor")?.shape.key(&key.name)?;
+    let is_list = matches!(top.shape, Shape::List(_));
+    let is_same = top.shape == key.shape && path == "processor.pipelines[]";
+    is_same.then(|| format!("processor.{}{}", key.name, if is_list { "[]" } else { "" }))
+}
+
+/// The anchor that Markdown makes of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, '_' | '-'));
+    kept.collect::<String>().to_lowercase()
 }
 
 fn kind(shape: &Shape) -> String {
@@ -67,6 +86,7 @@ fn kind(shape: &Shape) -> String {
 fn shown(default: &Value) -> String {
     match default {
         Value::Null => "–".into(),
+        Value::String(text) if text.is_empty() => "–".into(),
         Value::String(text) => format!("`{}`", cell(text)),
         other => format!("`{}`", cell(&other.to_string())),
     }

@@ -113,3 +113,52 @@ fn variables_of_the_command_line_and_of_kubernetes_are_no_settings() {
     ]);
     assert!(loaded.is_ok(), "{loaded:?}");
 }
+
+/// Two pipelines, the second with a window of its own.
+const PIPELINES: &str = "processor:
+  pipelines: [ { name: all }, { name: By-model.1, windows: { tumbling: { size_secs: 5 } } } ]
+";
+
+fn load_pipelines(variables: &[(&str, &str)]) -> Result<Loaded, String> {
+    let env = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    load_str(PIPELINES, "c.yaml", env).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_pipeline_is_named_by_its_number_or_its_name() {
+    let config = load_pipelines(&[
+        ("PROCESSOR_PIPELINES__0__WINDOWS__TUMBLING__SIZE_SECS", "7"),
+        ("PROCESSOR_PIPELINES__BY_MODEL_1__LIMITS__MAX_KEYS", "9"),
+        ("PROCESSOR_PIPELINES__BY_MODEL_1__EVENT__KEY", "a,b"),
+        ("PROCESSOR_WINDOWS__TUMBLING__OFFSET_SECS", "2"),
+    ])
+    .unwrap()
+    .config;
+    let [first, second] = config.pipelines().try_into().unwrap();
+    let size = |config: &llm_optimizer_config::ProcessorConfig| {
+        let tumbling = &config.windows.tumbling;
+        (tumbling.size_secs.as_millis(), tumbling.offset_secs.as_millis())
+    };
+    assert_eq!(size(&first.config), (7_000, 2_000), "the top level's variable counts as well");
+    assert_eq!(size(&second.config), (5_000, 2_000));
+    assert_eq!(second.config.limits.max_keys, 9);
+    assert_eq!(second.config.event.key, Some(vec!["a".into(), "b".into()]));
+    let whole = [("PROCESSOR_PIPELINES", r#"[{"name":"only"}]"#)];
+    assert_eq!(load_pipelines(&whole).unwrap().config.pipelines()[0].name, "only");
+}
+
+#[test]
+fn a_variable_of_no_pipeline_is_a_fault() {
+    for (name, message) in [
+        ("PROCESSOR_PIPELINES__2__NAME", "there is no pipeline `2`"),
+        ("PROCESSOR_PIPELINES__OTHER__NAME", "use a number from 0 to 1 or a name"),
+        ("PROCESSOR_PIPELINES__0__WINDOW", "names no key"),
+        ("PROCESSOR_PIPELINES__0", "set PROCESSOR_PIPELINES as a whole, as JSON"),
+        ("PROCESSOR_PIPELINES__0__SINKS__0__PATH", "names no key"),
+        ("PROCESSOR_PIPELINES__0__LIMITS__MAX_KEYS", "expected a whole number, found `x`"),
+    ] {
+        let error = load_pipelines(&[(name, "x")]).unwrap_err();
+        assert!(error.contains(message), "{error}");
+        assert!(error.contains(&format!("--> environment variable {name}\n")), "{error}");
+    }
+}

@@ -46,6 +46,9 @@ fn the_files_we_ship_pass() {
     let dev = loaded("../../config/processor-dev.yaml");
     assert_eq!(warned(&dev), Vec::<&str>::new());
     assert!(matches!(dev.config.source(), Ok(Source::Generator(_))));
+    let pipelines = loaded("../../config/processor-pipelines.yaml");
+    assert_eq!(warned(&pipelines), Vec::<&str>::new());
+    assert_eq!(pipelines.config.pipelines().len(), 3);
     for file in ["../../config/processor-test.yaml", "../../config/processor-production.yaml"] {
         let loaded = loaded(file);
         assert!(loaded.blocking().is_none(), "{file}");

@@ -18,6 +18,7 @@ fn warned(body: &str) -> Vec<String> {
 fn what_is_not_written_does_not_warn() {
     assert_eq!(warned(""), Vec::<String>::new());
     assert_eq!(warned("state: { backend: memory }"), Vec::<String>::new());
+    assert_eq!(warned("pipelines: [{ name: a }, { name: b }]"), Vec::<String>::new());
     assert_eq!(warned("delivery: at_least_once\nexchange: local"), Vec::<String>::new());
     assert_eq!(warned("kafka: { consumer: { session_timeout_ms: 10000 } }"), Vec::<String>::new());
 }
@@ -39,7 +40,6 @@ fn each_later_feature_warns_once() {
         ("exchange: kafka", "exchange"),
         ("http: { bind: '0.0.0.0:80' }", "http"),
         ("limits: { memory_bytes: 1000 }", "limits.memory_bytes"),
-        ("watermark: { max_watermark_drift_secs: 9 }", "watermark.max_watermark_drift_secs"),
         ("metrics: { enabled: true, export_interval_secs: 5 }", "metrics"),
         ("kafka: { consumer: { session_timeout_ms: 30000 } }", "kafka.consumer.session_timeout_ms"),
         ("kafka: { producer: { retries: 3 } }", "kafka.producer.retries"),
@@ -66,7 +66,11 @@ fn what_would_give_other_results_blocks_the_run() {
         ("source: { type: http }", "processor.source.type"),
         ("source: { type: otlp }", "processor.source.type"),
         ("event: { profile: gen_ai }", "processor.event.profile"),
-        ("pipelines: [{ name: a }]", "processor.pipelines"),
+        (
+            "pipelines: [{ name: a, event: { profile: gen_ai } }]",
+            "processor.pipelines[0].event.profile",
+        ),
+        ("event: { profile: gen_ai }\npipelines: [{ name: a }]", "processor.event.profile"),
         ("sinks: [{ type: postgres, url: x, table: t }]", "processor.sinks[0].type"),
         ("sinks: [{ type: console }, { type: websocket, url: x }]", "processor.sinks[1].type"),
         ("sinks: [{ type: metrics }]", "processor.sinks[0].type"),

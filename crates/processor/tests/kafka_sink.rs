@@ -68,6 +68,7 @@ fn side(payload: Vec<u8>) -> SideOutput {
                 line: None,
             },
             lateness_ms: Some(250),
+            pipeline: None,
         },
         payload,
         key: Some(b"original key".to_vec()),

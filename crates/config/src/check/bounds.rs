@@ -10,6 +10,20 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     http(checks);
 }
 
+/// The numbers that each pipeline may have for itself.
+pub(super) fn check_pipeline(checks: &mut Checks<'_>) {
+    let limits = &checks.config.limits;
+    for (key, value) in [
+        ("limits.max_keys", limits.max_keys),
+        ("limits.max_windows_per_key", limits.max_windows_per_key),
+    ] {
+        if value == 0 {
+            checks.fault(key, "0 must be greater than 0", "");
+        }
+    }
+    watermark(checks);
+}
+
 fn counts(checks: &mut Checks<'_>) {
     let config = checks.config;
     let limits = &config.limits;
@@ -20,8 +34,6 @@ fn counts(checks: &mut Checks<'_>) {
         ("commit_interval_ms", config.commit_interval_ms == 0),
         ("max_commit_bytes", config.max_commit_bytes == 0),
         ("max_outbox_bytes", config.max_outbox_bytes == 0),
-        ("limits.max_keys", limits.max_keys == 0),
-        ("limits.max_windows_per_key", limits.max_windows_per_key == 0),
         ("limits.max_record_bytes", limits.max_record_bytes == 0),
         ("limits.memory_bytes", limits.memory_bytes == Some(0)),
         ("kafka.consumer.max_poll_records", config.kafka.consumer.max_poll_records == 0),
@@ -41,14 +53,17 @@ fn counts(checks: &mut Checks<'_>) {
 
 fn spans(checks: &mut Checks<'_>) {
     let config = checks.config;
-    let watermark = &config.watermark;
     positive(checks, "checkpoint_interval_secs", config.checkpoint_interval_secs);
     positive(checks, "metrics.export_interval_secs", config.metrics.export_interval_secs);
+    not_negative(checks, "shutdown_timeout_secs", config.shutdown_timeout_secs);
+}
+
+fn watermark(checks: &mut Checks<'_>) {
+    let watermark = &checks.config.watermark;
     positive(checks, "watermark.emit_interval_secs", watermark.emit_interval_secs);
     if let Some(drift) = watermark.max_watermark_drift_secs {
         positive(checks, "watermark.max_watermark_drift_secs", drift);
     }
-    not_negative(checks, "shutdown_timeout_secs", config.shutdown_timeout_secs);
     let disorder = watermark.max_out_of_orderness_secs;
     not_negative(checks, "watermark.max_out_of_orderness_secs", disorder);
     not_negative(checks, "watermark.idle_timeout_secs", watermark.idle_timeout_secs);

@@ -10,13 +10,17 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     let kafka = &checks.config.kafka;
     brokers(checks, "kafka.consumer.bootstrap_servers", &kafka.consumer.bootstrap_servers);
     brokers(checks, "kafka.producer.bootstrap_servers", &kafka.producer.bootstrap_servers);
+    consumer(checks);
+    producer(checks);
+}
+
+/// The brokers of a pipeline's outputs.
+pub(super) fn check_outputs(checks: &mut Checks<'_>) {
     for (key, sink, _) in super::outputs::outputs(checks) {
         if let Some(servers) = &sink.bootstrap_servers {
             brokers(checks, &format!("{key}.bootstrap_servers"), servers);
         }
     }
-    consumer(checks);
-    producer(checks);
 }
 
 fn consumer(checks: &mut Checks<'_>) {

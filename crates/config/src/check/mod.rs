@@ -8,6 +8,8 @@ mod bounds;
 mod event;
 mod kafka;
 mod outputs;
+mod pipelines;
+mod shared;
 mod source;
 mod statistics;
 mod topics;
@@ -17,23 +19,63 @@ mod windows;
 pub(crate) use warnings::warnings;
 
 use crate::{
-    ConfigError, Fault, Place, ProcessorConfig, Warning,
-    load::{Found, Written},
+    ConfigError, Fault, NamedPipeline, Place, ProcessorConfig, Warning,
+    load::{Found, Written, entry_shape},
+    yaml::Spot,
 };
 
 /// Every fault of `config`.
 pub(crate) fn check(config: &ProcessorConfig, written: &Written) -> Vec<Found> {
-    let mut checks = Checks { config, written, found: Vec::new() };
+    let mut checks = Checks { config, written, entry: None, found: Vec::new() };
     bounds::check(&mut checks);
     source::check(&mut checks);
-    event::check(&mut checks);
-    outputs::check(&mut checks);
-    windows::check(&mut checks);
-    aggregation::check(&mut checks);
-    statistics::check(&mut checks);
     kafka::check(&mut checks);
-    topics::check(&mut checks);
-    checks.found
+    topics::check_input(&mut checks);
+    pipelines::check(&mut checks);
+    let mut found = checks.found;
+    // A list that could not be read is no reason to judge the top level as if it were absent.
+    if config.pipelines.is_some() || !written.is_doubtful("processor.pipelines") {
+        check_pipelines(config, written, &mut found);
+    }
+    found
+}
+
+/// Every fault of each pipeline. What they all take from the top level is reported once.
+fn check_pipelines(config: &ProcessorConfig, written: &Written, found: &mut Vec<Found>) {
+    let pipelines = config.pipelines();
+    let mut checks = of_pipelines(config, &pipelines, written);
+    for checks in &mut checks {
+        bounds::check_pipeline(checks);
+        event::check(checks);
+        outputs::check(checks);
+        windows::check(checks);
+        aggregation::check(checks);
+        statistics::check(checks);
+        kafka::check_outputs(checks);
+        topics::check(checks);
+    }
+    shared::check(&mut checks);
+    for fault in checks.into_iter().flat_map(|checks| checks.found) {
+        if !found.contains(&fault) {
+            found.push(fault);
+        }
+    }
+}
+
+/// One view of the configuration per pipeline.
+fn of_pipelines<'a>(
+    config: &ProcessorConfig,
+    pipelines: &'a [NamedPipeline],
+    written: &'a Written,
+) -> Vec<Checks<'a>> {
+    let is_list = config.pipelines.is_some();
+    let view = |(index, pipeline): (usize, &'a NamedPipeline)| Checks {
+        config: &pipeline.config,
+        written,
+        entry: is_list.then_some(index),
+        found: Vec::new(),
+    };
+    pipelines.iter().enumerate().map(view).collect()
 }
 
 impl ProcessorConfig {
@@ -59,8 +101,11 @@ impl ProcessorConfig {
 
 /// The config under check, and what was found so far.
 struct Checks<'a> {
+    /// The whole, or as it looks to one pipeline.
     config: &'a ProcessorConfig,
     written: &'a Written,
+    /// The entry of `pipelines` whose view it is.
+    entry: Option<usize>,
     found: Vec<Found>,
 }
 
@@ -72,24 +117,60 @@ impl Checks<'_> {
 
     /// `key` is wrong together with `others`; silent where one of them could not be read.
     fn conflict(&mut self, key: &str, others: &[&str], message: impl Into<String>, help: &str) {
-        let full = |key: &str| format!("processor.{key}");
-        let doubtful = |key: &str| self.written.is_doubtful(&full(key));
+        let doubtful = |key: &str| self.paths(key).any(|path| self.written.is_doubtful(&path));
         if doubtful(key) || others.iter().any(|other| doubtful(other)) {
             return;
         }
-        // Where `key` itself is not written, the line that made its default wrong is shown.
-        let written = std::iter::once(&key).chain(others).find(|key| self.written.has(&full(key)));
-        let spot = self.written.nearest(&full(written.unwrap_or(&key))).cloned();
+        let (path, spot) = self.place(key, others);
         self.found.push(Found {
-            path: full(key),
+            path,
             spot,
             message: message.into(),
             help: (!help.is_empty()).then(|| help.to_owned()),
         });
     }
 
-    /// Whether `key` (without `processor.`) is written.
-    fn has(&self, key: &str) -> bool {
-        self.written.has(&format!("processor.{key}"))
+    /// The path to name for `key`, and where it stands: in the pipeline's entry if it or one of
+    /// `others` is written there, else at the top level. Where `key` itself is not written, the line
+    /// that made its default wrong is shown.
+    fn place(&self, key: &str, others: &[&str]) -> (String, Option<Spot>) {
+        let keys = || std::iter::once(&key).chain(others);
+        let in_entry =
+            keys().find_map(|key| self.in_entry(key).filter(|path| self.written.has(path)));
+        let above = keys().map(|key| on_top(key)).find(|path| self.written.has(path));
+        let own = self.in_entry(key);
+        let path = match own {
+            Some(own) if in_entry.is_some() || above.is_none() => own,
+            _ => on_top(key),
+        };
+        let shown = in_entry.or(above).unwrap_or_else(|| path.clone());
+        (path, self.written.nearest(&shown).cloned())
     }
+
+    /// Whether `key` (without `processor.`) is written, in the entry or at the top level.
+    fn has(&self, key: &str) -> bool {
+        self.paths(key).any(|path| self.written.has(&path))
+    }
+
+    /// Whether the pipeline has `key` from its own entry.
+    fn is_of_entry(&self, key: &str) -> bool {
+        self.in_entry(key).is_some_and(|path| self.written.has(&path))
+    }
+
+    fn paths(&self, key: &str) -> impl Iterator<Item = String> {
+        self.in_entry(key).into_iter().chain([on_top(key)])
+    }
+
+    /// The path of `key` in the entry of the pipeline, if entries have such a key.
+    fn in_entry(&self, key: &str) -> Option<String> {
+        let index = self.entry?;
+        let section = key.split(['.', '[']).next()?;
+        entry_shape()?.key(section)?;
+        Some(format!("processor.pipelines[{index}].{key}"))
+    }
+}
+
+/// The path of `key` at the top level.
+fn on_top(key: &str) -> String {
+    format!("processor.{key}")
 }

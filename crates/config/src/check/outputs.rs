@@ -1,9 +1,7 @@
-//! `sinks:` and `side_outputs:`: their keys, and files that two of them (or the source) share.
-
-use std::path::{Component, Path, PathBuf};
+//! `sinks:` and `side_outputs:`: which keys an output needs and which belong to another type.
 
 use super::{Checks, source::does_not_apply};
-use crate::settings::{SinkConfig, SinkType, SourceType};
+use crate::settings::{SinkConfig, SinkType};
 
 pub(super) fn check(checks: &mut Checks<'_>) {
     if checks.config.sinks.as_ref().is_some_and(Vec::is_empty) {
@@ -19,10 +17,10 @@ pub(super) fn check(checks: &mut Checks<'_>) {
         applicable(checks, &key, sink);
         required(checks, &key, sink, is_side);
     }
-    shared_files(checks);
     let both = checks.config.error_handling.dead_letter_topic.is_some()
         && checks.config.side_outputs.dead_letter.is_some();
-    if both {
+    // A pipeline's own dead letter output takes the place of the topic of all.
+    if both && !checks.is_of_entry("side_outputs.dead_letter") {
         checks.conflict(
             "error_handling.dead_letter_topic",
             &["side_outputs.dead_letter"],
@@ -93,47 +91,4 @@ fn required(checks: &mut Checks<'_>, at: &str, sink: &SinkConfig, is_side: bool)
         let help = "write `topic: <name>`";
         checks.conflict(&format!("{at}.topic"), &[&type_key], message, help);
     }
-}
-
-/// A file may be read or written once.
-fn shared_files(checks: &mut Checks<'_>) {
-    let config = checks.config;
-    let source = config.source.as_ref().filter(|source| source.kind == SourceType::File);
-    let source = source.and_then(|source| source.path.as_deref());
-    let mut taken: Vec<(String, PathBuf)> =
-        source.map(|path| ("source.path".to_owned(), plain(path))).into_iter().collect();
-    for (key, sink, _) in outputs(checks) {
-        let Some(path) = sink.path.as_deref().filter(|_| sink.kind == SinkType::File) else {
-            continue;
-        };
-        let (key, path) = (format!("{key}.path"), plain(path));
-        if path.as_os_str().is_empty() {
-            continue;
-        }
-        if let Some((other, _)) = taken.iter().find(|(_, other)| *other == path) {
-            let shown = path.display();
-            let message = if other == "source.path" {
-                format!("`{shown}` is the file the source reads: it would be overwritten")
-            } else {
-                format!("`{shown}` is also written by {other}")
-            };
-            checks.conflict(&key, &[other], message, "give each its own file");
-        }
-        taken.push((key, path));
-    }
-}
-
-/// `./a/../b` as `b`: two spellings of a path compare equal; links are not followed.
-fn plain(path: &Path) -> PathBuf {
-    let mut plain = PathBuf::new();
-    for part in path.components() {
-        match part {
-            Component::CurDir => {}
-            Component::ParentDir if plain.file_name().is_some() => {
-                plain.pop();
-            }
-            part => plain.push(part),
-        }
-    }
-    plain
 }

@@ -1,4 +1,4 @@
-//! Kafka topics: their names, and one topic used for two things.
+//! Kafka topics: their names, and one that is read and written.
 
 use std::collections::HashSet;
 
@@ -6,13 +6,21 @@ use super::{Checks, outputs::outputs};
 use crate::settings::{SinkType, SourceType};
 
 /// A topic something is written to.
-struct Output {
-    key: String,
-    topic: String,
+pub(super) struct Output {
+    pub(super) key: String,
+    pub(super) topic: String,
     brokers: String,
 }
 
-pub(super) fn check(checks: &mut Checks<'_>) {
+impl Output {
+    /// Whether both are the same topic of the same cluster.
+    pub(super) fn is_same_as(&self, other: &Self) -> bool {
+        self.topic == other.topic && same_cluster(&self.brokers, &other.brokers)
+    }
+}
+
+/// The topics that are read.
+pub(super) fn check_input(checks: &mut Checks<'_>) {
     let consumer = &checks.config.kafka.consumer;
     if consumer.topics.is_empty() {
         checks.fault("kafka.consumer.topics", "the list is empty", "name the topics to read");
@@ -24,15 +32,17 @@ pub(super) fn check(checks: &mut Checks<'_>) {
             checks.fault(&key, format!("`{topic}` is listed twice"), "remove one of them");
         }
     }
+    name(checks, "kafka.producer.result_topic", &checks.config.kafka.producer.result_topic);
+}
+
+/// The topics that a pipeline writes.
+pub(super) fn check(checks: &mut Checks<'_>) {
     let outputs = output_topics(checks);
-    for output in &outputs {
+    let of_process = "kafka.producer.result_topic";
+    for output in outputs.iter().filter(|output| output.key != of_process) {
         name(checks, &output.key, &output.topic);
     }
-    if !outputs.iter().any(|output| output.key == "kafka.producer.result_topic") {
-        name(checks, "kafka.producer.result_topic", &checks.config.kafka.producer.result_topic);
-    }
     read_and_written(checks, &outputs);
-    written_twice(checks, &outputs);
 }
 
 /// Events would be results, and results events: an endless loop.
@@ -60,23 +70,8 @@ fn read_and_written(checks: &mut Checks<'_>, outputs: &[Output]) {
     }
 }
 
-fn written_twice(checks: &mut Checks<'_>, outputs: &[Output]) {
-    for (index, output) in outputs.iter().enumerate() {
-        let twin = outputs.iter().take(index).find(|other| {
-            other.topic == output.topic && same_cluster(&other.brokers, &output.brokers)
-        });
-        if let Some(twin) = twin {
-            checks.conflict(
-                &output.key,
-                &[&twin.key, "sinks"],
-                format!("`{}` is also written by {}", output.topic, twin.key),
-                "give each its own topic",
-            );
-        }
-    }
-}
-
-fn output_topics(checks: &Checks<'_>) -> Vec<Output> {
+/// Every topic that the pipeline writes.
+pub(super) fn output_topics(checks: &Checks<'_>) -> Vec<Output> {
     let config = checks.config;
     let producer = &config.kafka.producer;
     let results = || ("kafka.producer.result_topic".to_owned(), &producer.result_topic);
@@ -96,7 +91,8 @@ fn output_topics(checks: &Checks<'_>) -> Vec<Output> {
             found.push(output(topic, sink.bootstrap_servers.as_ref()));
         }
     }
-    if let Some(topic) = &config.error_handling.dead_letter_topic {
+    let own = checks.is_of_entry("side_outputs.dead_letter");
+    if let Some(topic) = config.error_handling.dead_letter_topic.as_ref().filter(|_| !own) {
         found.push(output(("error_handling.dead_letter_topic".into(), topic), None));
     }
     found

@@ -1,7 +1,7 @@
 //! What is accepted but not built yet, or does less than its name says. One warning per feature,
 //! and only where it is written.
 
-use super::Checks;
+use super::{Checks, of_pipelines};
 use crate::{
     Place, ProcessorConfig, Warning,
     load::Written,
@@ -17,12 +17,19 @@ pub(crate) fn warnings(
     written: &Written,
     place: impl Fn(Option<&Spot>) -> Place,
 ) -> Vec<Warning> {
-    let checks = Checks { config, written, found: Vec::new() };
+    let checks = Checks { config, written, entry: None, found: Vec::new() };
     let mut notes = Vec::new();
     notes.extend(durability(&checks));
     notes.extend(first_written(&checks));
     notes.extend(kafka(&checks));
-    notes.extend(not_runnable(&checks));
+    let pipelines = config.pipelines();
+    for checks in of_pipelines(config, &pipelines, written) {
+        for note in not_runnable(&checks) {
+            if !notes.iter().any(|other: &Note| other.key == note.key) {
+                notes.push(note);
+            }
+        }
+    }
     let warning = |note: Note| {
         let path = format!("processor.{}", note.key);
         Warning {
@@ -74,7 +81,7 @@ fn durability(checks: &Checks<'_>) -> Option<Note> {
 }
 
 /// Groups of keys of one later feature; the first that is written speaks for all.
-const LATER: [(&[&str], &str); 7] = [
+const LATER: [(&[&str], &str); 6] = [
     (&["parallelism"], "one worker thread reads, computes and fires in this release"),
     (
         &["checkpoint_interval_secs", "state.checkpoint_path", "state.checkpoint_retain"],
@@ -88,10 +95,6 @@ const LATER: [(&[&str], &str); 7] = [
     (
         &["limits.memory_bytes"],
         "memory is not limited by bytes yet; limits.max_keys and max_windows_per_key are",
-    ),
-    (
-        &["watermark.max_watermark_drift_secs"],
-        "partitions that are ahead are not paused yet; they are read on",
     ),
     (&["metrics"], "metrics are not exported yet; `run --report` writes the final statistics"),
 ];
@@ -162,11 +165,8 @@ fn not_runnable(checks: &Checks<'_>) -> Vec<Note> {
     if config.event.profile == EventProfile::GenAi {
         missing.push(("event.profile".into(), "profile gen_ai"));
     }
-    if config.pipelines.is_some() {
-        missing.push(("pipelines".into(), "more than one pipeline"));
-    }
     let note = |(key, feature): (String, &str)| Note {
-        key,
+        key: checks.place(&key, &[]).0.trim_start_matches("processor.").to_owned(),
         message: format!("{feature} comes in a later release; `run` refuses this configuration"),
         blocks_run: true,
     };

@@ -142,7 +142,8 @@ fn elsewhere(key: &str) -> Option<String> {
         if shape.key(key).is_some() && !path.is_empty() {
             hits.push(path.to_owned());
         }
-        for inner in shape.keys() {
+        // An entry of `pipelines` has the keys of the sections it takes them from.
+        for inner in shape.keys().iter().filter(|inner| inner.name != "pipelines") {
             search(&inner.shape, &join(path, &inner.name), key, hits);
         }
     }

@@ -1,8 +1,10 @@
 //! `PROCESSOR_A__B=value` overrides the key `processor.a.b`.
 //!
 //! A text-typed key takes the value verbatim; lists are `a,b` or JSON, sections and maps JSON,
-//! everything else a YAML scalar.
+//! everything else a YAML scalar. An entry of `pipelines` is named by its number or its name:
+//! `PROCESSOR_PIPELINES__0__…`, `PROCESSOR_PIPELINES__BY_MODEL__…`.
 
+use super::entry_shape;
 use crate::{
     Fault, Place,
     schema::{Scalar, Shape, root_shape},
@@ -15,6 +17,9 @@ pub const CLI_VARIABLES: [&str; 4] =
     ["PROCESSOR_CONFIG", "PROCESSOR_LOG", "PROCESSOR_LOG_FORMAT", "PROCESSOR_REPORT"];
 
 const PREFIX: &str = "PROCESSOR_";
+
+/// The list whose entries have names.
+const PIPELINES: &str = "pipelines";
 
 /// Puts the variables of `env` into the tree; returns what is wrong with them.
 pub(crate) fn apply(
@@ -48,18 +53,73 @@ fn set(root: &mut Node, name: &str, value: &str) -> Result<(), Box<Fault>> {
         let place = Place::Environment { variable: name.into() };
         Fault::new(place, path.clone(), &message).help(help).into()
     };
+    let entry = entry_of(root, &keys).map_err(|(message, help)| wrong(message, Some(help)))?;
     let shape = shape_at(&keys).ok_or_else(|| {
         let meant = || closest_name(name).map(|meant| format!("did you mean `{meant}`?"));
         wrong(format!("`{name}` names no key"), inside_of_map(&keys).or_else(meant))
     })?;
     let node = node_of(shape, name, value).map_err(|message| wrong(message, None))?;
-    let _: Option<()> = insert(root, &keys, node, &Spot::environment(name));
+    let _: Option<()> = insert(root, &keys, entry, node, &Spot::environment(name));
     Ok(())
 }
 
 fn shape_at(keys: &[String]) -> Option<&'static Shape> {
     let processor = &root_shape().key("processor")?.shape;
+    if let [list, _, inner @ ..] = keys
+        && list == PIPELINES
+        && !inner.is_empty()
+    {
+        return inner.iter().try_fold(entry_shape()?, |s, key| s.key(key).map(|key| &key.shape));
+    }
     keys.iter().try_fold(processor, |shape, key| shape.key(key).map(|key| &key.shape))
+}
+
+/// The index of the entry of `pipelines` that the second key names, by number or by name; `None` for
+/// keys elsewhere.
+fn entry_of(root: &Node, keys: &[String]) -> Result<Option<usize>, (String, String)> {
+    let [list, entry, _, ..] = keys else { return Ok(None) };
+    if list != PIPELINES {
+        return Ok(None);
+    }
+    let pipelines = root.get("processor").and_then(|p| p.value.get(PIPELINES));
+    let entries = match pipelines.map(|list| &list.value.kind) {
+        Some(Kind::List(entries)) => entries.as_slice(),
+        _ => &[],
+    };
+    let names: Vec<String> = entries.iter().map(|entry| folded(name_of(entry))).collect();
+    let matching: Vec<usize> =
+        (0..names.len()).filter(|at| names.get(*at) == Some(entry)).collect();
+    match (entry.parse::<usize>().ok().filter(|at| *at < entries.len()), matching.as_slice()) {
+        (Some(at), _) => Ok(Some(at)),
+        (None, [at]) => Ok(Some(*at)),
+        (None, []) => {
+            let message = format!("there is no pipeline `{entry}`");
+            let help = match names.len() {
+                0 => "set PROCESSOR_PIPELINES as a whole, as JSON".into(),
+                count => format!(
+                    "use a number from 0 to {} or a name, its `-` and `.` as `_`",
+                    count - 1
+                ),
+            };
+            Err((message, help))
+        }
+        (None, _) => {
+            let help = "use the number of the pipeline, from 0".into();
+            Err((format!("`{entry}` names several pipelines"), help))
+        }
+    }
+}
+
+fn name_of(entry: &Node) -> &str {
+    match entry.get("name").map(|name| &name.value.kind) {
+        Some(Kind::Scalar { text, .. }) => text,
+        _ => "",
+    }
+}
+
+/// A name as a variable can hold it.
+fn folded(name: &str) -> String {
+    name.to_lowercase().replace(['-', '.'], "_")
 }
 
 /// What to do instead of naming an entry of a list or map.
@@ -153,12 +213,24 @@ fn relocate(node: &mut Node, spot: &Spot) {
     }
 }
 
-/// Puts `node` at `processor.<keys>`, opening the sections above it. `None` if something above is
-/// no section: then the file has a fault there, which is reported anyway.
-fn insert(root: &mut Node, keys: &[String], node: Node, spot: &Spot) -> Option<()> {
-    let mut section = root;
+/// Puts `node` at `processor.<keys>`, opening the sections above it; `entry` is the index that the
+/// second key stands for. `None` if something above is no section: then the file has a fault there,
+/// which is reported anyway.
+fn insert(
+    root: &mut Node,
+    keys: &[String],
+    entry: Option<usize>,
+    node: Node,
+    spot: &Spot,
+) -> Option<()> {
+    let mut section = open(root, "processor", spot)?;
+    let mut keys = keys;
+    if let (Some(index), [list, _, inner @ ..]) = (entry, keys) {
+        let Kind::List(entries) = &mut open(section, list, spot)?.kind else { return None };
+        (section, keys) = (entries.get_mut(index)?, inner);
+    }
     let (last, above) = keys.split_last()?;
-    for key in std::iter::once("processor").chain(above.iter().map(String::as_str)) {
+    for key in above {
         section = open(section, key, spot)?;
     }
     *open(section, last, spot)? = node;

@@ -8,6 +8,7 @@
 mod convert;
 mod environment;
 mod functions;
+mod pipelines;
 mod places;
 mod scalar;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 mod written;
 
 pub use environment::CLI_VARIABLES;
+pub(crate) use pipelines::entry_shape;
 pub(crate) use written::Written;
 
 use std::path::Path;
@@ -110,7 +112,8 @@ pub fn load_with_functions(
     let mut root = with_processor(root, &places)?;
     faults.extend(environment::apply(&mut root, env));
     let functions = functions::take(&mut root, functions);
-    let conversion = Conversion::run(&root, root_shape());
+    let mut conversion = Conversion::run(&root, root_shape());
+    pipelines::inherit(&mut conversion.value);
     faults.extend(conversion.faults.iter().map(|found| places.fault(found)));
     finish(&conversion, functions, faults, &places)
 }

@@ -10,6 +10,7 @@ fn the_files_we_ship_are_valid_by_the_schema() {
     let validator = jsonschema::validator_for(&json_schema()).unwrap();
     for path in [
         "../../config/processor-dev.yaml",
+        "../../config/processor-pipelines.yaml",
         "../../config/processor-test.yaml",
         "../../config/processor-production.yaml",
         "tests/fixtures/specification.yaml",

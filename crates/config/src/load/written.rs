@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::{ProcessorConfig, yaml::Spot};
+use crate::{ProcessorConfig, settings::PipelineConfig, yaml::Spot};
 
 /// The place of every key that is written, by path (`processor.windows.sliding.slide_secs`,
 /// `processor.sinks[0].path`), and the paths whose value could not be read.
@@ -29,6 +29,12 @@ impl Written {
         let mut written = Self::default();
         let default = value(&ProcessorConfig::default());
         written.note_differences("processor", &value(config), &default);
+        for (index, pipeline) in config.pipelines.iter().flatten().enumerate() {
+            let value = |entry: &PipelineConfig| serde_json::to_value(entry).unwrap_or_default();
+            let above = value(&PipelineConfig::like(config, ""));
+            let path = format!("processor.pipelines[{index}]");
+            written.note_differences(&path, &value(pipeline), &above);
+        }
         written
     }
 

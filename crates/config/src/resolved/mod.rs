@@ -6,6 +6,7 @@
 //! fail with [`Unusable`].
 
 mod further;
+mod pipeline;
 mod sink;
 mod source;
 mod statistics;
@@ -13,7 +14,8 @@ mod window;
 
 pub(crate) use further::tests;
 pub use further::{FieldCondition, FieldTest, FurtherKind, FurtherStatistic, NumberFunction};
-pub use sink::{ResultSinkSpec, SideSinkSpec};
+pub use pipeline::NamedPipeline;
+pub use sink::{ResultSinkSpec, SideSinkSpec, plain_path};
 pub use source::{RecordFormat, Source};
 pub use window::WindowSettings;
 

@@ -1,6 +1,9 @@
 //! Where results, late events and dead letters go.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Component, Path, PathBuf},
+};
 
 use super::Unusable;
 use crate::redact::redact;
@@ -124,6 +127,22 @@ impl ProcessorConfig {
         let default = &self.kafka.producer.bootstrap_servers;
         sink.bootstrap_servers.as_ref().unwrap_or(default).clone()
     }
+}
+
+/// `./a/../b` as `b`: two spellings of a path compare equal; links are not followed.
+#[must_use]
+pub fn plain_path(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if plain.file_name().is_some() => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn path_of(at: &str, sink: &SinkConfig) -> Result<PathBuf, Unusable> {

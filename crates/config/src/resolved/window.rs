@@ -2,6 +2,9 @@
 
 use crate::settings::{ProcessorConfig, WindowTypeName};
 
+/// Least default of `watermark.max_watermark_drift_secs`.
+const LEAST_DRIFT_MS: i64 = 600_000;
+
 /// The window a pipeline uses; all spans in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WindowSettings {
@@ -56,5 +59,23 @@ impl ProcessorConfig {
                 lateness_ms: windows.session.allowed_lateness_secs.as_millis(),
             },
         }
+    }
+
+    /// How far, in milliseconds, a partition may be ahead of the slowest before it is paused.
+    ///
+    /// `max_watermark_drift_secs` where it is written, else the larger of four windows (for sessions:
+    /// four gaps) and ten minutes.
+    #[must_use]
+    pub fn max_watermark_drift_ms(&self) -> i64 {
+        if let Some(drift) = self.watermark.max_watermark_drift_secs {
+            return drift.as_millis();
+        }
+        let window_ms = match self.window() {
+            WindowSettings::Tumbling { size_ms, .. } | WindowSettings::Sliding { size_ms, .. } => {
+                size_ms
+            }
+            WindowSettings::Session { gap_ms, .. } => gap_ms,
+        };
+        window_ms.saturating_mul(4).max(LEAST_DRIFT_MS)
     }
 }

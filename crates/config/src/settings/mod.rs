@@ -5,6 +5,7 @@
 mod aggregation;
 mod event;
 mod kafka;
+mod pipeline;
 mod runtime;
 mod sink;
 mod source;
@@ -16,6 +17,7 @@ pub use aggregation::{AggregationConfig, Percentile, StatisticName};
 pub use event::{EventConfig, EventProfile, EventTimeKind, TimestampUnit, ValueFields};
 pub(crate) use kafka::{ACKS, COMPRESSION_TYPES};
 pub use kafka::{KafkaConsumerConfig, KafkaProducerConfig, KafkaSettings, OffsetReset};
+pub use pipeline::{PipelineConfig, PipelineLimitsConfig};
 pub use runtime::{
     Delivery, ErrorHandlingConfig, ErrorPolicyName, Exchange, HttpConfig, LimitsConfig,
     MetricsConfig, ProcessorConfig, StateBackendName, StateConfig,

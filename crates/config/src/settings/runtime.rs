@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AggregationConfig, EventConfig, KafkaSettings, Secs, SideOutputsConfig, SinkConfig,
-    SourceConfig, WatermarkConfig, WindowsConfig,
+    AggregationConfig, EventConfig, KafkaSettings, PipelineConfig, Secs, SideOutputsConfig,
+    SinkConfig, SourceConfig, WatermarkConfig, WindowsConfig,
 };
 
 /// How often a result may reach its sink.
@@ -86,8 +86,8 @@ pub struct ProcessorConfig {
     pub limits: LimitsConfig,
     /// The HTTP server.
     pub http: Option<HttpConfig>,
-    /// Several queries over one read (a later release).
-    pub pipelines: Option<serde_json::Value>,
+    /// Several queries over one read; none = one, called `default`, of what is written above.
+    pub pipelines: Option<Vec<PipelineConfig>>,
 }
 
 /// Where state lives.

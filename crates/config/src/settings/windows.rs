@@ -77,15 +77,18 @@ pub enum WatermarkStrategyName {
     BoundedOutOfOrderness,
     /// Every `emit_interval_secs`.
     Periodic,
+    /// After every batch, and without disorder: events come in order of time.
+    Ascending,
 }
 
 /// Progress of event time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct WatermarkConfig {
-    /// When a watermark propagates.
+    /// How a watermark comes about.
     pub strategy: WatermarkStrategyName,
     /// How far behind the greatest event time seen an event may come and still be on time (30).
+    /// Strategy `ascending` has none.
     pub max_out_of_orderness_secs: Secs,
     /// Distance between propagations of strategy `periodic` (10).
     pub emit_interval_secs: Secs,
@@ -94,7 +97,8 @@ pub struct WatermarkConfig {
     /// An event this much later than its reference time is a dead letter (300). Unset, the guard
     /// is off for files, standard input and bounded reads.
     pub max_future_skew_secs: Option<Secs>,
-    /// A partition this far ahead of the slowest one is paused (the larger of 4 windows and 600).
+    /// A partition this far ahead of the slowest one is paused until that has caught up (the larger
+    /// of 4 windows and 600).
     pub max_watermark_drift_secs: Option<Secs>,
 }
 

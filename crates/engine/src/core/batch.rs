@@ -38,6 +38,8 @@ pub struct EventBatch {
     keys: Vec<BatchKey>,
     index: HashTable<u32>,
     features: Option<Box<FeatureColumns>>,
+    /// Index of a row, and the watermark it carries.
+    marks: Vec<(usize, EventTime)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +61,7 @@ impl EventBatch {
             keys: Vec::new(),
             index: HashTable::new(),
             features: None,
+            marks: Vec::new(),
         }
     }
 
@@ -79,6 +82,23 @@ impl EventBatch {
         if let Some(features) = &mut self.features {
             features.clear();
         }
+        self.marks.clear();
+    }
+
+    /// The last event carries a watermark: events before `watermark` are complete once it is read.
+    /// Heeded by [`WatermarkStrategy::Punctuated`](crate::watermark::WatermarkStrategy::Punctuated).
+    ///
+    /// A mark of an empty batch belongs to no event and is forgotten.
+    pub fn mark(&mut self, watermark: EventTime) {
+        if let Some(row) = self.rows.len().checked_sub(1) {
+            self.marks.push((row, watermark));
+        }
+    }
+
+    /// Marks in order, each with the index of its event.
+    #[must_use]
+    pub fn marks(&self) -> &[(usize, EventTime)] {
+        &self.marks
     }
 
     /// Adds the event of record number `record`.

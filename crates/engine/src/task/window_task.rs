@@ -80,6 +80,7 @@ pub struct WindowTask {
     has_triggers: bool,
     batch_keys: Vec<KeyId>,
     derived: Option<Box<DerivedResults>>,
+    regressed_marks: u64,
 }
 
 impl WindowTask {
@@ -97,6 +98,7 @@ impl WindowTask {
             has_triggers: windows.has_triggers(),
             windows,
             batch_keys: Vec::new(),
+            regressed_marks: 0,
         }
     }
 
@@ -145,12 +147,21 @@ impl WindowTask {
         }
         self.set_clock(now_ms);
         let before = out.firings.len();
-        let Self { aggregation, watermarks, keys, windows, has_triggers, batch_keys, derived: _ } =
-            self;
+        let Self {
+            aggregation,
+            watermarks,
+            keys,
+            windows,
+            has_triggers,
+            batch_keys,
+            derived: _,
+            regressed_marks,
+        } = self;
         batch_keys.clear();
         batch_keys.extend(batch.keys().map(|(hash, key)| keys.resolve(hash, key)));
         let key_texts = KeyTexts::of(batch, batch_keys, keys, aggregation);
         let clock = watermarks.speaking(partition, now_ms);
+        let mut marks = batch.marks().iter().peekable();
         for (index, (row, values)) in batch.iter().enumerate() {
             let at = row.at.as_millis();
             let key = row.key.and_then(|key| batch_keys.get(key as usize));
@@ -176,6 +187,9 @@ impl WindowTask {
                 }
             }
             clock.observe(at);
+            while let Some((_, mark)) = marks.next_if(|(row, _)| *row == index) {
+                *regressed_marks += u64::from(!clock.mark(mark.as_millis()));
+            }
         }
         watermarks.spoke(partition, now_ms);
         for key in batch_keys.iter() {
@@ -222,6 +236,17 @@ impl WindowTask {
     /// W(p) of each partition and whether it is idle.
     pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, i64, bool)> {
         self.watermarks.partitions()
+    }
+
+    /// How far, in milliseconds, each partition is ahead of the slowest one that holds W.
+    pub fn leads(&self) -> impl Iterator<Item = (PartitionId, i64)> {
+        self.watermarks.leads()
+    }
+
+    /// Marks that lay before the watermark of their partition; they moved nothing.
+    #[must_use]
+    pub fn regressed_marks(&self) -> u64 {
+        self.regressed_marks
     }
 
     /// What is computed.

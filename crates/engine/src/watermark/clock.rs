@@ -15,20 +15,22 @@ pub(super) enum Activity {
     Ended,
 }
 
-/// W(p): the greatest event time seen minus the bound of disorder, never going back.
+/// W(p): the greatest event time seen minus the bound of disorder, or the greatest mark; it never
+/// goes back.
 #[derive(Debug, Clone)]
 pub struct PartitionClock {
     pub(super) activity: Activity,
     pub(super) caught_up: bool,
     /// Wall clock of the last record, or of the assignment.
     pub(super) heard_ms: i64,
-    bound_ms: i64,
+    /// Bound of disorder; `None` = only marks move the watermark.
+    bound_ms: Option<i64>,
     max_time: Option<i64>,
     watermark: i64,
 }
 
 impl PartitionClock {
-    pub(super) fn new(bound_ms: i64, now_ms: i64) -> Self {
+    pub(super) fn new(bound_ms: Option<i64>, now_ms: i64) -> Self {
         Self {
             activity: Activity::Unheard,
             caught_up: false,
@@ -46,6 +48,16 @@ impl PartitionClock {
         self.watermark
     }
 
+    /// W(p), if anything has moved it yet.
+    pub(super) fn known(&self) -> Option<i64> {
+        Some(self.watermark).filter(|watermark| *watermark != BEGINNING)
+    }
+
+    /// Whether the partition holds W back.
+    pub(super) fn holds(&self) -> bool {
+        matches!(self.activity, Activity::Unheard | Activity::Active)
+    }
+
     /// Greatest event time seen, in milliseconds.
     #[must_use]
     pub fn max_time(&self) -> Option<i64> {
@@ -57,8 +69,21 @@ impl PartitionClock {
     pub fn observe(&mut self, at_ms: i64) {
         if self.max_time.is_none_or(|max| at_ms > max) {
             self.max_time = Some(at_ms);
-            self.watermark = self.watermark.max(at_ms.saturating_sub(self.bound_ms));
+            if let Some(bound_ms) = self.bound_ms {
+                self.watermark = self.watermark.max(at_ms.saturating_sub(bound_ms));
+            }
         }
+    }
+
+    /// Takes note of a mark: events before `watermark_ms` are complete. Only strategy `Punctuated`
+    /// heeds marks. `false` if it lies before the watermark, which then stays.
+    pub fn mark(&mut self, watermark_ms: i64) -> bool {
+        if self.bound_ms.is_some() {
+            return true;
+        }
+        let is_kept = watermark_ms >= self.watermark;
+        self.watermark = self.watermark.max(watermark_ms);
+        is_kept
     }
 
     /// The partition speaks, for the first time or again: W(p) := max(W(p), W).

@@ -3,9 +3,11 @@
 //! A watermark `w` says: events before `w` are believed complete. W(p) belongs to one partition, W to
 //! everything those partitions feed. Neither ever goes back, and W(p) ≥ W for every partition.
 
+mod alignment;
 mod clock;
 mod tracker;
 
+pub use alignment::Alignment;
 pub use clock::PartitionClock;
 pub use tracker::{WatermarkSettings, WatermarkStrategy, WatermarkTracker};
 

@@ -8,27 +8,56 @@ use super::{
 };
 use crate::core::PartitionId;
 
-/// When W propagates.
+/// How W(p) comes about, and when W propagates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WatermarkStrategy {
-    /// At every [`WatermarkTracker::advance`].
+    /// Greatest time minus `max_out_of_orderness_ms`; W propagates at every
+    /// [`WatermarkTracker::advance`].
     BoundedOutOfOrderness,
-    /// At the first one after every interval of wall clock.
+    /// The same W(p); W propagates at the first `advance` after every interval of wall clock.
     Periodic {
         /// Distance between propagations in milliseconds.
         interval_ms: i64,
     },
+    /// Only marks in the input move W(p) (see [`EventBatch::mark`](crate::core::EventBatch::mark)),
+    /// never the times of events; W propagates at every `advance`.
+    Punctuated,
 }
 
 /// Settings of watermarks, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WatermarkSettings {
-    /// When W propagates.
+    /// How W(p) comes about, and when W propagates.
     pub strategy: WatermarkStrategy,
     /// How far behind the greatest time an event may come and still be on time; at least 0.
     pub max_out_of_orderness_ms: i64,
     /// A caught-up partition is idle after this long without a record; `None` = never.
     pub idle_timeout_ms: Option<i64>,
+}
+
+impl WatermarkSettings {
+    /// Watermarks of input in order of time: W(p) is the greatest time seen.
+    ///
+    /// A watermark `w` says that events *before* `w` are complete, so a further event of the same
+    /// millisecond is on time, and a window ending at that millisecond fires.
+    #[must_use]
+    pub const fn ascending(idle_timeout_ms: Option<i64>) -> Self {
+        Self {
+            strategy: WatermarkStrategy::BoundedOutOfOrderness,
+            max_out_of_orderness_ms: 0,
+            idle_timeout_ms,
+        }
+    }
+
+    /// The bound of disorder of a partition's clock.
+    fn bound_ms(&self) -> Option<i64> {
+        match self.strategy {
+            WatermarkStrategy::Punctuated => None,
+            WatermarkStrategy::BoundedOutOfOrderness | WatermarkStrategy::Periodic { .. } => {
+                Some(self.max_out_of_orderness_ms)
+            }
+        }
+    }
 }
 
 /// The watermarks of all assigned partitions and W, their minimum.
@@ -45,6 +74,8 @@ pub struct WatermarkTracker {
     propagated_ms: Option<i64>,
     /// Greatest event time of all partitions, and the wall clock when it was read.
     greatest: Option<(i64, i64)>,
+    /// Least W(p) that a partition had after its first batch: about where the input begins.
+    earliest: Option<i64>,
 }
 
 impl WatermarkTracker {
@@ -58,12 +89,13 @@ impl WatermarkTracker {
             settled: BEGINNING,
             propagated_ms: None,
             greatest: None,
+            earliest: None,
         }
     }
 
     /// Adds a partition; it holds W until it speaks, is idle or ends.
     pub fn assign(&mut self, partition: PartitionId, now_ms: i64) {
-        let bound = self.settings.max_out_of_orderness_ms;
+        let bound = self.settings.bound_ms();
         self.clocks.entry(partition).or_insert_with(|| PartitionClock::new(bound, now_ms));
     }
 
@@ -74,7 +106,7 @@ impl WatermarkTracker {
 
     /// The clock of a partition that is about to speak, assigned if it was not.
     pub fn speaking(&mut self, partition: PartitionId, now_ms: i64) -> &mut PartitionClock {
-        let bound = self.settings.max_out_of_orderness_ms;
+        let bound = self.settings.bound_ms();
         let clock =
             self.clocks.entry(partition).or_insert_with(|| PartitionClock::new(bound, now_ms));
         clock.wake(self.combined, now_ms);
@@ -89,6 +121,8 @@ impl WatermarkTracker {
         {
             self.greatest = Some((seen, now_ms));
         }
+        let reached = self.clocks.get(&partition).and_then(PartitionClock::known);
+        self.earliest = [self.earliest, reached].into_iter().flatten().min();
     }
 
     /// The partition is read to its end for now.
@@ -142,6 +176,27 @@ impl WatermarkTracker {
     /// W(p) of each partition and whether it is idle, by partition.
     pub fn partitions(&self) -> impl Iterator<Item = (PartitionId, i64, bool)> {
         self.clocks.iter().map(|(id, c)| (*id, c.watermark(), c.activity == Activity::Idle))
+    }
+
+    /// How far, in milliseconds, each partition is ahead of the slowest one that is neither idle nor
+    /// ended; at least one of them is 0.
+    ///
+    /// A partition without a watermark holds W, so its lead is 0. The others are measured from where
+    /// it would begin: at W, or where the input begins as far as is known.
+    pub fn leads(&self) -> impl Iterator<Item = (PartitionId, i64)> {
+        let slowest = self.slowest();
+        let holding = self.clocks.iter().filter(|(_, clock)| clock.holds());
+        holding.map(move |(partition, clock)| match (clock.known(), slowest) {
+            (Some(watermark), Some(slowest)) => (*partition, watermark.saturating_sub(slowest)),
+            _ => (*partition, 0),
+        })
+    }
+
+    /// The least watermark of those that hold W, with a guess for those that have none.
+    fn slowest(&self) -> Option<i64> {
+        let start = Some(self.combined).filter(|w| *w != BEGINNING).or(self.earliest);
+        let holding = self.clocks.values().filter(|clock| clock.holds());
+        holding.filter_map(|clock| clock.known().or(start)).min()
     }
 
     /// Replaces +∞ after the end of all input by the instant up to which windows were purged, which

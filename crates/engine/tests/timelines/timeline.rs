@@ -2,7 +2,7 @@
 //!
 //! Configuration, separated by commas; times are seconds:
 //! `tumbling 60` | `sliding 60/10` | `session 30` | `assigned <name>` (see [`assigners`]), `offset 5`,
-//! `lateness 30`, `disorder 5`, `idle 60`, `periodic 10`, `partitions 2` (1), `max-keys 2`,
+//! `lateness 30`, `disorder 5`, `idle 60`, `periodic 10`, `punctuated yes`, `partitions 2` (1), `max-keys 2`,
 //! `max-windows 3`, `compute count sum p50`, `trigger <trigger>` (see [`triggers`]).
 //!
 //! [`assigners`]: crate::assigners
@@ -12,12 +12,14 @@
 //! | --- | --- |
 //! | `event 59.999 a=1` | an event of key `a` with value 1 in partition 0; `p1 event …`: in partition 1 |
 //! | `mark 60` | an event without key at 60 s in partition 0, then `advance` |
+//! | `punctuate 60 55` | an event without key at 60 s that carries the watermark 55 s, then `advance` |
 //! | `advance`, `commit` | propagates W; `commit` also fires what late events changed |
 //! | `now 120` | the wall clock is 120 s from the next event on |
 //! | `tick 120` | the wall clock is 120 s, then `advance` |
 //! | `caught-up p0`, `behind p0`, `assign p0`, `revoke p0` | tells what the partition is doing |
 //! | `end p0`, `end` | the partition, or all of them, have ended; then `commit` |
 //! | `watermark`, `state` | shows W in seconds; the number of windows and keys with state |
+//! | `leads` | shows how many seconds each partition is ahead of the slowest |
 //!
 //! A remark begins with `# ` or ends the line after ` # `.
 
@@ -72,6 +74,8 @@ impl Timeline {
             [p, "event", at, event] => self.event(partition(p), at, Some(event)),
             ["mark", at] => self.mark(PartitionId(0), at),
             [p, "mark", at] => self.mark(partition(p), at),
+            ["punctuate", at, mark] => self.punctuate(PartitionId(0), at, mark),
+            [p, "punctuate", at, mark] => self.punctuate(partition(p), at, mark),
             ["advance"] => self.advance(),
             ["commit"] => self.commit(),
             ["now", at] => self.now_ms = millis(at),
@@ -92,6 +96,7 @@ impl Timeline {
                 self.commit();
             }
             ["nothing", p] => self.nothing(partition(p)),
+            ["leads"] => self.show_leads(),
             ["watermark"] => self.show_watermark(),
             ["state"] => self.shown.push(format!(
                 "state windows={} keys={}",
@@ -133,6 +138,18 @@ impl Timeline {
         self.advance();
     }
 
+    fn punctuate(&mut self, partition: PartitionId, at: &str, mark: &str) {
+        let mut batch = EventBatch::new(1);
+        batch.push_time_only(0, EventTime::new(millis(at)).expect("an instant"));
+        batch.mark(EventTime::new(millis(mark)).expect("an instant"));
+        let before = self.task.regressed_marks();
+        self.task.process(partition, &batch, self.now_ms, &mut TaskOutput::default());
+        if self.task.regressed_marks() > before {
+            self.shown.push(format!("regression to {mark}"));
+        }
+        self.advance();
+    }
+
     fn advance(&mut self) {
         let mut out = TaskOutput::default();
         self.task.advance(self.now_ms, &mut out);
@@ -154,6 +171,12 @@ impl Timeline {
     fn show_watermark(&mut self) {
         let shown = self.task.watermark().map_or("none".to_owned(), secs);
         self.shown.push(format!("watermark {shown}"));
+    }
+
+    fn show_leads(&mut self) {
+        let lead = |(p, lead): (PartitionId, i64)| format!(" p{}={}", p.0, secs(lead));
+        let leads: String = self.task.leads().map(lead).collect();
+        self.shown.push(format!("leads{leads}"));
     }
 
     fn line(&self, firing: &Firing) -> String {
@@ -203,6 +226,7 @@ pub(crate) fn plan(config: &str) -> (TaskPlan, u32) {
     };
     let strategy = match time("periodic") {
         Some(interval_ms) => WatermarkStrategy::Periodic { interval_ms },
+        None if words("punctuated").is_some() => WatermarkStrategy::Punctuated,
         None => WatermarkStrategy::BoundedOutOfOrderness,
     };
     let plan = TaskPlan {

@@ -404,3 +404,122 @@ fn a_revoked_partition_holds_nobody_back() {
          watermark 20",
     );
 }
+
+#[test]
+fn ascending_watermarks_say_that_events_before_the_greatest_time_are_complete() {
+    // Without disorder W(p) is the greatest time itself: one more event of that millisecond is on
+    // time, and a window that ends there fires.
+    check(
+        "tumbling 60",
+        "event 60 a=1
+         watermark
+         event 60 a=2
+         event 59.999 a=9
+         advance
+         end",
+        "watermark none
+         late a=9 by 0ms
+         pane [60,120) a on-time #0 count=2 sum=3",
+    );
+}
+
+#[test]
+fn punctuated_watermarks_move_by_marks_only() {
+    check(
+        "tumbling 60, punctuated yes",
+        "event 10 a=1
+         event 500 a=2
+         advance
+         watermark
+         event 20 a=4           # nothing is late before a mark says so
+         punctuate 500 60
+         watermark
+         event 59 a=8
+         punctuate 500 540
+         end",
+        "watermark none
+         pane [0,60) a on-time #0 count=2 sum=5
+         watermark 60
+         late a=8 by 0ms
+         pane [480,540) a on-time #0 count=1 sum=2",
+    );
+}
+
+#[test]
+fn a_mark_that_goes_back_is_counted_and_moves_nothing() {
+    check(
+        "tumbling 60, punctuated yes",
+        "punctuate 100 90
+         punctuate 110 80
+         watermark
+         punctuate 110 90
+         punctuate 120 100
+         watermark",
+        "regression to 80
+         watermark 90
+         watermark 100",
+    );
+}
+
+#[test]
+fn marks_of_other_strategies_are_not_heeded() {
+    check("tumbling 60, disorder 5", "punctuate 100 99\nwatermark", "watermark 95");
+}
+
+#[test]
+fn marks_hold_per_partition_and_the_least_counts() {
+    check(
+        "tumbling 60, punctuated yes, partitions 2",
+        "punctuate 100 90
+         p1 event 200 a=1
+         advance
+         watermark
+         p1 punctuate 200 70
+         watermark",
+        "watermark none
+         watermark 70",
+    );
+}
+
+#[test]
+fn leads_count_from_the_slowest_partition_that_holds_the_watermark() {
+    check(
+        "tumbling 60, idle 60, partitions 3",
+        "leads                  # nobody has spoken
+         event 100 a=1
+         leads                  # the others are taken to begin where this one did
+         p1 event 40 a=1
+         p2 event 1000 a=1
+         leads
+         caught-up p1
+         tick 60
+         leads                  # p1 is idle, p0 is the slowest
+         end p0
+         leads                  # an ended one holds nobody back",
+        "leads p0=0 p1=0 p2=0
+         leads p0=0 p1=0 p2=0
+         leads p0=60 p1=0 p2=960
+         pane [0,60) a on-time #0 count=1 sum=1
+         leads p0=0 p2=900
+         pane [60,120) a on-time #0 count=1 sum=1
+         leads p2=0",
+    );
+}
+
+#[test]
+fn a_partition_that_is_silent_so_far_does_not_make_the_others_infinitely_far_ahead() {
+    check(
+        "tumbling 60, partitions 2",
+        "event 100 a=1
+         event 130 a=1
+         leads
+         p1 event 110 a=1
+         leads
+         assign p2
+         advance
+         leads                  # a new one begins at W",
+        "leads p0=30 p1=0
+         leads p0=20 p1=0
+         leads p0=20 p1=0 p2=0",
+    );
+}

@@ -52,7 +52,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
 /// A bar and a table on one terminal would write over each other.
 fn shows_progress(config: &ProcessorConfig) -> bool {
     let to_console = |sink: &ResultSinkSpec| matches!(sink, ResultSinkSpec::Console { .. });
-    let has_console = config.sinks().is_ok_and(|sinks| sinks.iter().any(to_console));
+    let has_console = config
+        .pipelines()
+        .iter()
+        .any(|pipeline| pipeline.config.sinks().is_ok_and(|sinks| sinks.iter().any(to_console)));
     !(has_console && std::io::stdout().is_terminal())
 }
 

@@ -38,6 +38,8 @@ pub(super) struct Partition {
     caught_up: bool,
     /// Whether its end must be asked for again.
     in_doubt: bool,
+    /// Whether it goes on after a pause, and the runtime must hear again whether it is at its end.
+    resumed: bool,
     position: i64,
     end: Option<i64>,
 }
@@ -101,9 +103,16 @@ impl Partition {
             }
         }
         self.caught_up = collected.caught_up || (self.caught_up && taken.records.is_empty());
+        let at_end_still = std::mem::take(&mut self.resumed) && self.caught_up;
+        collected.caught_up |= at_end_still;
         self.ended = self.end.is_some() && (collected.caught_up || self.is_at_end());
         collected.batch = (!taken.records.is_empty()).then_some(taken);
         Ok(collected)
+    }
+
+    /// It is read again after a pause.
+    pub(super) fn resume(&mut self) {
+        self.resumed = true;
     }
 
     /// It may hold more than is known: `true` if it was thought to be read to its end.
@@ -254,6 +263,7 @@ impl Partitions {
             ended: false,
             caught_up: false,
             in_doubt: false,
+            resumed: false,
             position,
             end,
         });

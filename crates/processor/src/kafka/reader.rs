@@ -1,7 +1,9 @@
 //! The loop that reads: serves the group, takes what was fetched, hands it on.
 //!
 //! While the pipeline is full, or while this process does not hold all partitions, nothing is
-//! taken out of the partition queues; the group is served all the same, so membership stays.
+//! taken out of the partition queues; the group is served all the same, so membership stays. Nor is
+//! anything taken out of the queue of a partition that is paused: the client fetches into it up to
+//! its limit and then waits.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,7 +24,7 @@ use super::{
 };
 use crate::{
     error::ProcessorResult,
-    source::{SourceEvent, StopToken},
+    source::{PartitionPauses, SourceEvent, StopToken},
 };
 
 /// Longest wait before the stop token and the group are looked at again.
@@ -68,6 +70,7 @@ pub(super) struct Reader<'a> {
     counts: Receiver<BTreeMap<String, i32>>,
     known_counts: BTreeMap<String, i32>,
     limits: BatchLimits,
+    pauses: PartitionPauses,
     wake: Receiver<()>,
     waiting: VecDeque<SourceEvent>,
     next: usize,
@@ -82,6 +85,7 @@ pub(super) struct ReaderParts<'a> {
     pub(super) known_counts: BTreeMap<String, i32>,
     pub(super) counts: Receiver<BTreeMap<String, i32>>,
     pub(super) limits: BatchLimits,
+    pub(super) pauses: PartitionPauses,
     pub(super) wake: Receiver<()>,
     pub(super) queue: &'a Sender<SourceEvent>,
     pub(super) stop: &'a StopToken,
@@ -100,6 +104,7 @@ impl<'a> Reader<'a> {
             counts: parts.counts,
             known_counts: parts.known_counts,
             limits: parts.limits,
+            pauses: parts.pauses,
             wake: parts.wake,
             waiting: VecDeque::new(),
             next: 0,
@@ -300,8 +305,11 @@ impl<'a> Reader<'a> {
             let index = self.next;
             self.next = (index + 1) % self.partitions.len();
             let Some(partition) = self.partitions.get_mut(index) else { continue };
-            if partition.ended {
+            if partition.ended || self.pauses.is_paused(partition.id()) {
                 continue;
+            }
+            if self.pauses.take_resumed(partition.id()) {
+                partition.resume();
             }
             let Collected { batch, caught_up } = partition.collect(self.limits)?;
             let id = partition.id();

@@ -147,6 +147,7 @@ fn fields(record: &SideRecord) -> Vec<(&'static str, String)> {
     ];
     fields.extend(origin.line.map(|line| ("line", line.to_string())));
     fields.extend(record.lateness_ms.map(|late| ("lateness_ms", late.to_string())));
+    fields.extend(record.pipeline.clone().map(|name| ("pipeline", name)));
     fields
 }
 

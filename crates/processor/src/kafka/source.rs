@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     error::{ProcessorError, ProcessorResult},
-    source::{Source, SourceEvent, StopToken},
+    source::{PartitionPauses, Source, SourceEvent, StopToken},
 };
 
 /// How often topics are asked for new partitions.
@@ -55,13 +55,21 @@ pub struct KafkaSourceOptions {
 pub struct KafkaSource {
     settings: KafkaConsumerConfig,
     options: KafkaSourceOptions,
+    pauses: PartitionPauses,
 }
 
 impl KafkaSource {
     /// A source of the topics in `settings`; connects when it runs.
     #[must_use]
     pub fn new(settings: &KafkaConsumerConfig, options: KafkaSourceOptions) -> Self {
-        Self { settings: settings.clone(), options }
+        Self { settings: settings.clone(), options, pauses: PartitionPauses::default() }
+    }
+
+    /// Lets somebody else say which partitions are paused.
+    #[must_use]
+    pub fn with_pauses(mut self, pauses: PartitionPauses) -> Self {
+        self.pauses = pauses;
+        self
     }
 
     /// The static member name: `<group>-<instance id>`.
@@ -109,6 +117,7 @@ impl KafkaSource {
                     bytes: MAX_BATCH_BYTES,
                     record_bytes: self.options.max_record_bytes,
                 },
+                pauses: self.pauses.clone(),
                 wake,
                 queue,
                 stop,
@@ -129,6 +138,10 @@ impl Source for KafkaSource {
             Some(start) => self.read(start, notices, queue, stop),
             None => Ok(()),
         }
+    }
+
+    fn pauses(&self) -> Option<PartitionPauses> {
+        Some(self.pauses.clone())
     }
 
     fn is_bounded(&self) -> bool {

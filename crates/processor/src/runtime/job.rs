@@ -15,6 +15,7 @@ use tracing::warn;
 
 use super::{
     delivery::{Delivery, DeliveryReport},
+    pace::Pace,
     report::RunReport,
     worker::Pipeline,
 };
@@ -91,6 +92,7 @@ impl Job {
         let (queue, events) = bounded(settings.queue_batches.max(1));
         let outputs =
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
+        let pace = Pace::new(source.pauses());
         let machine = CommitMachine::new(settings.commit);
         let parts = Delivery::start(outputs).and_then(|delivery| {
             let token = stop.clone();
@@ -105,6 +107,7 @@ impl Job {
         };
         let worker = Worker {
             pipelines,
+            pace,
             settings,
             stop,
             give_up,
@@ -125,6 +128,7 @@ impl Job {
 
 struct Worker {
     pipelines: Vec<Pipeline>,
+    pace: Pace,
     settings: JobSettings,
     stop: StopToken,
     give_up: StopToken,
@@ -189,6 +193,9 @@ impl Worker {
 
     fn take_event(&mut self, event: &SourceEvent) {
         let now_ms = self.clock.now_ms();
+        if !self.pace.passes(event) {
+            return;
+        }
         for pipeline in &mut self.pipelines {
             match event {
                 SourceEvent::Assigned(origins) => {
@@ -201,13 +208,14 @@ impl Worker {
                         pipeline.revoke(*id);
                     }
                 }
-                SourceEvent::Batch(batch) => pipeline.process(batch, now_ms),
+                SourceEvent::Batch(_) => {}
                 SourceEvent::CaughtUp(id) => pipeline.caught_up(*id),
                 SourceEvent::Behind(id) => pipeline.behind(*id),
                 SourceEvent::Ended(id) => pipeline.end(*id),
             }
         }
         if let SourceEvent::Batch(batch) = event {
+            Pipeline::process_all(&mut self.pipelines, batch, now_ms);
             self.moved = true;
             let elapsed = self.clock.elapsed();
             self.first_record.get_or_insert((batch.received_ms, elapsed));
@@ -223,6 +231,7 @@ impl Worker {
             for pipeline in &mut self.pipelines {
                 pipeline.advance(now_ms)?;
             }
+            self.pace.update(&mut self.pipelines);
         }
         let emitted = self.pipelines.iter().map(|p| p.counters().results_emitted).sum();
         self.progress.results_emitted.store(emitted, Ordering::Relaxed);

@@ -12,6 +12,8 @@ mod delivery;
 mod encode;
 mod further;
 mod job;
+mod outputs;
+mod pace;
 mod plan;
 mod report;
 mod setup;

@@ -96,14 +96,17 @@ fn watermark_settings(config: &ProcessorConfig, bounded: bool) -> WatermarkSetti
     let idle_ms = watermark.idle_timeout_secs.as_millis();
     WatermarkSettings {
         strategy: match watermark.strategy {
-            WatermarkStrategyName::BoundedOutOfOrderness => {
+            WatermarkStrategyName::BoundedOutOfOrderness | WatermarkStrategyName::Ascending => {
                 WatermarkStrategy::BoundedOutOfOrderness
             }
             WatermarkStrategyName::Periodic => WatermarkStrategy::Periodic {
                 interval_ms: watermark.emit_interval_secs.as_millis(),
             },
         },
-        max_out_of_orderness_ms: watermark.max_out_of_orderness_secs.as_millis(),
+        max_out_of_orderness_ms: match watermark.strategy {
+            WatermarkStrategyName::Ascending => 0,
+            _ => watermark.max_out_of_orderness_secs.as_millis(),
+        },
         idle_timeout_ms: (idle_ms > 0 && !bounded).then_some(idle_ms),
     }
 }

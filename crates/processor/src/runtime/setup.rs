@@ -2,24 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use llm_optimizer_config::{
-    ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec, Source as SourceSpec, Unusable,
-};
+use llm_optimizer_config::{ProcessorConfig, RecordFormat, Source as SourceSpec};
 
 use super::{
     job::{Job, JobSettings, RunProgress},
+    outputs::{Opened, OutputOpener, unusable},
     plan::{decode_settings, task_plan},
-    worker::{Pipeline, PipelineOutputs},
+    worker::Pipeline,
 };
 use crate::{
     commit::CommitSettings,
-    decode::Decoder,
-    error::{ProcessorError, ProcessorResult},
-    sink::{
-        ResultSink, SideSink,
-        console::{ConsoleLayout, ConsoleSink},
-        file::{FileSink, OpenMode, SideFileSink},
-    },
+    decode::{DecodeSettings, Decoder},
+    error::ProcessorResult,
+    sink::file::OpenMode,
     source::{
         Source, StopToken,
         clock::{Clock, SystemClock},
@@ -29,9 +24,6 @@ use crate::{
         text::{BatchLimits, ReadProgress, TextFormat},
     },
 };
-
-/// Name of the only pipeline.
-const PIPELINE: &str = "default";
 
 /// What the command line adds to a configuration.
 #[derive(Debug, Clone, Copy, Default)]
@@ -52,13 +44,11 @@ pub fn job_from_config(
 ) -> ProcessorResult<Job> {
     let setup = Setup::new(config, *options);
     let (source, read) = setup.source()?;
-    let decoder = Decoder::new(decode_settings(config, options.until_end));
-    let plan = task_plan(config, decoder.value_names(), setup.is_bounded())?;
-    let outputs = setup.outputs()?;
+    let pipelines = setup.pipelines()?;
     let Setup { clock, give_up, .. } = setup;
     Ok(Job {
         source,
-        pipelines: vec![Pipeline::new(PIPELINE, decoder, plan, outputs)],
+        pipelines,
         settings: job_settings(config),
         stop,
         give_up,
@@ -96,6 +86,35 @@ impl<'a> Setup<'a> {
             #[cfg(feature = "kafka")]
             instance_id,
         }
+    }
+
+    /// The pipelines in the order of the configuration.
+    fn pipelines(&self) -> ProcessorResult<Vec<Pipeline>> {
+        let named = self.config.pipelines();
+        let mut opener = OutputOpener {
+            mode: self.open_mode(),
+            names_pipelines: named.len() > 1,
+            #[cfg(feature = "kafka")]
+            producers: self.producers.clone(),
+            #[cfg(feature = "kafka")]
+            give_up: self.give_up.clone(),
+            opened: Opened::default(),
+        };
+        let mut decoding: Vec<DecodeSettings> = Vec::new();
+        let mut pipelines = Vec::new();
+        for one in &named {
+            let settings = decode_settings(&one.config, self.options.until_end);
+            let decoded_by = decoding.iter().position(|other| *other == settings);
+            let decoder = Decoder::new(settings.clone());
+            let plan = task_plan(&one.config, decoder.value_names(), self.is_bounded())?;
+            let pipeline = Pipeline::new(&one.name, decoder, plan, opener.outputs(one)?)
+                .with_max_drift(one.config.max_watermark_drift_ms())
+                .decoded_by(decoded_by);
+            let is_listed = self.config.pipelines.is_some();
+            pipelines.push(if is_listed { pipeline.naming_side_records() } else { pipeline });
+            decoding.push(settings);
+        }
+        Ok(pipelines)
     }
 
     fn is_bounded(&self) -> bool {
@@ -143,55 +162,6 @@ impl<'a> Setup<'a> {
     #[cfg(not(feature = "kafka"))]
     fn kafka_source(&self) -> ProcessorResult<Box<dyn Source>> {
         Err(without_kafka())
-    }
-
-    fn outputs(&self) -> ProcessorResult<PipelineOutputs> {
-        let sinks = self.config.sinks().map_err(unusable)?;
-        let results = sinks.into_iter().map(|sink| self.result_sink(sink));
-        let late = self.config.late_output().map_err(unusable)?;
-        let dead_letters = self.config.dead_letter_output().map_err(unusable)?;
-        Ok(PipelineOutputs {
-            results: results.collect::<ProcessorResult<_>>()?,
-            late: late.map(|sink| self.side_sink(sink)).transpose()?,
-            dead_letters: dead_letters.map(|sink| self.side_sink(sink)).transpose()?,
-        })
-    }
-
-    fn result_sink(&self, sink: ResultSinkSpec) -> ProcessorResult<Box<dyn ResultSink>> {
-        Ok(match sink {
-            ResultSinkSpec::Console { format } => {
-                Box::new(ConsoleSink::stdout(ConsoleLayout::for_stdout(format)))
-            }
-            ResultSinkSpec::File { path } => Box::new(FileSink::open(&path, self.open_mode())?),
-            #[cfg(feature = "kafka")]
-            ResultSinkSpec::Kafka { bootstrap_servers, topic } => {
-                Box::new(crate::kafka::KafkaSink::new(
-                    &self.producers,
-                    &bootstrap_servers,
-                    &topic,
-                    self.give_up.clone(),
-                )?)
-            }
-            #[cfg(not(feature = "kafka"))]
-            ResultSinkSpec::Kafka { .. } => return Err(without_kafka()),
-        })
-    }
-
-    fn side_sink(&self, sink: SideSinkSpec) -> ProcessorResult<Box<dyn SideSink>> {
-        Ok(match sink {
-            SideSinkSpec::File { path } => Box::new(SideFileSink::open(&path, self.open_mode())?),
-            #[cfg(feature = "kafka")]
-            SideSinkSpec::Kafka { bootstrap_servers, topic } => {
-                Box::new(crate::kafka::KafkaSideSink::new(
-                    &self.producers,
-                    &bootstrap_servers,
-                    &topic,
-                    self.give_up.clone(),
-                )?)
-            }
-            #[cfg(not(feature = "kafka"))]
-            SideSinkSpec::Kafka { .. } => return Err(without_kafka()),
-        })
     }
 
     /// A bounded run of anything but Kafka begins anew and replaces its files; every other run adds
@@ -246,12 +216,9 @@ fn text_format(format: RecordFormat) -> TextFormat {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "an adapter for `map_err`")]
-fn unusable(reason: Unusable) -> ProcessorError {
-    ProcessorError::Config(reason.to_string())
-}
-
 #[cfg(not(feature = "kafka"))]
-fn without_kafka() -> ProcessorError {
-    ProcessorError::Config("this build has no Kafka; build it with the feature `kafka`".into())
+pub(super) fn without_kafka() -> crate::ProcessorError {
+    crate::ProcessorError::Config(
+        "this build has no Kafka; build it with the feature `kafka`".into(),
+    )
 }

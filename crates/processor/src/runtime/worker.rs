@@ -1,12 +1,13 @@
 //! One pipeline at work: batches in, a growing commit out.
 
-use std::mem::take;
+use std::mem::{replace, take};
 
 use llm_optimizer_engine::{
     aggregation::Outcome,
     core::{EventBatch, PartitionId, Rfc3339Millis},
     task::{TaskOutput, TaskPlan, WindowTask},
-    window::Firing,
+    watermark::Alignment,
+    window::{Firing, WindowKind, WindowSpec},
 };
 use llm_optimizer_types::{SideKind, SideReason};
 use tracing::warn;
@@ -34,11 +35,15 @@ pub struct PipelineOutputs {
 pub struct Pipeline {
     name: String,
     decoder: Box<dyn Decode + Send>,
+    /// Position of the pipeline before this one that decodes in the same way.
+    decoded_by: Option<usize>,
     task: WindowTask,
+    alignment: Alignment,
     encoder: ResultEncoder,
     pub(super) outputs: PipelineOutputs,
     keeps_late: bool,
     keeps_dead_letters: bool,
+    names_side_records: bool,
     counters: Counters,
     events: EventBatch,
     decoded: DecodeOutcome,
@@ -62,9 +67,12 @@ impl Pipeline {
             encoder: ResultEncoder::new(&name),
             name,
             decoder: Box::new(decoder),
+            decoded_by: None,
+            alignment: Alignment::new(default_drift_ms(&plan.windows)),
             task: WindowTask::new(plan),
             keeps_late: outputs.late.is_some(),
             keeps_dead_letters: outputs.dead_letters.is_some(),
+            names_side_records: false,
             outputs,
             counters: Counters::default(),
             events: EventBatch::with_features(values, features),
@@ -73,6 +81,26 @@ impl Pipeline {
             waiting: Output::default(),
             waiting_bytes: 0,
         }
+    }
+
+    /// Partitions wait once they are more than `max_drift_ms` ahead of the slowest one, where the
+    /// source can pause; by default the larger of four windows and ten minutes.
+    #[must_use]
+    pub fn with_max_drift(mut self, max_drift_ms: i64) -> Self {
+        self.alignment = Alignment::new(max_drift_ms);
+        self
+    }
+
+    /// Late events and dead letters say which pipeline they are of.
+    pub(super) fn naming_side_records(mut self) -> Self {
+        self.names_side_records = true;
+        self
+    }
+
+    /// The pipeline at `position`, before this one in the list, decodes for both.
+    pub(super) fn decoded_by(mut self, position: Option<usize>) -> Self {
+        self.decoded_by = position;
+        self
     }
 
     /// Name of the pipeline.
@@ -116,17 +144,42 @@ impl Pipeline {
         self.task.end(partition);
     }
 
+    /// Gives a batch to all pipelines; those that decode alike share the events.
+    pub(super) fn process_all(pipelines: &mut [Self], batch: &RecordBatch, now_ms: i64) {
+        for position in 0..pipelines.len() {
+            let (before, from_here) = pipelines.split_at_mut(position);
+            let Some(pipeline) = from_here.first_mut() else { return };
+            match pipeline.decoded_by.and_then(|leader| before.get(leader)) {
+                Some(leader) => pipeline.take(batch, &leader.events, &leader.decoded, now_ms),
+                None => pipeline.process(batch, now_ms),
+            }
+        }
+    }
+
     /// Decodes the batch and gives its events to the engine.
-    pub(super) fn process(&mut self, batch: &RecordBatch, now_ms: i64) {
-        self.decoder.decode(batch, now_ms, &mut self.events, &mut self.decoded);
+    fn process(&mut self, batch: &RecordBatch, now_ms: i64) {
+        let mut events = replace(&mut self.events, EventBatch::new(0));
+        let mut decoded = take(&mut self.decoded);
+        self.decoder.decode(batch, now_ms, &mut events, &mut decoded);
+        self.take(batch, &events, &decoded, now_ms);
+        (self.events, self.decoded) = (events, decoded);
+    }
+
+    fn take(
+        &mut self,
+        batch: &RecordBatch,
+        events: &EventBatch,
+        decoded: &DecodeOutcome,
+        now_ms: i64,
+    ) {
         self.fired.accepted = 0;
-        self.task.process(batch.origin.id, &self.events, now_ms, &mut self.fired);
+        self.task.process(batch.origin.id, events, now_ms, &mut self.fired);
         self.counters.records_read += batch.records.len() as u64;
-        self.counters.filtered += self.decoded.filtered;
+        self.counters.filtered += decoded.filtered;
         self.counters.accepted += self.fired.accepted;
         self.note_overflow();
         self.take_late(batch);
-        self.take_rejects(batch);
+        self.take_rejects(batch, &decoded.rejects);
         debug_assert!(self.counters.add_up(), "every record is counted once: {:?}", self.counters);
     }
 
@@ -148,6 +201,15 @@ impl Pipeline {
         self.take_firings(now_ms)?;
         self.waiting_bytes = 0;
         Ok(take(&mut self.waiting))
+    }
+
+    /// Decides which partitions are too far ahead for this pipeline.
+    pub(super) fn align(&mut self) {
+        self.alignment.update(self.task.leads());
+    }
+
+    pub(super) fn alignment(&self) -> &Alignment {
+        &self.alignment
     }
 
     pub(super) fn report(&self) -> PipelineReport {
@@ -188,20 +250,24 @@ impl Pipeline {
                 let (kind, reason) = (SideKind::Late, SideReason::TooLate);
                 let lateness_ms = Some(late.lateness_ms);
                 let index = late.record as usize;
-                let output = side_output(batch, index, kind, reason, detail, lateness_ms);
+                let mut output = side_output(batch, index, kind, reason, detail, lateness_ms);
+                output.record.pipeline = self.names_side_records.then(|| self.name.clone());
                 self.waiting_bytes += size_of_side(&output);
                 self.waiting.late.push(output);
             }
         }
     }
 
-    fn take_rejects(&mut self, batch: &RecordBatch) {
+    fn take_rejects(&mut self, batch: &RecordBatch, rejects: &[Reject]) {
+        if rejects.is_empty() && self.fired.over_limit.is_empty() {
+            return;
+        }
         let too_many = self.fired.over_limit.drain(..).map(|record| Reject {
             record,
             reason: SideReason::LimitWindowsPerKey,
             detail: "its key has `limits.max_windows_per_key` open windows".into(),
         });
-        let mut rejects: Vec<Reject> = self.decoded.rejects.drain(..).chain(too_many).collect();
+        let mut rejects: Vec<Reject> = rejects.iter().cloned().chain(too_many).collect();
         rejects.sort_by_key(|reject| reject.record);
         for Reject { record, reason, detail } in rejects {
             if !self.keeps_dead_letters && self.counters.dead_letters.is_empty() {
@@ -216,7 +282,8 @@ impl Pipeline {
             *self.counters.dead_letters.entry(reason).or_default() += 1;
             if self.keeps_dead_letters {
                 let kind = SideKind::DeadLetter;
-                let output = side_output(batch, record as usize, kind, reason, detail, None);
+                let mut output = side_output(batch, record as usize, kind, reason, detail, None);
+                output.record.pipeline = self.names_side_records.then(|| self.name.clone());
                 self.waiting_bytes += size_of_side(&output);
                 self.waiting.dead_letters.push(output);
             }
@@ -239,6 +306,19 @@ fn note_failures(pipeline: &str, firing: &Firing, counters: &mut Counters) {
         }
         counters.aggregation_errors += 1;
     }
+}
+
+/// Least default of the greatest distance between partitions.
+const LEAST_DRIFT_MS: i64 = 600_000;
+
+/// The larger of four windows and ten minutes.
+fn default_drift_ms(windows: &WindowSpec) -> i64 {
+    let window_ms = match windows.kind() {
+        WindowKind::Sliced(slices) => slices.size(),
+        WindowKind::Session { gap_ms } => *gap_ms,
+        WindowKind::Assigned(_) => 0,
+    };
+    window_ms.saturating_mul(4).max(LEAST_DRIFT_MS)
 }
 
 /// Whether this is the first result of its key and window (for a session: of one that replaces none).

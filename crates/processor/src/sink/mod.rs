@@ -4,6 +4,7 @@
 
 pub mod console;
 pub mod file;
+pub(crate) mod shared;
 pub mod side;
 #[cfg(test)]
 mod testing;

@@ -42,6 +42,7 @@ pub fn side_output(
             record_base64,
             origin: origin_of(batch, span),
             lateness_ms,
+            pipeline: None,
         },
         payload,
         key: span.key.as_ref().map(|key| batch.bytes(key).to_vec()),

@@ -6,6 +6,7 @@
 pub mod clock;
 pub mod file;
 pub mod generator;
+mod pauses;
 pub mod send;
 pub mod stdin;
 #[cfg(test)]
@@ -16,6 +17,8 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
+
+pub use pauses::PartitionPauses;
 
 use crossbeam_channel::Sender;
 use llm_optimizer_engine::core::PartitionId;
@@ -77,6 +80,12 @@ pub trait Source: Send {
 
     /// Size of the whole input in bytes, if it is bounded and known (for the progress bar).
     fn size_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// Which partitions shall not be read for now, told while the source runs; `None` if it cannot
+    /// leave single partitions unread.
+    fn pauses(&self) -> Option<PartitionPauses> {
         None
     }
 

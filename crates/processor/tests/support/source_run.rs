@@ -12,7 +12,7 @@ use llm_optimizer_processor::{
     ProcessorResult,
     kafka::{KafkaSource, KafkaSourceOptions},
     record::RecordBatch,
-    source::{Source, SourceEvent, StopToken},
+    source::{PartitionPauses, Source, SourceEvent, StopToken},
 };
 
 use super::kafka::{Broker, PATIENCE, fresh};
@@ -66,7 +66,17 @@ impl SourceRun {
         options: KafkaSourceOptions,
         capacity: usize,
     ) -> Self {
-        let source = Box::new(KafkaSource::new(settings, options));
+        Self::start_paused(settings, options, capacity, PartitionPauses::default())
+    }
+
+    /// The same with a say in which partitions are read.
+    pub(crate) fn start_paused(
+        settings: &KafkaConsumerConfig,
+        options: KafkaSourceOptions,
+        capacity: usize,
+        pauses: PartitionPauses,
+    ) -> Self {
+        let source = Box::new(KafkaSource::new(settings, options).with_pauses(pauses));
         let (queue, events) = bounded(capacity);
         let stop = StopToken::default();
         let token = stop.clone();

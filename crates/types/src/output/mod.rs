@@ -211,6 +211,9 @@ pub struct SideRecord {
     /// How late a late event was for its last window.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lateness_ms: Option<i64>,
+    /// The pipeline it is of, where the configuration names pipelines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pipeline: Option<String>,
 }
 
 #[cfg(test)]

@@ -44,6 +44,7 @@ fn side(kind: SideKind, reason: SideReason) -> SideRecord {
             line: None,
         },
         lateness_ms: None,
+        pipeline: None,
     }
 }
 

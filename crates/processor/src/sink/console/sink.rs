@@ -89,6 +89,15 @@ impl ConsoleSink {
         Self { stream, encoder, unfinished: None }
     }
 
+    /// The table has a column that says which pipeline a result is of; NDJSON says it anyway.
+    #[must_use]
+    pub fn naming_pipelines(mut self) -> Self {
+        if let Encoder::Table(table) = &mut self.encoder {
+            table.name_pipelines();
+        }
+        self
+    }
+
     fn encode(&mut self, output: &Output) -> Vec<u8> {
         match &mut self.encoder {
             Encoder::Table(table) => table.render(&output.results).into_bytes(),

@@ -27,6 +27,7 @@ const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().f
 /// Remembers columns and widths from one delivery to the next.
 pub(super) struct ResultTable {
     has_colours: bool,
+    names_pipelines: bool,
     /// Columns of the terminal, if it is one.
     max_width: Option<u16>,
     statistics: Vec<String>,
@@ -40,7 +41,21 @@ pub(super) struct ResultTable {
 impl ResultTable {
     pub(super) fn new(has_colours: bool, max_width: Option<u16>) -> Self {
         let (statistics, widths) = (Vec::new(), Vec::new());
-        Self { has_colours, max_width, statistics, hidden: 0, widths, rows_since_heading: 0 }
+        let (names_pipelines, rows_since_heading) = (false, 0);
+        Self {
+            has_colours,
+            names_pipelines,
+            max_width,
+            statistics,
+            hidden: 0,
+            widths,
+            rows_since_heading,
+        }
+    }
+
+    /// Begins each row with the name of its pipeline.
+    pub(super) fn name_pipelines(&mut self) {
+        self.names_pipelines = true;
     }
 
     /// Lines of text for `results`; empty if there are none.
@@ -115,12 +130,16 @@ impl ResultTable {
             table.enforce_styling();
         }
         let statistics = shown.iter().map(|name| name.replace("average", "avg"));
-        let headings = ["window (UTC)".to_owned(), "key".into()].into_iter().chain(statistics);
+        let first = self.names_pipelines.then(|| "pipeline".to_owned());
+        let fixed = first.into_iter().chain(["window (UTC)".to_owned(), "key".into()]);
+        let headings = fixed.chain(statistics);
         table.set_header(headings.chain([String::new()]));
         for result in results {
             table.add_row(self.row(&result.record, shown));
         }
-        for column in table.column_iter_mut().skip(2).take(shown.len()) {
+        for column in
+            table.column_iter_mut().skip(2 + usize::from(self.names_pipelines)).take(shown.len())
+        {
             column.set_cell_alignment(CellAlignment::Right);
         }
         table
@@ -129,8 +148,9 @@ impl ResultTable {
     fn row(&self, record: &ResultRecord, shown: &[&String]) -> Row {
         let statistics =
             shown.iter().map(|name| record.results.get(*name).map_or("–".into(), number));
+        let first = self.names_pipelines.then(|| record.pipeline.clone());
         let cells = [window(&record.window), record.window.key.clone()];
-        let texts = cells.into_iter().chain(statistics).chain([note(record)]);
+        let texts = first.into_iter().chain(cells).chain(statistics).chain([note(record)]);
         let colour = match record.pane.timing {
             PaneTiming::OnTime => None,
             PaneTiming::Late => Some(Color::Yellow),

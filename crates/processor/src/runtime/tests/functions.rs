@@ -9,7 +9,7 @@ use llm_optimizer_engine::{
 };
 use serde_json::{Value, json};
 
-use super::{
+use crate::runtime::{
     plan::{decode_settings, task_plan, task_plan_with},
     worker::{Pipeline, PipelineOutputs},
 };
@@ -93,7 +93,7 @@ fn a_registered_function_that_fails_is_an_error_of_its_result_and_counted() {
         batch.push(record.as_bytes(), at, None);
     }
     pipeline.assign(id, 0);
-    pipeline.process(&batch, 0);
+    Pipeline::process_all(std::slice::from_mut(&mut pipeline), &batch, 0);
     pipeline.end(id);
     pipeline.advance(0).unwrap();
     let output = pipeline.cut(0).unwrap();

@@ -1,0 +1,127 @@
+//! Opens the sinks of all pipelines. A file or standard output that several of them write is opened
+//! once; on Kafka they share the producer.
+
+use std::{collections::HashMap, path::PathBuf};
+
+use llm_optimizer_config::{
+    NamedPipeline, ResultSinkSpec, SideSinkSpec, Unusable, resolved::plain_path,
+};
+
+use super::worker::PipelineOutputs;
+use crate::{
+    error::{ProcessorError, ProcessorResult},
+    sink::{
+        ResultSink, SideSink,
+        console::{ConsoleLayout, ConsoleSink},
+        file::{FileSink, OpenMode, SideFileSink},
+        shared::Shared,
+    },
+};
+#[cfg(feature = "kafka")]
+use crate::{kafka::Producers, source::StopToken};
+
+/// Opens outputs and remembers those that may be shared.
+pub(super) struct OutputOpener {
+    pub(super) mode: OpenMode,
+    /// Whether results of several pipelines meet on standard output.
+    pub(super) names_pipelines: bool,
+    #[cfg(feature = "kafka")]
+    pub(super) producers: Producers,
+    #[cfg(feature = "kafka")]
+    pub(super) give_up: StopToken,
+    pub(super) opened: Opened,
+}
+
+/// What is open already.
+#[derive(Default)]
+pub(super) struct Opened {
+    console: Option<Shared<dyn ResultSink>>,
+    results: HashMap<PathBuf, Shared<dyn ResultSink>>,
+    sides: HashMap<PathBuf, Shared<dyn SideSink>>,
+}
+
+impl OutputOpener {
+    /// The outputs of one pipeline.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Config`] for what this release does not have, else why a file cannot be
+    /// opened.
+    pub(super) fn outputs(&mut self, pipeline: &NamedPipeline) -> ProcessorResult<PipelineOutputs> {
+        let config = &pipeline.config;
+        let sinks = config.sinks().map_err(unusable)?;
+        let results = sinks.into_iter().map(|sink| self.result_sink(sink));
+        let results = results.collect::<ProcessorResult<_>>()?;
+        let late = config.late_output().map_err(unusable)?;
+        let dead_letters = config.dead_letter_output().map_err(unusable)?;
+        Ok(PipelineOutputs {
+            results,
+            late: late.map(|sink| self.side_sink(sink)).transpose()?,
+            dead_letters: dead_letters.map(|sink| self.side_sink(sink)).transpose()?,
+        })
+    }
+
+    fn result_sink(&mut self, sink: ResultSinkSpec) -> ProcessorResult<Box<dyn ResultSink>> {
+        Ok(match sink {
+            ResultSinkSpec::Console { format } => {
+                let names = self.names_pipelines;
+                let open = || {
+                    let sink = ConsoleSink::stdout(ConsoleLayout::for_stdout(format));
+                    Shared::results(Box::new(if names { sink.naming_pipelines() } else { sink }))
+                };
+                Box::new(self.opened.console.get_or_insert_with(open).clone())
+            }
+            ResultSinkSpec::File { path } => {
+                let key = plain_path(&path);
+                if !self.opened.results.contains_key(&key) {
+                    let sink = FileSink::open(&path, self.mode)?;
+                    self.opened.results.insert(key.clone(), Shared::results(Box::new(sink)));
+                }
+                Box::new(self.opened.results.get(&key).cloned().ok_or_else(vanished)?)
+            }
+            #[cfg(feature = "kafka")]
+            ResultSinkSpec::Kafka { bootstrap_servers, topic } => {
+                Box::new(crate::kafka::KafkaSink::new(
+                    &self.producers,
+                    &bootstrap_servers,
+                    &topic,
+                    self.give_up.clone(),
+                )?)
+            }
+            #[cfg(not(feature = "kafka"))]
+            ResultSinkSpec::Kafka { .. } => return Err(super::setup::without_kafka()),
+        })
+    }
+
+    fn side_sink(&mut self, sink: SideSinkSpec) -> ProcessorResult<Box<dyn SideSink>> {
+        Ok(match sink {
+            SideSinkSpec::File { path } => {
+                let key = plain_path(&path);
+                if !self.opened.sides.contains_key(&key) {
+                    let sink = SideFileSink::open(&path, self.mode)?;
+                    self.opened.sides.insert(key.clone(), Shared::side(Box::new(sink)));
+                }
+                Box::new(self.opened.sides.get(&key).cloned().ok_or_else(vanished)?)
+            }
+            #[cfg(feature = "kafka")]
+            SideSinkSpec::Kafka { bootstrap_servers, topic } => {
+                Box::new(crate::kafka::KafkaSideSink::new(
+                    &self.producers,
+                    &bootstrap_servers,
+                    &topic,
+                    self.give_up.clone(),
+                )?)
+            }
+            #[cfg(not(feature = "kafka"))]
+            SideSinkSpec::Kafka { .. } => return Err(super::setup::without_kafka()),
+        })
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "an adapter for `map_err`")]
+pub(super) fn unusable(reason: Unusable) -> ProcessorError {
+    ProcessorError::Config(reason.to_string())
+}
+
+fn vanished() -> ProcessorError {
+    ProcessorError::Internal("an opened file is not remembered".into())
+}

@@ -1,0 +1,4 @@
+//! Jobs and pipelines without files and brokers.
+
+mod functions;
+mod pacing;
