@@ -9,6 +9,7 @@ mod combiner;
 mod firing;
 mod key_combiner;
 mod key_rows;
+mod merging;
 mod pane;
 mod panes;
 mod session;
