@@ -1,7 +1,7 @@
 //! Windows of many panes give the same results whether they are combined incrementally or merged pane
 //! by pane.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 use llm_optimizer_engine::{
     aggregation::{AggregationPlan, Function, Percentile, StatisticKind},

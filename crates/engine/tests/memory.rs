@@ -1,8 +1,13 @@
 //! What state weighs on the heap, what `size_bytes` says of it, and that it goes.
 
-#![allow(missing_docs, clippy::cast_possible_truncation, clippy::cast_possible_wrap)]
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap
+)]
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use llm_optimizer_engine::{
     aggregation::{AggregationPlan, Function, Percentile},
@@ -76,7 +81,7 @@ fn feed(task: &mut WindowTask, load: Load) {
 
 /// Heap held by the state after `load`, which `size_bytes` tells within 20 %; then all goes.
 fn weigh(windows: &WindowSpec, functions: &[Function], load: Load) -> usize {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut task = task(windows.clone(), functions);
     let before = HEAP.current_usage();
     feed(&mut task, load);
@@ -138,8 +143,7 @@ fn sliding_windows_of_many_panes_say_what_they_hold() {
 #[test]
 fn sessions_say_what_they_hold() {
     let windows = WindowSpec::session(30_000, 0).unwrap();
-    use Function::{Count, Sum};
     let load = Load { keys: 50_000, events_per_key: 3, step_ms: 5_000 };
-    let held = weigh(&windows, &[Count, Sum], load);
+    let held = weigh(&windows, &[Function::Count, Function::Sum], load);
     assert!(held / 50_000 < KIB, "{held}");
 }

@@ -14,6 +14,7 @@ use super::{
 };
 
 /// The parts of one value's accumulator and where its cells are.
+#[expect(clippy::struct_excessive_bools, reason = "each says whether a part is there")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Layout {
     sum: bool,

@@ -137,6 +137,8 @@ fn merge(rows: &mut AccumulatorTable, row: Row, (start, from): Part, panes: &Pan
 /// A new row with everything in `row`.
 fn copy(row: Option<Row>, rows: &mut AccumulatorTable) -> Row {
     let copied = rows.push();
-    row.into_iter().for_each(|row| rows.merge_within(copied, row));
+    if let Some(row) = row {
+        rows.merge_within(copied, row);
+    }
     copied
 }

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{KeyMap, SlicedWindows, merge_key, on_time};
+use super::{KeyMap, SlicedWindows, on_time};
 use crate::{
     aggregation::{AggregationPlan, Statistics},
     core::{KeyId, KeyRegistry},
     window::{
         early::{Early, Watch},
         firing::{Firing, Timing, sort},
+        merging::merge_key,
         pane::Pane,
         trigger::{TriggerContext, TriggerSpec},
     },
