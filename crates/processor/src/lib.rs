@@ -70,7 +70,7 @@ pub use core::{EventMetadata, EventTimestamp, GroupingKey, ProcessorEvent};
 pub use error::{ProcessorError, ProcessorResult};
 pub use pipeline::{
     ConsoleSink, EventSink, EventSource, MemorySource, StreamPipeline, StreamPipelineBuilder,
-    create_pipeline,
+    StreamSource, create_pipeline,
 };
 #[cfg(feature = "kafka")]
 pub use pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     EventSink, EventSource, PipelineSink, StreamPipeline, checks,
     plan::{Statistics, WindowChoice},
-    typed::Given,
+    typed::Flow,
 };
 use crate::{
     aggregation::Function, core::GroupingKey, error::ProcessorResult, state::StateBackend,
@@ -81,11 +81,56 @@ where
 /// | where state lives | [`with_state_backend`](Self::with_state_backend) |
 /// | where results go | [`with_sink`](Self::with_sink), as often as you like |
 ///
-/// Of two calls that say the same, the later one counts.
-pub struct StreamPipelineBuilder<T> {
+/// Of two calls that say the same, the later one counts; their order is free, but for operators.
+///
+/// The operators [`map`](Self::map), [`try_map`](Self::try_map), [`flat_map`](Self::flat_map) and
+/// [`filter`](Self::filter) stand in the order in which an event meets them. `T` is what an event is
+/// after the last one, `In` what the source gives. An extractor speaks of the type that an event is
+/// where it is called: what it draws stays with the event on its further way.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use chrono::{DateTime, Utc};
+/// use llm_optimizer_processor::*;
+/// use serde::{Deserialize, Serialize};
+/// use std::{sync::Arc, time::Duration};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Trace {
+///     at: DateTime<Utc>,
+///     is_test: bool,
+///     steps_ms: Vec<f64>,
+/// }
+///
+/// let traces = vec![
+///     Trace { at: DateTime::UNIX_EPOCH, is_test: false, steps_ms: vec![30.0, 10.0, 20.0] },
+///     Trace { at: DateTime::UNIX_EPOCH, is_test: true, steps_ms: vec![9_000.0] },
+/// ];
+/// let (sink, mut results) = tokio::sync::mpsc::unbounded_channel();
+/// let report = create_pipeline::<Trace>()
+///     .with_source(traces)
+///     .with_timestamp(|trace| trace.at) // a trace's time is the time of its steps
+///     .filter(|trace| !trace.is_test)
+///     .flat_map(|trace| trace.steps_ms) // from here on events are numbers, and so their value
+///     .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::ZERO))
+///     .with_tumbling_window(Duration::from_secs(60))
+///     .with_state_backend(Arc::new(MemoryStateBackend::new()))
+///     .with_sink(sink)
+///     .build()?
+///     .run()
+///     .await?;
+///
+/// let result = results.recv().await.ok_or("no result")?;
+/// assert_eq!((&result.results["count"], result.statistic("max")), (&3.into(), Some(30.0)));
+/// assert_eq!((report.first.accepted, report.first.filtered), (1, 1)); // records
+/// # Ok(())
+/// # }
+/// ```
+pub struct StreamPipelineBuilder<T, In = T> {
     pub(super) name: String,
-    pub(super) source: Option<Box<dyn EventSource<T>>>,
-    pub(super) given: Given<T>,
+    pub(super) source: Option<Box<dyn EventSource<In>>>,
+    pub(super) flow: Flow<In, T>,
     pub(super) watermark: Option<BoundedOutOfOrdernessWatermark>,
     pub(super) window: Option<WindowChoice>,
     pub(super) lateness: Duration,
@@ -96,12 +141,15 @@ pub struct StreamPipelineBuilder<T> {
     pub(super) dead_letters: Option<Box<dyn EventSink<SideRecord>>>,
 }
 
-impl<T> Default for StreamPipelineBuilder<T> {
+impl<T> Default for StreamPipelineBuilder<T>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
     fn default() -> Self {
         Self {
             name: "default".into(),
             source: None,
-            given: Given::default(),
+            flow: Flow::new(),
             watermark: None,
             window: None,
             lateness: Duration::ZERO,
@@ -123,7 +171,13 @@ where
     pub fn new() -> Self {
         Self::default()
     }
+}
 
+impl<T, In> StreamPipelineBuilder<T, In>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    In: Serialize + DeserializeOwned + Send + 'static,
+{
     /// Names the pipeline (`default`); the name is part of the identity of its results.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
@@ -139,27 +193,29 @@ where
         self.with_source(config.into())
     }
 
-    /// Reads events from `source`: a `Vec<T>`, a file, or what else is an [`EventSource`].
+    /// Reads events from `source`: a `Vec`, a file, a channel, or what else is an [`EventSource`].
     #[must_use]
-    pub fn with_source(mut self, source: impl EventSource<T> + 'static) -> Self {
+    pub fn with_source(mut self, source: impl EventSource<In> + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
 
-    /// Says what the time of an event is.
+    /// Says what the time of an event is. It is asked of every event that gets here, also of those
+    /// that a filter drops before another operator: they move the watermark as well.
     #[must_use]
     pub fn with_timestamp(
         mut self,
         timestamp: impl Fn(&T) -> DateTime<Utc> + Send + Sync + 'static,
     ) -> Self {
-        self.given.timestamp = Some(Box::new(timestamp));
+        self.flow.say_time(Box::new(timestamp));
         self
     }
 
-    /// Says what the key of an event is; windows and results are per key.
+    /// Says what the key of an event is; windows and results are per key. See also
+    /// [`key_by`](Self::key_by).
     #[must_use]
     pub fn with_key(mut self, key: impl Fn(&T) -> GroupingKey + Send + Sync + 'static) -> Self {
-        self.given.key = Some(Box::new(key));
+        self.flow.say_key(Box::new(key));
         self
     }
 
@@ -172,7 +228,7 @@ where
         name: impl Into<String>,
         value: impl Fn(&T) -> f64 + Send + Sync + 'static,
     ) -> Self {
-        self.given.values.push((name.into(), Box::new(value)));
+        self.flow.say_value(name.into(), Box::new(value));
         self
     }
 

@@ -4,10 +4,10 @@ use llm_optimizer_config::settings::{EventConfig, EventProfile, ProcessorConfig}
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    StreamPipeline, StreamPipelineBuilder,
+    SourceContext, StreamPipeline, StreamPipelineBuilder,
     plan::Plan,
     run::Outlets,
-    typed::{Extractors, Given, TypedDecoder, is_feedback},
+    typed::{Flow, TypedDecoder, is_feedback},
 };
 use crate::{
     decode::{Decode, DecodeSettings, Decoder},
@@ -20,16 +20,19 @@ const WINDOW_CALLS: &str =
 const STATE_CALL: &str = "with_state_backend(Arc::new(MemoryStateBackend::new()))";
 
 /// The pipeline that `builder` describes.
-pub(super) fn build<T>(builder: StreamPipelineBuilder<T>) -> ProcessorResult<StreamPipeline<T>>
+pub(super) fn build<T, In>(
+    builder: StreamPipelineBuilder<T, In>,
+) -> ProcessorResult<StreamPipeline<T>>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
+    In: Serialize + DeserializeOwned + Send + 'static,
 {
     let mut faults = Faults::default();
-    let StreamPipelineBuilder { name, source, given, statistics, state, sinks, .. } = builder;
+    let StreamPipelineBuilder { name, source, flow, statistics, state, sinks, .. } = builder;
     let source = faults.need(source, "source", "with_kafka_source(…)` or `with_source(…)");
     faults.0.extend(source.iter().flat_map(|source| source.check()));
     let is_live = source.as_ref().is_some_and(|source| source.is_live());
-    let decoder = decoder(given, statistics.needs_value(), is_live, &mut faults.0);
+    let decoder = decoder(flow, statistics.needs_value(), is_live, &mut faults.0);
     let watermark = faults.need(builder.watermark, "watermark generator", WATERMARK_CALL);
     let windows = faults.need(builder.window, "window", WINDOW_CALLS);
     let windows = windows.and_then(|chosen| faults.take(chosen.spec(builder.lateness)));
@@ -43,29 +46,31 @@ where
             if faults.0.is_empty() =>
         {
             let plan = Plan { windows, watermark, aggregation };
-            Ok(StreamPipeline::new(name, source, decoder, plan, outlets))
+            let open = Box::new(move |context: &SourceContext| source.open(context));
+            Ok(StreamPipeline::new(name, open, decoder, plan, outlets))
         }
         _ => Err(faults.into_error()),
     }
 }
 
-/// The decoder for `T`: the profile's own for feedback events as they are, else one by way of `T`.
-fn decoder<T>(
-    given: Given<T>,
+/// The decoder: the profile's own for feedback events as they are, else one by way of the types.
+fn decoder<T, In>(
+    flow: Flow<In, T>,
     needs_value: bool,
     is_live: bool,
     faults: &mut Vec<String>,
 ) -> Box<dyn Decode + Send>
 where
     T: Serialize + DeserializeOwned + 'static,
+    In: DeserializeOwned + 'static,
 {
     let config = ProcessorConfig::default();
     let event = EventConfig { profile: EventProfile::FeedbackEvent, ..config.event };
     let settings = DecodeSettings::from_config(&event, &config.limits, &config.watermark, is_live);
-    if is_feedback::<T>() && given.is_empty() {
+    if is_feedback::<In>() && flow.is_plain() {
         return Box::new(Decoder::new(settings));
     }
-    Box::new(TypedDecoder::new(Extractors::new(given, needs_value, faults), &settings))
+    Box::new(TypedDecoder::new(flow.finish(needs_value, faults), &settings))
 }
 
 /// Sentences, each saying what to do.

@@ -15,6 +15,7 @@ mod deliver;
 mod event_sink;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod operators;
 mod plan;
 mod run;
 mod source;
@@ -28,4 +29,4 @@ pub use event_sink::{EventSink, PipelineSink, SinkContext};
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};
 pub use run::StreamPipeline;
-pub use source::{EventSource, MemorySource, SourceContext};
+pub use source::{EventSource, MemorySource, SourceContext, StreamSource};

@@ -1,6 +1,6 @@
 //! A pipeline that was built, and its run.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
 use llm_optimizer_config::settings::ProcessorConfig;
 use llm_optimizer_engine::{
@@ -11,16 +11,14 @@ use llm_optimizer_types::SideRecord;
 use tokio::{runtime::Handle, task::spawn_blocking};
 use tracing::info;
 
-use super::{
-    EventSink, EventSource, PipelineSink, SinkContext, SourceContext, deliver::Adapter, plan::Plan,
-};
+use super::{EventSink, PipelineSink, SinkContext, SourceContext, deliver::Adapter, plan::Plan};
 use crate::{
     decode::Decode,
     error::{ProcessorError, ProcessorResult},
     runtime::{Job, Outcome, Pipeline, PipelineOutputs, RunProgress, RunReport, job_settings},
     sink::SideSink,
     source::{
-        StopToken,
+        Source, StopToken,
         clock::{Clock, SystemClock},
         text::BatchLimits,
     },
@@ -33,25 +31,31 @@ pub(super) struct Outlets {
     pub(super) dead_letters: Option<Box<dyn EventSink<SideRecord>>>,
 }
 
-/// A pipeline over events of type `T`, ready to run.
+/// Opens the source that was given.
+pub(super) type OpenSource =
+    Box<dyn FnOnce(&SourceContext) -> ProcessorResult<Box<dyn Source>> + Send>;
+
+/// A pipeline whose windows are over events of type `T`, ready to run.
 pub struct StreamPipeline<T> {
     name: String,
-    source: Box<dyn EventSource<T>>,
+    open_source: OpenSource,
     decoder: Box<dyn Decode + Send>,
     plan: Plan,
     outlets: Outlets,
     stop: StopToken,
+    events: PhantomData<fn() -> T>,
 }
 
 impl<T: 'static> StreamPipeline<T> {
     pub(super) fn new(
         name: String,
-        source: Box<dyn EventSource<T>>,
+        open_source: OpenSource,
         decoder: Box<dyn Decode + Send>,
         plan: Plan,
         outlets: Outlets,
     ) -> Self {
-        Self { name, source, decoder, plan, outlets, stop: StopToken::default() }
+        let stop = StopToken::default();
+        Self { name, open_source, decoder, plan, outlets, stop, events: PhantomData }
     }
 
     /// Ends the run when it is asked to stop: nothing more is read, what is computed is delivered.
@@ -109,8 +113,12 @@ impl<T: 'static> StreamPipeline<T> {
     fn job(self, runtime: Handle) -> ProcessorResult<Job> {
         let config = ProcessorConfig::default();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let opening = SourceContext { clock: Arc::clone(&clock), limits: BatchLimits::default() };
-        let source = self.source.open(&opening)?;
+        let opening = SourceContext {
+            clock: Arc::clone(&clock),
+            limits: BatchLimits::default(),
+            runtime: runtime.clone(),
+        };
+        let source = (self.open_source)(&opening)?;
         let give_up = StopToken::default();
         let client_id = format!("{}-{}", self.name, uuid::Uuid::new_v4());
         let context = SinkContext { runtime, give_up: give_up.clone(), client_id };

@@ -18,6 +18,8 @@ pub struct Counters {
     pub filtered: u64,
     /// Events too late for every window.
     pub late_dropped: u64,
+    /// Accepted records, of which some of several events were too late or over a limit.
+    pub lost_in_part: u64,
     /// Records that cannot be used, by reason.
     pub dead_letters: BTreeMap<SideReason, u64>,
     /// Records left out by `error_handling.policy: skip`.

@@ -10,6 +10,7 @@
 mod counters;
 mod delivery;
 mod encode;
+mod fan_out;
 mod job;
 mod plan;
 mod report;

@@ -1,16 +1,21 @@
 //! One pipeline at work: batches in, a growing commit out.
 
-use std::mem::take;
+use std::{collections::BTreeSet, mem::take};
 
 use llm_optimizer_engine::{
     core::{EventBatch, PartitionId, Rfc3339Millis},
-    task::{TaskOutput, TaskPlan, WindowTask},
+    task::{LateEvent, TaskOutput, TaskPlan, WindowTask},
     window::Firing,
 };
 use llm_optimizer_types::{SideKind, SideReason};
 use tracing::warn;
 
-use super::{counters::Counters, encode::ResultEncoder, report::PipelineReport};
+use super::{
+    counters::Counters,
+    encode::ResultEncoder,
+    fan_out::{self, InPart},
+    report::PipelineReport,
+};
 use crate::{
     decode::{Decode, DecodeOutcome, Reject},
     error::ProcessorResult,
@@ -120,6 +125,10 @@ impl Pipeline {
         self.decoder.decode(batch, now_ms, &mut self.events, &mut self.decoded);
         self.fired.accepted = 0;
         self.task.process(batch.origin.id, &self.events, now_ms, &mut self.fired);
+        if self.decoded.fans_out {
+            let in_part = fan_out::by_record(&self.events, &mut self.fired);
+            self.take_in_part(batch, in_part);
+        }
         self.counters.records_read += batch.records.len() as u64;
         self.counters.filtered += self.decoded.filtered;
         self.counters.accepted += self.fired.accepted;
@@ -180,16 +189,61 @@ impl Pipeline {
 
     fn take_late(&mut self, batch: &RecordBatch) {
         self.counters.late_dropped += self.fired.late.len() as u64;
-        for late in self.fired.late.drain(..) {
-            if self.keeps_late {
-                let detail = format!("its last window closed {} ms earlier", late.lateness_ms);
-                let (kind, reason) = (SideKind::Late, SideReason::TooLate);
-                let lateness_ms = Some(late.lateness_ms);
-                let index = late.record as usize;
-                let output = side_output(batch, index, kind, reason, detail, lateness_ms);
-                self.waiting_bytes += size_of_side(&output);
-                self.waiting.late.push(output);
-            }
+        for LateEvent { record, lateness_ms } in take(&mut self.fired.late) {
+            let detail = || format!("its last window closed {lateness_ms} ms earlier");
+            self.keep_late(batch, record, lateness_ms, detail);
+        }
+    }
+
+    /// Accepted records of which events were lost: they are side outputs, and counted apart.
+    fn take_in_part(&mut self, batch: &RecordBatch, in_part: InPart) {
+        let InPart { late, over_limit } = in_part;
+        let records: BTreeSet<u32> =
+            late.iter().map(|(late, ..)| late.record).chain(over_limit.iter().copied()).collect();
+        self.counters.lost_in_part += records.len() as u64;
+        for (LateEvent { record, lateness_ms }, count, of) in late {
+            let detail = || {
+                format!(
+                    "{count} of its {of} events; their last window closed {lateness_ms} ms earlier"
+                )
+            };
+            self.keep_late(batch, record, lateness_ms, detail);
+        }
+        for record in over_limit {
+            let detail =
+                "the key of some of its events has `limits.max_windows_per_key` open windows";
+            self.keep_dead_letter(batch, record, SideReason::LimitWindowsPerKey, detail.into());
+        }
+    }
+
+    fn keep_late(
+        &mut self,
+        batch: &RecordBatch,
+        record: u32,
+        lateness_ms: i64,
+        detail: impl FnOnce() -> String,
+    ) {
+        if self.keeps_late {
+            let (kind, reason) = (SideKind::Late, SideReason::TooLate);
+            let (index, lateness_ms) = (record as usize, Some(lateness_ms));
+            let output = side_output(batch, index, kind, reason, detail(), lateness_ms);
+            self.waiting_bytes += size_of_side(&output);
+            self.waiting.late.push(output);
+        }
+    }
+
+    fn keep_dead_letter(
+        &mut self,
+        batch: &RecordBatch,
+        record: u32,
+        reason: SideReason,
+        detail: String,
+    ) {
+        if self.keeps_dead_letters {
+            let kind = SideKind::DeadLetter;
+            let output = side_output(batch, record as usize, kind, reason, detail, None);
+            self.waiting_bytes += size_of_side(&output);
+            self.waiting.dead_letters.push(output);
         }
     }
 
@@ -212,12 +266,7 @@ impl Pipeline {
                 );
             }
             *self.counters.dead_letters.entry(reason).or_default() += 1;
-            if self.keeps_dead_letters {
-                let kind = SideKind::DeadLetter;
-                let output = side_output(batch, record as usize, kind, reason, detail, None);
-                self.waiting_bytes += size_of_side(&output);
-                self.waiting.dead_letters.push(output);
-            }
+            self.keep_dead_letter(batch, record, reason, detail);
         }
     }
 }

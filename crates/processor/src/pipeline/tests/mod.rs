@@ -1,7 +1,9 @@
 //! Pipelines built in code, from events to results.
 
 mod building;
+mod operators;
 mod sinks;
+mod sources;
 mod stopping;
 mod windows;
 
