@@ -64,7 +64,7 @@ pub mod window;
 pub use llm_optimizer_engine as engine;
 pub use llm_optimizer_types as types;
 
-pub use aggregation::AggregationResult;
+pub use aggregation::{AggregationResult, Aggregator};
 pub use config::{ProcessorConfig, load_config};
 pub use core::{EventMetadata, EventTimestamp, GroupingKey, ProcessorEvent};
 pub use error::{ProcessorError, ProcessorResult};
@@ -78,5 +78,12 @@ pub use runtime::RunReport;
 pub use source::{StopToken, StopToken as StopHandle, file::FileSourceConfig};
 pub use state::{MemoryStateBackend, StateBackend};
 pub use types::FeedbackEvent;
-pub use watermark::BoundedOutOfOrdernessWatermark;
-pub use window::{Window, WindowType};
+pub use watermark::{
+    AscendingWatermark, BoundedOutOfOrdernessWatermark, PerKeyWatermark,
+    PeriodicWatermarkGenerator, PunctuatedWatermark, Watermark, WatermarkGenerator,
+};
+pub use window::{
+    AllTrigger, AnyTrigger, CountTrigger, EventTimeTrigger, ProcessingTimeTrigger,
+    SessionWindowAssigner, SlidingWindowAssigner, TumblingWindowAssigner, Window, WindowAssigner,
+    WindowSpec, WindowTrigger, WindowType,
+};

@@ -9,6 +9,7 @@
 //! Accumulators live as rows of an [`AccumulatorTable`], one column per function; a function that is
 //! not enabled has no column. NaN and infinities never enter: decode refuses them.
 
+pub mod aggregators;
 mod function;
 mod moments;
 mod plan;
@@ -20,6 +21,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use aggregators::*;
 pub use function::{Accumulate, AggregateFunction};
 pub use moments::Moments;
 pub use plan::{AggregationPlan, Function, PlanError, Statistic, StatisticKind};

@@ -1,0 +1,24 @@
+//! Windows, as the library's user sees them: spans of time, what assigns events to them, and what
+//! makes them fire early.
+//!
+//! A pipeline's windows are kept by the engine; see [`engine::window`](crate::engine::window).
+//! [`assigner_of`] and [`trigger_of`] tell it about what is here. Assigners and triggers compute only:
+//! they hold no state and read no clock.
+
+mod assigner;
+mod session;
+mod sliding;
+mod spec;
+mod trigger;
+mod triggers;
+mod tumbling;
+mod types;
+
+pub use assigner::{WindowAssigner, assigner_of};
+pub use session::SessionWindowAssigner;
+pub use sliding::SlidingWindowAssigner;
+pub use spec::WindowSpec;
+pub use trigger::{WindowTrigger, trigger_of};
+pub use triggers::{AllTrigger, AnyTrigger, CountTrigger, EventTimeTrigger, ProcessingTimeTrigger};
+pub use tumbling::TumblingWindowAssigner;
+pub use types::{Window, WindowType};
