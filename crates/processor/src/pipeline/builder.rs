@@ -6,14 +6,10 @@ use chrono::{DateTime, Utc};
 use llm_optimizer_types::SideRecord;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{
-    EventSink, EventSource, PipelineSink, StreamPipeline, checks,
-    plan::{Statistics, WindowChoice},
-    typed::Flow,
-};
+use super::{EventSink, EventSource, PipelineSink, StreamPipeline, checks, parts::{Parts, UserSide}, typed::Flow};
 use crate::{
     aggregation::Function, core::GroupingKey, error::ProcessorResult, state::StateBackend,
-    watermark::BoundedOutOfOrdernessWatermark,
+    window::{SessionWindowAssigner, SlidingWindowAssigner, TumblingWindowAssigner},
 };
 
 /// Begins a pipeline over events of type `T`.
@@ -77,9 +73,12 @@ where
 /// | time of an event, unless `T` has a field `timestamp` or is `FeedbackEvent` | [`with_timestamp`](Self::with_timestamp) |
 /// | its value, unless `T` has a field `value` or is `FeedbackEvent` or events are only counted | [`with_value`](Self::with_value) |
 /// | how late events may come | [`with_watermark_generator`](Self::with_watermark_generator) |
-/// | windows | one of [`with_tumbling_window`](Self::with_tumbling_window), [`with_sliding_window`](Self::with_sliding_window), [`with_session_window`](Self::with_session_window) |
+/// | windows | one of [`with_tumbling_window`](Self::with_tumbling_window), [`with_sliding_window`](Self::with_sliding_window), [`with_session_window`](Self::with_session_window), [`with_window_assigner`](Self::with_window_assigner) |
 /// | where state lives | [`with_state_backend`](Self::with_state_backend) |
 /// | where results go | [`with_sink`](Self::with_sink), as often as you like |
+///
+/// [`from_config`](Self::from_config) says all of this at once, as a configuration file does.
+/// Triggers, aggregators, assigners and watermarks of your own: see [the module](super).
 ///
 /// Of two calls that say the same, the later one counts; their order is free, but for operators.
 ///
@@ -128,17 +127,9 @@ where
 /// # }
 /// ```
 pub struct StreamPipelineBuilder<T, In = T> {
-    pub(super) name: String,
     pub(super) source: Option<Box<dyn EventSource<In>>>,
     pub(super) flow: Flow<In, T>,
-    pub(super) watermark: Option<BoundedOutOfOrdernessWatermark>,
-    pub(super) window: Option<WindowChoice>,
-    pub(super) lateness: Duration,
-    pub(super) statistics: Statistics,
-    pub(super) state: Option<Arc<dyn StateBackend>>,
-    pub(super) sinks: Vec<Box<dyn PipelineSink>>,
-    pub(super) late: Option<Box<dyn EventSink<SideRecord>>>,
-    pub(super) dead_letters: Option<Box<dyn EventSink<SideRecord>>>,
+    pub(super) parts: Parts,
 }
 
 impl<T> Default for StreamPipelineBuilder<T>
@@ -146,19 +137,7 @@ where
     T: Serialize + DeserializeOwned + Send + 'static,
 {
     fn default() -> Self {
-        Self {
-            name: "default".into(),
-            source: None,
-            flow: Flow::new(),
-            watermark: None,
-            window: None,
-            lateness: Duration::ZERO,
-            statistics: Statistics::default(),
-            state: None,
-            sinks: Vec::new(),
-            late: None,
-            dead_letters: None,
-        }
+        Self { source: None, flow: Flow::new(), parts: Parts::default() }
     }
 }
 
@@ -181,7 +160,7 @@ where
     /// Names the pipeline (`default`); the name is part of the identity of its results.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.parts.name = Some(name.into());
         self
     }
 
@@ -232,39 +211,29 @@ where
         self
     }
 
-    /// Says how late events may come and still be on time.
-    #[must_use]
-    pub fn with_watermark_generator(mut self, generator: BoundedOutOfOrdernessWatermark) -> Self {
-        self.watermark = Some(generator);
-        self
-    }
-
     /// Windows of `size`, side by side, aligned to the Unix epoch.
     #[must_use]
-    pub fn with_tumbling_window(mut self, size: Duration) -> Self {
-        self.window = Some(WindowChoice::Tumbling { size });
-        self
+    pub fn with_tumbling_window(self, size: Duration) -> Self {
+        self.with_window_assigner(TumblingWindowAssigner::new(size))
     }
 
     /// Windows of `size`, one every `slide`, which is at most `size`.
     #[must_use]
-    pub fn with_sliding_window(mut self, size: Duration, slide: Duration) -> Self {
-        self.window = Some(WindowChoice::Sliding { size, slide });
-        self
+    pub fn with_sliding_window(self, size: Duration, slide: Duration) -> Self {
+        self.with_window_assigner(SlidingWindowAssigner::new(size, slide))
     }
 
     /// Windows that end when a key has been silent for `gap`.
     #[must_use]
-    pub fn with_session_window(mut self, gap: Duration) -> Self {
-        self.window = Some(WindowChoice::Session { gap });
-        self
+    pub fn with_session_window(self, gap: Duration) -> Self {
+        self.with_window_assigner(SessionWindowAssigner::new(gap))
     }
 
-    /// Says how long after its end a window still takes late events (0); each time one came its
-    /// result is sent again.
+    /// Says how long after its end a window still takes late events (what the assigner says, else
+    /// 0); each time one came its result is sent again.
     #[must_use]
     pub fn with_allowed_lateness(mut self, lateness: Duration) -> Self {
-        self.lateness = lateness;
+        self.parts.lateness = Some(lateness);
         self
     }
 
@@ -272,14 +241,14 @@ where
     /// What is left out costs neither time nor memory.
     #[must_use]
     pub fn with_aggregations(mut self, functions: impl IntoIterator<Item = Function>) -> Self {
-        self.statistics.functions = functions.into_iter().collect();
+        self.parts.statistics.functions = Some(functions.into_iter().collect());
         self
     }
 
     /// Computes these percentiles (50, 95, 99): each in `0..=100`, with at most three decimals.
     #[must_use]
     pub fn with_percentiles(mut self, percentiles: impl IntoIterator<Item = f64>) -> Self {
-        self.statistics.percentiles = Some(percentiles.into_iter().collect());
+        self.parts.statistics.percentiles = Some(percentiles.into_iter().collect());
         self
     }
 
@@ -287,21 +256,21 @@ where
     /// is.
     #[must_use]
     pub fn with_state_backend(mut self, backend: Arc<dyn StateBackend>) -> Self {
-        self.state = Some(backend);
+        self.parts.state = Some(backend);
         self
     }
 
     /// Adds a sink; every result goes to each of them.
     #[must_use]
     pub fn with_sink(mut self, sink: impl PipelineSink + 'static) -> Self {
-        self.sinks.push(Box::new(sink));
+        self.parts.sinks.push(Box::new(sink));
         self
     }
 
     /// Sends events that are too late for every window to `sink`; without it they are counted.
     #[must_use]
     pub fn with_late_event_sink(mut self, sink: impl EventSink<SideRecord> + 'static) -> Self {
-        self.late = Some(Box::new(sink));
+        self.parts.late = Some(Box::new(UserSide(Box::new(sink))));
         self
     }
 
@@ -309,7 +278,7 @@ where
     /// logged.
     #[must_use]
     pub fn with_dead_letter_sink(mut self, sink: impl EventSink<SideRecord> + 'static) -> Self {
-        self.dead_letters = Some(Box::new(sink));
+        self.parts.dead_letters = Some(Box::new(UserSide(Box::new(sink))));
         self
     }
 

@@ -10,18 +10,22 @@
 
 mod builder;
 mod checks;
+mod configured;
 mod console;
 mod deliver;
 mod event_sink;
+mod extensions;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod operators;
+mod parts;
 mod plan;
 mod run;
 mod source;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod watermarks;
 
 pub use builder::{StreamPipelineBuilder, create_pipeline};
 pub use console::ConsoleSink;

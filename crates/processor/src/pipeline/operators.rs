@@ -106,18 +106,7 @@ where
         self,
         operator: impl FnOnce(Flow<In, T>) -> Flow<In, U>,
     ) -> StreamPipelineBuilder<U, In> {
-        StreamPipelineBuilder {
-            name: self.name,
-            source: self.source,
-            flow: operator(self.flow),
-            watermark: self.watermark,
-            window: self.window,
-            lateness: self.lateness,
-            statistics: self.statistics,
-            state: self.state,
-            sinks: self.sinks,
-            late: self.late,
-            dead_letters: self.dead_letters,
-        }
+        let Self { source, flow, parts } = self;
+        StreamPipelineBuilder { source, flow: operator(flow), parts }
     }
 }

@@ -2,12 +2,7 @@
 
 use std::{marker::PhantomData, sync::Arc};
 
-use llm_optimizer_config::settings::ProcessorConfig;
-use llm_optimizer_engine::{
-    task::{TaskLimits, TaskPlan},
-    window::TriggerSpec,
-};
-use llm_optimizer_types::SideRecord;
+use llm_optimizer_engine::task::TaskPlan;
 use tokio::{runtime::Handle, task::spawn_blocking};
 use tracing::info;
 
@@ -15,8 +10,9 @@ use super::{EventSink, PipelineSink, SinkContext, SourceContext, deliver::Adapte
 use crate::{
     decode::Decode,
     error::{ProcessorError, ProcessorResult},
-    runtime::{Job, Outcome, Pipeline, PipelineOutputs, RunProgress, RunReport, job_settings},
-    sink::SideSink,
+    runtime::{
+        Job, Outcome, Pipeline, PipelineOutputs, RunProgress, RunReport, job_settings, task_limits,
+    },
     source::{
         Source, StopToken,
         clock::{Clock, SystemClock},
@@ -27,8 +23,8 @@ use crate::{
 /// Where results, late events and dead letters go, not opened yet.
 pub(super) struct Outlets {
     pub(super) sinks: Vec<Box<dyn PipelineSink>>,
-    pub(super) late: Option<Box<dyn EventSink<SideRecord>>>,
-    pub(super) dead_letters: Option<Box<dyn EventSink<SideRecord>>>,
+    pub(super) late: Option<Box<dyn PipelineSide>>,
+    pub(super) dead_letters: Option<Box<dyn PipelineSide>>,
 }
 
 /// Opens the source that was given.
@@ -111,7 +107,7 @@ impl<T: 'static> StreamPipeline<T> {
 
     /// Opens source and sinks.
     fn job(self, runtime: Handle) -> ProcessorResult<Job> {
-        let config = ProcessorConfig::default();
+        let config = Arc::clone(&self.plan.config);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let opening = SourceContext {
             clock: Arc::clone(&clock),
@@ -125,10 +121,10 @@ impl<T: 'static> StreamPipeline<T> {
         let watermarks = self.plan.watermarks(source.is_bounded());
         let plan = TaskPlan {
             windows: self.plan.windows,
-            triggers: TriggerSpec::EventTime,
+            triggers: self.plan.triggers,
             watermarks,
             aggregation: self.plan.aggregation,
-            limits: TaskLimits::default(),
+            limits: task_limits(&config),
         };
         let outputs = self.outlets.open(&context)?;
         info!(pipeline = self.name, "windows live in memory only; a restart begins anew");
@@ -146,14 +142,12 @@ impl<T: 'static> StreamPipeline<T> {
 
 impl Outlets {
     fn open(self, context: &SinkContext) -> ProcessorResult<PipelineOutputs> {
-        let side = |sink: Box<dyn EventSink<SideRecord>>| -> Box<dyn SideSink> {
-            Box::new(Adapter::new(sink, context.runtime.clone()))
-        };
+        let side = |sink: Box<dyn PipelineSide>| sink.open(context);
         let results = self.sinks.into_iter().map(|sink| sink.open(context));
         Ok(PipelineOutputs {
             results: results.collect::<ProcessorResult<_>>()?,
-            late: self.late.map(side),
-            dead_letters: self.dead_letters.map(side),
+            late: self.late.map(side).transpose()?,
+            dead_letters: self.dead_letters.map(side).transpose()?,
         })
     }
 }

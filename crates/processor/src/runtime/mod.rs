@@ -28,4 +28,5 @@ pub use report::{PipelineReport, RunReport};
 pub use setup::{SetupOptions, job_from_config};
 pub use worker::{Pipeline, PipelineOutputs};
 
-pub(crate) use setup::job_settings;
+pub(crate) use plan::{aggregation_plan, task_limits, watermark_settings, window_spec};
+pub(crate) use setup::{Setup, job_settings};

@@ -67,7 +67,8 @@ pub fn job_from_config(
     })
 }
 
-struct Setup<'a> {
+/// Opens what a configuration names.
+pub(crate) struct Setup<'a> {
     config: &'a ProcessorConfig,
     options: SetupOptions,
     clock: Arc<dyn Clock>,
@@ -98,11 +99,18 @@ impl<'a> Setup<'a> {
         }
     }
 
+    /// For parts of a pipeline that is built in code; sinks that wait for a server give up with
+    /// `give_up`.
+    pub(crate) fn of_library(config: &'a ProcessorConfig, give_up: Option<&StopToken>) -> Self {
+        let give_up = give_up.cloned().unwrap_or_default();
+        Self { give_up, ..Self::new(config, SetupOptions::default()) }
+    }
+
     fn is_bounded(&self) -> bool {
         self.options.until_end || self.config.is_bounded()
     }
 
-    fn source(&self) -> ProcessorResult<(Box<dyn Source>, ReadProgress)> {
+    pub(crate) fn source(&self) -> ProcessorResult<(Box<dyn Source>, ReadProgress)> {
         let (clock, limits) = (Arc::clone(&self.clock), self.batch_limits());
         Ok(match self.config.source().map_err(unusable)? {
             SourceSpec::File { path, format, follow } => {
@@ -157,7 +165,7 @@ impl<'a> Setup<'a> {
         })
     }
 
-    fn result_sink(&self, sink: ResultSinkSpec) -> ProcessorResult<Box<dyn ResultSink>> {
+    pub(crate) fn result_sink(&self, sink: ResultSinkSpec) -> ProcessorResult<Box<dyn ResultSink>> {
         Ok(match sink {
             ResultSinkSpec::Console { format } => {
                 Box::new(ConsoleSink::stdout(ConsoleLayout::for_stdout(format)))
@@ -177,7 +185,7 @@ impl<'a> Setup<'a> {
         })
     }
 
-    fn side_sink(&self, sink: SideSinkSpec) -> ProcessorResult<Box<dyn SideSink>> {
+    pub(crate) fn side_sink(&self, sink: SideSinkSpec) -> ProcessorResult<Box<dyn SideSink>> {
         Ok(match sink {
             SideSinkSpec::File { path } => Box::new(SideFileSink::open(&path, self.open_mode())?),
             #[cfg(feature = "kafka")]
