@@ -2,6 +2,7 @@
 
 mod plan;
 mod window_task;
+mod windows;
 
 pub use plan::{TaskLimits, TaskPlan};
 pub use window_task::{LateEvent, TaskOutput, WindowTask};

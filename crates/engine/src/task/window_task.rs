@@ -1,11 +1,11 @@
 //! The state machine that ties watermarks, keys and windows together.
 
-use super::plan::TaskPlan;
+use super::{plan::TaskPlan, windows::Windows};
 use crate::{
     aggregation::AggregationPlan,
     core::{EventBatch, KeyId, KeyRegistry, PartitionId},
     watermark::WatermarkTracker,
-    window::{Admission, Firing, SessionWindows, SlicedWindows, WindowKind},
+    window::{Admission, Firing},
 };
 
 /// An event that is in no window.
@@ -30,19 +30,13 @@ pub struct TaskOutput {
     pub accepted: u64,
 }
 
-#[derive(Debug)]
-enum Windows {
-    Sliced(SlicedWindows),
-    Session(SessionWindows),
-}
-
 /// The engine of one pipeline.
 ///
 /// | call | does |
 /// | --- | --- |
 /// | [`assign`](Self::assign), [`revoke`](Self::revoke), [`caught_up`](Self::caught_up), [`behind`](Self::behind), [`end`](Self::end) | tell what a partition is doing |
-/// | [`process`](Self::process) | judges and adds the events of a batch; fires nothing |
-/// | [`advance`](Self::advance) | propagates W: fires and purges |
+/// | [`process`](Self::process) | judges and adds the events of a batch; fires nothing but what triggers count |
+/// | [`advance`](Self::advance) | propagates W: fires and purges; fires what triggers time by wall clock |
 /// | [`fire_dirty`](Self::fire_dirty) | fires what late events changed, at most once per commit |
 ///
 /// The last revision per key and window and the set of late events depend on the partition logs
@@ -82,6 +76,8 @@ pub struct WindowTask {
     watermarks: WatermarkTracker,
     keys: KeyRegistry,
     windows: Windows,
+    /// Whether windows may fire before their end.
+    has_triggers: bool,
     batch_keys: Vec<KeyId>,
 }
 
@@ -89,21 +85,13 @@ impl WindowTask {
     /// A task without state and partitions.
     #[must_use]
     pub fn new(plan: TaskPlan) -> Self {
-        let TaskPlan { windows: spec, triggers: _, watermarks, aggregation, limits } = plan;
-        let (lateness, most) = (spec.allowed_lateness_ms(), limits.max_windows_per_key);
-        let windows = match spec.kind() {
-            WindowKind::Sliced(slices) => {
-                Windows::Sliced(SlicedWindows::new(*slices, lateness, most))
-            }
-            WindowKind::Assigned(_) => todo!("windows of the user's own making"),
-            WindowKind::Session { gap_ms } => {
-                Windows::Session(SessionWindows::new(*gap_ms, lateness, most, &aggregation))
-            }
-        };
+        let windows = Windows::new(&plan);
+        let TaskPlan { watermarks, aggregation, limits, .. } = plan;
         Self {
             aggregation,
             watermarks: WatermarkTracker::new(watermarks),
             keys: KeyRegistry::new(limits.key_groups, limits.max_keys),
+            has_triggers: windows.has_triggers(),
             windows,
             batch_keys: Vec::new(),
         }
@@ -152,7 +140,8 @@ impl WindowTask {
         if batch.rows().is_empty() {
             return; // Nothing was said: an idle partition stays idle.
         }
-        let Self { aggregation, watermarks, keys, windows, batch_keys } = self;
+        self.set_clock(now_ms);
+        let Self { aggregation, watermarks, keys, windows, has_triggers, batch_keys } = self;
         batch_keys.clear();
         batch_keys.extend(batch.keys().map(|(hash, key)| keys.resolve(hash, key)));
         let clock = watermarks.speaking(partition, now_ms);
@@ -161,12 +150,14 @@ impl WindowTask {
             let key = row.key.and_then(|key| batch_keys.get(key as usize));
             if let Some(key) = key.copied() {
                 let (event, watermark) = ((key, at, values), clock.watermark());
-                let admission = match windows {
-                    Windows::Sliced(windows) => windows.add(event, watermark, keys, aggregation),
-                    Windows::Session(windows) => windows.add(event, watermark, keys),
-                };
-                match admission {
-                    Admission::Accepted => out.accepted += 1,
+                match windows.add(event, watermark, keys, aggregation) {
+                    Admission::Accepted => {
+                        out.accepted += 1;
+                        if *has_triggers {
+                            let (event, out) = ((key, at), &mut out.firings);
+                            windows.fire_added(event, watermark, keys, aggregation, out);
+                        }
+                    }
                     Admission::TooLate { lateness_ms } => {
                         out.late.push(LateEvent { record: row.record, lateness_ms });
                     }
@@ -183,28 +174,19 @@ impl WindowTask {
 
     /// Propagates W as of wall clock `now_ms`: fires windows that W has passed, purges old ones.
     pub fn advance(&mut self, now_ms: i64, out: &mut TaskOutput) {
+        self.set_clock(now_ms);
         let watermark = self.watermarks.advance(now_ms);
         let (keys, plan, out) = (&mut self.keys, &self.aggregation, &mut out.firings);
-        let purged_up_to = match &mut self.windows {
-            Windows::Sliced(windows) => {
-                windows.advance(watermark, keys, plan, out);
-                windows.purged_up_to()
-            }
-            Windows::Session(windows) => {
-                windows.advance(watermark, keys, plan, out);
-                windows.purged_up_to()
-            }
-        };
-        self.watermarks.settle(purged_up_to);
+        self.windows.advance(watermark, keys, plan, out);
+        if self.has_triggers {
+            self.windows.tick(keys, plan, out);
+        }
+        self.watermarks.settle(self.windows.purged_up_to());
     }
 
     /// Fires every window that passed its end and was changed by a late event since it last fired.
     pub fn fire_dirty(&mut self, out: &mut TaskOutput) {
-        let (keys, plan, out) = (&self.keys, &self.aggregation, &mut out.firings);
-        match &mut self.windows {
-            Windows::Sliced(windows) => windows.fire_dirty(keys, plan, out),
-            Windows::Session(windows) => windows.fire_dirty(keys, plan, out),
-        }
+        self.windows.fire_dirty(&self.keys, &self.aggregation, &mut out.firings);
     }
 
     /// W in milliseconds; `None` before anything is known.
@@ -227,10 +209,7 @@ impl WindowTask {
     /// Number of windows (sessions: per key) that hold data and are not purged.
     #[must_use]
     pub fn open_windows(&self) -> usize {
-        match &self.windows {
-            Windows::Sliced(windows) => windows.open_windows(),
-            Windows::Session(windows) => windows.open_windows(),
-        }
+        self.windows.open_windows()
     }
 
     /// Number of keys that hold state.
@@ -248,10 +227,12 @@ impl WindowTask {
     /// Memory held by state, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        let windows = match &self.windows {
-            Windows::Sliced(windows) => windows.size_bytes(),
-            Windows::Session(windows) => windows.size_bytes(),
-        };
-        windows + self.keys.size_bytes()
+        self.windows.size_bytes() + self.keys.size_bytes()
+    }
+
+    fn set_clock(&mut self, now_ms: i64) {
+        if self.has_triggers {
+            self.windows.set_clock(now_ms);
+        }
     }
 }

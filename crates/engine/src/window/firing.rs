@@ -56,3 +56,19 @@ pub struct Firing {
     /// For sessions: the last results of sessions this one absorbed, under their own bounds.
     pub supersedes: Vec<FiringRef>,
 }
+
+/// Puts the results from index `from` on in the order of end, key and start. Sorts their numbers, for
+/// a result is too large to be moved more than once.
+pub(super) fn sort(out: &mut Vec<Firing>, from: usize) {
+    fn rank(firing: &Firing) -> (i64, &str, i64) {
+        (firing.end_ms, &firing.key, firing.start_ms)
+    }
+    if out.get(from..).is_none_or(|new| new.is_sorted_by_key(rank)) {
+        return;
+    }
+    let mut new: Vec<Option<Firing>> = out.drain(from..).map(Some).collect();
+    let mut order: Vec<usize> = (0..new.len()).collect();
+    let rank_of = |i: &usize| new.get(*i).and_then(Option::as_ref).map(rank);
+    order.sort_unstable_by(|a, b| rank_of(a).cmp(&rank_of(b)));
+    out.extend(order.into_iter().filter_map(|i| new.get_mut(i)?.take()));
+}

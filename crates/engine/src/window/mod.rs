@@ -2,9 +2,11 @@
 //!
 //! Tumbling and sliding windows share one store, [`SlicedWindows`]: state lies in panes, slices of
 //! time that windows share, so an event touches one accumulator. Sessions have their own,
-//! [`SessionWindows`]. Times are whole milliseconds; spans are half-open `[start, end)`.
+//! [`SessionWindows`], and so have windows of the user's own making, [`AssignedWindows`]. Times are whole milliseconds; spans are half-open `[start, end)`.
 
+mod assigned;
 mod assigner;
+mod early;
 mod firing;
 mod pane;
 mod session;
@@ -14,6 +16,7 @@ mod slices;
 mod spec;
 mod trigger;
 
+pub use assigned::AssignedWindows;
 pub use assigner::{AssignWindows, Span};
 pub use firing::{Admission, Firing, FiringRef, Timing};
 pub use session::SessionWindows;

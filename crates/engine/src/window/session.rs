@@ -10,15 +10,18 @@
 //! | fires late | it has passed its end and a late event changed it; at the next [`fire_dirty`](SessionWindows::fire_dirty) and always before purge |
 //! | is purged | W ≥ end + gap + allowed lateness, so every acceptable event still finds all it touches |
 
+mod early;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap},
     ops::Range,
 };
 
+use self::early::SessionEarly;
 use super::{
-    firing::{Admission, Firing, Timing},
-    session_list::{NEVER, Session, SessionList},
+    firing::{Admission, Firing, Timing, sort},
+    session_list::{NEVER, Published, Session, SessionList},
 };
 use crate::{
     aggregation::{AccumulatorTable, AggregationPlan},
@@ -50,6 +53,8 @@ pub struct SessionWindows {
     /// W up to which sessions have fired.
     watermark: i64,
     purged_up_to: i64,
+    /// `None` without triggers.
+    early: Option<Box<SessionEarly>>,
 }
 
 impl SessionWindows {
@@ -72,6 +77,7 @@ impl SessionWindows {
             open: 0,
             watermark: BEGINNING,
             purged_up_to: BEGINNING,
+            early: None,
         }
     }
 
@@ -170,6 +176,7 @@ impl SessionWindows {
             + self.lists.capacity() * size_of::<SessionList>()
             + self.timers.capacity() * size_of::<Reverse<(i64, KeyId)>>()
             + self.dirty.len() * size_of::<KeyId>()
+            + self.early_bytes()
     }
 
     #[cold]
@@ -257,7 +264,8 @@ impl SessionWindows {
     fn set_timer(&mut self, key: KeyId) {
         let (gap, kept, watermark) = (self.gap, self.kept(), self.watermark);
         let Some(list) = self.lists.get_mut(key.index()) else { return };
-        let due = list.sessions.iter().map(|session| {
+        let waiting = list.sessions.iter().filter(|session| !session.held);
+        let due = waiting.map(|session| {
             let end = session.end(gap);
             if end > watermark { end } else { session.last + kept }
         });
@@ -277,9 +285,11 @@ impl SessionWindows {
         out: &mut Vec<Firing>,
     ) {
         let (gap, kept, watermark) = (self.gap, self.kept(), self.watermark);
+        let now_ms = self.reached().now_ms();
         let Some(list) = self.lists.get_mut(key.index()) else { return };
         for session in &mut list.sessions {
-            let first = !session.fired && !session.dirty && session.end(gap) <= watermark;
+            let waits = session.published != Published::AtItsEnd && !session.dirty;
+            let first = waits && session.end(gap) <= watermark;
             let goes = session.last + kept <= watermark;
             let fires = match due {
                 Due::Passed => first || (session.dirty && goes),
@@ -287,35 +297,29 @@ impl SessionWindows {
             };
             if fires {
                 let timing = if session.dirty { Timing::Late } else { Timing::OnTime };
-                out.push(Firing {
-                    start_ms: session.start,
-                    end_ms: session.end(gap),
-                    key: keys.text(key).into(),
-                    revision: session.next_revision,
-                    timing,
-                    statistics: self.table.evaluate(session.row, plan),
-                    supersedes: session.supersedes.clone(),
-                });
-                session.next_revision += 1;
-                session.fired = true;
-                session.dirty = false;
+                let statistics = self.table.evaluate(session.row, plan);
+                out.push(session.fire(gap, now_ms, keys.text(key), timing, statistics));
             }
         }
     }
 
     /// Drops the sessions of `key` that no acceptable event can touch.
     fn purge(&mut self, key: KeyId, keys: &mut KeyRegistry) {
-        let (kept, watermark) = (self.kept(), self.watermark);
+        let (kept, watermark, reached) = (self.kept(), self.watermark, self.reached());
         let Some(list) = self.lists.get_mut(key.index()) else { return };
-        let (table, mut purged_up_to, before) =
-            (&mut self.table, self.purged_up_to, list.sessions.len());
+        let (table, early, mut purged_up_to, before) =
+            (&mut self.table, &mut self.early, self.purged_up_to, list.sessions.len());
         list.sessions.retain(|session| {
-            let stays = session.last + kept > watermark;
-            if !stays {
-                table.release(session.row);
-                purged_up_to = purged_up_to.max(session.last + kept);
+            if session.last + kept > watermark {
+                return true;
             }
-            stays
+            purged_up_to = purged_up_to.max(session.last + kept);
+            let named = (key, keys.text(key));
+            session.held = early.as_mut().is_some_and(|e| e.holds(named, session, reached));
+            if !session.held {
+                table.release(session.row);
+            }
+            session.held
         });
         let gone = before - list.sessions.len();
         if gone > 0 {
@@ -344,20 +348,4 @@ enum Due {
     Passed,
     /// Dirty ones.
     Dirty,
-}
-
-/// Puts the results from index `from` on in the order of end, key and start. Sorts their numbers, for
-/// a result is too large to be moved more than once.
-fn sort(out: &mut Vec<Firing>, from: usize) {
-    fn rank(firing: &Firing) -> (i64, &str, i64) {
-        (firing.end_ms, &firing.key, firing.start_ms)
-    }
-    if out.get(from..).is_none_or(|new| new.is_sorted_by_key(rank)) {
-        return;
-    }
-    let mut new: Vec<Option<Firing>> = out.drain(from..).map(Some).collect();
-    let mut order: Vec<usize> = (0..new.len()).collect();
-    let rank_of = |i: &usize| new.get(*i).and_then(Option::as_ref).map(rank);
-    order.sort_unstable_by(|a, b| rank_of(a).cmp(&rank_of(b)));
-    out.extend(order.into_iter().filter_map(|i| new.get_mut(i)?.take()));
 }

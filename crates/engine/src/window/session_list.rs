@@ -2,11 +2,24 @@
 
 use smallvec::SmallVec;
 
-use super::firing::FiringRef;
-use crate::aggregation::Row;
+use super::{
+    early::Watch,
+    firing::{Firing, FiringRef, Timing},
+};
+use crate::aggregation::{Row, Statistics};
 
 /// The timer of a key without sessions.
 pub(super) const NEVER: i64 = i64::MAX;
+
+/// Which results of a session there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Published {
+    Nothing,
+    /// Only early ones.
+    Early,
+    /// One of its end, or a later one.
+    AtItsEnd,
+}
 
 /// One session: the accepted events of a key no further apart than the gap.
 #[derive(Debug, Clone)]
@@ -18,12 +31,16 @@ pub(super) struct Session {
     pub(super) row: Row,
     /// Revision of the next firing.
     pub(super) next_revision: u32,
-    /// Fired with the bounds it has.
-    pub(super) fired: bool,
+    /// What is known of it outside, under the bounds it has.
+    pub(super) published: Published,
     /// Has passed its end and changed since it fired.
     pub(super) dirty: bool,
+    /// No event can touch it, but a user does not let it go.
+    pub(super) held: bool,
     /// Results under other bounds that the next firings replace.
     pub(super) supersedes: Vec<FiringRef>,
+    /// What triggers remember of it, if there are any.
+    pub(super) watch: Option<Box<Watch>>,
 }
 
 impl Session {
@@ -33,9 +50,11 @@ impl Session {
             last: at,
             row,
             next_revision: 0,
-            fired: false,
+            published: Published::Nothing,
             dirty: false,
+            held: false,
             supersedes: Vec::new(),
+            watch: None,
         }
     }
 
@@ -47,14 +66,44 @@ impl Session {
     /// Takes note that the bounds will change: a result that fired is superseded.
     #[inline]
     pub(super) fn supersede(&mut self, gap: i64) {
-        if self.fired {
+        if self.published != Published::Nothing {
             // Whoever reads the superseded result finds in it what it has itself superseded.
             self.supersedes = vec![FiringRef {
                 start_ms: self.start,
                 end_ms: self.end(gap),
                 revision: self.next_revision.saturating_sub(1),
             }];
-            self.fired = false;
+            self.published = Published::Nothing;
+        }
+    }
+
+    /// Its result at wall clock `now_ms`.
+    pub(super) fn fire(
+        &mut self,
+        gap: i64,
+        now_ms: i64,
+        key: &str,
+        timing: Timing,
+        statistics: Statistics,
+    ) -> Firing {
+        let revision = self.next_revision;
+        self.next_revision += 1;
+        self.published = match timing {
+            Timing::Early => Published::Early,
+            Timing::OnTime | Timing::Late => Published::AtItsEnd,
+        };
+        self.dirty = false;
+        if let Some(watch) = &mut self.watch {
+            watch.fired(now_ms);
+        }
+        Firing {
+            start_ms: self.start,
+            end_ms: self.end(gap),
+            key: key.into(),
+            revision,
+            timing,
+            statistics,
+            supersedes: self.supersedes.clone(),
         }
     }
 
@@ -64,6 +113,11 @@ impl Session {
         self.last = self.last.max(other.last);
         self.next_revision = self.next_revision.max(other.next_revision);
         self.supersedes.extend(other.supersedes);
+        match (&mut self.watch, other.watch) {
+            (Some(watch), Some(other)) => watch.merge(&other),
+            (watch @ None, other) => *watch = other,
+            (Some(_), None) => {}
+        }
     }
 }
 

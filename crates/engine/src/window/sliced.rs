@@ -7,11 +7,14 @@
 //! | fires late | it has passed its end and a late event changed it; at the next [`fire_dirty`](SlicedWindows::fire_dirty) and always before purge |
 //! | is purged | W ≥ end + allowed lateness; a pane goes with its last window |
 
+mod early;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
 use rustc_hash::FxBuildHasher;
 
+use self::early::SlicedEarly;
 use super::{
     firing::{Admission, Firing, Timing},
     pane::Pane,
@@ -47,6 +50,8 @@ pub struct SlicedWindows {
     /// W up to which windows have fired.
     watermark: i64,
     purged_up_to: i64,
+    /// `None` without triggers.
+    early: Option<Box<SlicedEarly>>,
 }
 
 impl SlicedWindows {
@@ -65,6 +70,7 @@ impl SlicedWindows {
             spans: Vec::new(),
             watermark: BEGINNING,
             purged_up_to: BEGINNING,
+            early: None,
         }
     }
 
@@ -149,7 +155,7 @@ impl SlicedWindows {
     /// Number of windows that hold data and are not purged, over all keys.
     #[must_use]
     pub fn open_windows(&self) -> usize {
-        self.pending.len() + self.fired.len()
+        self.pending.len() + self.fired.len() + self.held()
     }
 
     /// Number of accumulators.
@@ -170,6 +176,7 @@ impl SlicedWindows {
         let panes: usize = self.panes.iter().map(Pane::size_bytes).sum();
         let fired: usize = self.fired.values().map(HashMap::capacity).sum();
         panes
+            + self.early_bytes()
             + fired * size_of::<(KeyId, u32)>()
             + self.panes.capacity() * size_of::<Pane>()
             + self.spans.capacity() * size_of::<(i64, i64)>()
@@ -236,7 +243,7 @@ impl SlicedWindows {
         let wider = (oldest.max(alive).min(from), newest.max(last));
         let slide = self.slices.slide();
         let at_most = (wider.1 - wider.0) / slide + 1;
-        let most = self.max_windows_per_key;
+        let most = self.max_windows_per_key.saturating_sub(self.held_of(key));
         let has_room = u64::try_from(at_most).unwrap_or(0) <= most
             || self.windows_with(key, from, last, alive) <= most;
         if let Some(span) = self.spans.get_mut(key.index()).filter(|_| has_room) {
@@ -281,6 +288,7 @@ impl SlicedWindows {
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
+        let before = out.len();
         let panes = self.panes_of(start);
         if let [pane] = panes
             && pane.is_full_only()
@@ -305,6 +313,7 @@ impl SlicedWindows {
         } else {
             self.purged_up_to = self.purged_up_to.max(start + self.slices.size() + self.lateness);
         }
+        self.pass(start, before, keys, out);
     }
 
     fn firing(&self, start: i64, key: &str, statistics: crate::aggregation::Statistics) -> Firing {
@@ -341,6 +350,7 @@ impl SlicedWindows {
             *next += 1;
             let firing = self.firing(start, keys.text(key), merged.evaluate(row, plan));
             out.push(Firing { revision, timing: Timing::Late, ..firing });
+            self.note_late(start, key);
         }
     }
 
@@ -355,9 +365,17 @@ impl SlicedWindows {
             self.fired.remove(&start);
             self.purged_up_to = self.purged_up_to.max(start + kept);
         }
-        let watermark = self.watermark;
+        self.purge_watches(keys);
+        self.purge_panes(keys);
+    }
+
+    /// Drops the panes no window of which is open any more.
+    fn purge_panes(&mut self, keys: &mut KeyRegistry) {
+        let (kept, watermark) = (self.slices.size() + self.lateness, self.watermark);
         let gone = self.panes.partition_point(|pane| pane.last_window + kept <= watermark);
-        for pane in self.panes.drain(..gone) {
+        let early = self.early.as_deref();
+        let goes = |pane: &mut Pane| early.is_none_or(|early| !early.holds(pane));
+        for pane in self.panes.extract_if(..gone, goes) {
             pane.keys().for_each(|key| keys.release(key));
         }
         self.hot = self.hot.saturating_sub(gone);

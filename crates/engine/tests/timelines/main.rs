@@ -4,9 +4,14 @@
 
 #![allow(missing_docs, clippy::expect_used)]
 
+mod assigned;
+mod assigners;
+mod early;
+mod edges;
 mod limits;
 mod sessions;
 mod sliding;
 mod timeline;
+mod triggers;
 mod tumbling;
 mod watermarks;

@@ -1,14 +1,19 @@
 //! Runs a script against one task and compares what comes out, line by line.
 //!
 //! Configuration, separated by commas; times are seconds:
-//! `tumbling 60` | `sliding 60/10` | `session 30`, `offset 5`, `lateness 30`, `disorder 5`, `idle 60`,
-//! `periodic 10`, `partitions 2` (1), `max-keys 2`, `max-windows 3`, `compute count sum p50`.
+//! `tumbling 60` | `sliding 60/10` | `session 30` | `assigned <name>` (see [`assigners`]), `offset 5`,
+//! `lateness 30`, `disorder 5`, `idle 60`, `periodic 10`, `partitions 2` (1), `max-keys 2`,
+//! `max-windows 3`, `compute count sum p50`, `trigger <trigger>` (see [`triggers`]).
+//!
+//! [`assigners`]: crate::assigners
+//! [`triggers`]: crate::triggers
 //!
 //! | script | does |
 //! | --- | --- |
 //! | `event 59.999 a=1` | an event of key `a` with value 1 in partition 0; `p1 event …`: in partition 1 |
 //! | `mark 60` | an event without key at 60 s in partition 0, then `advance` |
 //! | `advance`, `commit` | propagates W; `commit` also fires what late events changed |
+//! | `now 120` | the wall clock is 120 s from the next event on |
 //! | `tick 120` | the wall clock is 120 s, then `advance` |
 //! | `caught-up p0`, `behind p0`, `assign p0`, `revoke p0` | tells what the partition is doing |
 //! | `end p0`, `end` | the partition, or all of them, have ended; then `commit` |
@@ -16,12 +21,13 @@
 //!
 //! A remark begins with `# ` or ends the line after ` # `.
 
+use crate::{assigners::assigner, triggers::trigger};
 use llm_optimizer_engine::{
     aggregation::{AggregationPlan, Function, Percentile, StatisticKind},
     core::{EventBatch, EventTime, PartitionId},
     task::{TaskLimits, TaskOutput, TaskPlan, WindowTask},
     watermark::{WatermarkSettings, WatermarkStrategy},
-    window::{Firing, FiringRef, Timing, TriggerSpec, WindowSpec},
+    window::{Firing, FiringRef, Timing, WindowSpec},
 };
 
 /// Runs `script` under `config` and compares its lines with `expected`.
@@ -68,6 +74,7 @@ impl Timeline {
             [p, "mark", at] => self.mark(partition(p), at),
             ["advance"] => self.advance(),
             ["commit"] => self.commit(),
+            ["now", at] => self.now_ms = millis(at),
             ["tick", at] => {
                 self.now_ms = millis(at);
                 self.advance();
@@ -104,7 +111,8 @@ impl Timeline {
         }
         let mut out = TaskOutput::default();
         self.task.process(partition, &batch, self.now_ms, &mut out);
-        assert!(out.firings.is_empty(), "processing fires nothing");
+        let early = out.firings.iter().all(|firing| firing.timing == Timing::Early);
+        assert!(early, "processing fires nothing but what triggers count");
         let event = event.unwrap_or_default();
         for late in &out.late {
             self.shown.push(format!("late {event} by {}ms", late.lateness_ms));
@@ -112,6 +120,7 @@ impl Timeline {
         for _ in &out.over_limit {
             self.shown.push(format!("over-limit {event}"));
         }
+        self.show(&out);
     }
 
     fn nothing(&mut self, partition: PartitionId) {
@@ -186,6 +195,8 @@ fn plan(config: &str) -> (TaskPlan, u32) {
         WindowSpec::tumbling(size, offset, lateness)
     } else if let Some((size, slide)) = words("sliding").and_then(|w| w.split_once('/')) {
         WindowSpec::sliding(millis(size), millis(slide), offset, lateness)
+    } else if let Some(name) = words("assigned") {
+        WindowSpec::assigned(assigner(name), lateness)
     } else {
         WindowSpec::session(time("session").expect("a kind of window"), lateness)
     };
@@ -195,7 +206,7 @@ fn plan(config: &str) -> (TaskPlan, u32) {
     };
     let plan = TaskPlan {
         windows: windows.expect("valid windows"),
-        triggers: TriggerSpec::EventTime,
+        triggers: words("trigger").map(trigger).unwrap_or_default(),
         watermarks: WatermarkSettings {
             strategy,
             max_out_of_orderness_ms: time("disorder").unwrap_or(0),
@@ -237,7 +248,7 @@ fn partition(name: &str) -> PartitionId {
 }
 
 /// Milliseconds of decimal seconds with an optional sign.
-fn millis(secs: &str) -> i64 {
+pub(crate) fn millis(secs: &str) -> i64 {
     let (sign, digits) = secs.strip_prefix('-').map_or((1, secs), |digits| (-1, digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let parse = |text: &str| text.parse::<i64>().unwrap_or_else(|_| panic!("no time: {secs}"));
