@@ -6,9 +6,16 @@ use chrono::{DateTime, Utc};
 use llm_optimizer_types::SideRecord;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{EventSink, EventSource, PipelineSink, StreamPipeline, checks, parts::{Parts, UserSide}, typed::Flow};
+use super::{
+    EventSink, EventSource, PipelineSink, StreamPipeline, checks,
+    parts::{Parts, UserSide},
+    typed::Flow,
+};
 use crate::{
-    aggregation::Function, core::GroupingKey, error::ProcessorResult, state::StateBackend,
+    aggregation::Function,
+    core::GroupingKey,
+    error::ProcessorResult,
+    state::StateBackend,
     window::{SessionWindowAssigner, SlidingWindowAssigner, TumblingWindowAssigner},
 };
 

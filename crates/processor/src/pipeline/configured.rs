@@ -79,7 +79,8 @@ where
             faults.push("`pipelines` of the configuration: one pipeline is built here".into());
         }
         parts.faults = faults;
-        let source = Some(Box::new(Configured { config, part: FromFile }) as Box<dyn EventSource<T>>);
+        let source =
+            Some(Box::new(Configured { config, part: FromFile }) as Box<dyn EventSource<T>>);
         Self { source, flow: Flow::new(), parts }
     }
 }
@@ -106,7 +107,7 @@ impl<T> EventSource<T> for Configured<FromFile> {
         self.config.max_future_skew_ms(false).is_some()
     }
 
-    fn open(self: Box<Self>, context: &SourceContext) -> ProcessorResult<Box<dyn Source>> {
+    fn open(self: Box<Self>, _: &SourceContext) -> ProcessorResult<Box<dyn Source>> {
         Setup::of_library(&self.config, None).source().map(|(source, _)| source)
     }
 }

@@ -23,7 +23,10 @@ where
     /// the time of every event that is read, of all partitions together; where there are several,
     /// see [`with_watermark_generators`](Self::with_watermark_generators).
     #[must_use]
-    pub fn with_watermark_generator(mut self, generator: impl WatermarkGenerator + 'static) -> Self {
+    pub fn with_watermark_generator(
+        mut self,
+        generator: impl WatermarkGenerator + 'static,
+    ) -> Self {
         self.parts.watermark = Some(WatermarkChoice::shared(generator));
         self
     }

@@ -42,9 +42,7 @@ impl Plan {
 pub(super) fn windows(parts: &Parts) -> Result<Option<WindowSpec>, String> {
     let spec = match (&parts.windows, &parts.config) {
         (Some(assigner), _) => assigner_of(Arc::clone(assigner)).map_err(reason)?,
-        (None, Some(config)) => {
-            window_spec(config).map_err(|error| format!("windows: {error}"))?
-        }
+        (None, Some(config)) => window_spec(config).map_err(|error| format!("windows: {error}"))?,
         (None, None) => return Ok(None),
     };
     let Some(lateness) = parts.lateness else { return Ok(Some(spec)) };
@@ -80,7 +78,8 @@ pub(super) struct Statistics {
 impl Statistics {
     /// Whether something is computed of values.
     pub(super) fn needs_value(&self, config: Option<&ProcessorConfig>) -> bool {
-        let functions = self.functions.as_ref().map(|chosen| chosen.iter().any(|f| *f != Function::Count));
+        let functions =
+            self.functions.as_ref().map(|chosen| chosen.iter().any(|f| *f != Function::Count));
         let by_config = config.is_none_or(|config| !is_only_counting(config));
         self.percentiles.is_some() || !self.aggregators.is_empty() || functions.unwrap_or(by_config)
     }

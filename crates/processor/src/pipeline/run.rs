@@ -6,7 +6,7 @@ use llm_optimizer_engine::task::TaskPlan;
 use tokio::{runtime::Handle, task::spawn_blocking};
 use tracing::info;
 
-use super::{EventSink, PipelineSink, SinkContext, SourceContext, deliver::Adapter, plan::Plan};
+use super::{PipelineSink, SinkContext, SourceContext, parts::PipelineSide, plan::Plan};
 use crate::{
     decode::Decode,
     error::{ProcessorError, ProcessorResult},

@@ -70,7 +70,10 @@ impl WatermarkChoice {
 }
 
 /// The engine's settings for `native`.
-pub(super) fn settings(native: NativeWatermarks, idle_timeout_ms: Option<i64>) -> WatermarkSettings {
+pub(super) fn settings(
+    native: NativeWatermarks,
+    idle_timeout_ms: Option<i64>,
+) -> WatermarkSettings {
     WatermarkSettings {
         strategy: match native.emit_interval {
             Some(interval) => WatermarkStrategy::Periodic { interval_ms: millis(interval) },

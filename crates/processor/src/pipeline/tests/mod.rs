@@ -48,9 +48,12 @@ fn pipeline(events: Vec<CustomEvent>) -> StreamPipelineBuilder<CustomEvent> {
 }
 
 /// Runs it with one more sink and gives what that received.
-async fn run<T>(builder: StreamPipelineBuilder<T>) -> (Vec<AggregationResult>, RunReport)
+async fn run<T, In>(
+    builder: StreamPipelineBuilder<T, In>,
+) -> (Vec<AggregationResult>, RunReport)
 where
     T: Serialize + serde::de::DeserializeOwned + Send + 'static,
+    In: Serialize + serde::de::DeserializeOwned + Send + 'static,
 {
     let (sink, received) = unbounded_channel();
     let report = builder.with_sink(sink).build().unwrap().run().await.unwrap();
