@@ -15,6 +15,7 @@ mod moments;
 mod plan;
 mod quantiles;
 mod sketch;
+pub mod statistics;
 mod sum;
 mod table;
 

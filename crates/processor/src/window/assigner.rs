@@ -52,7 +52,6 @@ use crate::{
 /// ```
 pub trait WindowAssigner: Send + Sync {
     /// The windows of an event of `key` at `timestamp`.
-    #[expect(clippy::ref_option, reason = "the specification's signature")]
     fn assign_windows(&self, timestamp: DateTime<Utc>, key: &Option<GroupingKey>) -> Vec<Window>;
 
     /// Their shape.
@@ -69,7 +68,7 @@ pub trait WindowAssigner: Send + Sync {
     }
 }
 
-impl<A: WindowAssigner + ?Sized> WindowAssigner for Arc<A> {
+impl<W: WindowAssigner + ?Sized> WindowAssigner for Arc<W> {
     fn assign_windows(&self, timestamp: DateTime<Utc>, key: &Option<GroupingKey>) -> Vec<Window> {
         (**self).assign_windows(timestamp, key)
     }

@@ -30,6 +30,20 @@ where
 /// The function that computes, for each key, what `factory` makes for that key.
 ///
 /// The factory is asked whenever a key opens state for a window; its answer depends on the key alone.
+///
+/// ```
+/// use llm_optimizer_engine::aggregation::{CompositeAggregator, function_per_key};
+/// let function = function_per_key("latency", |key| {
+///     let mut wanted = CompositeAggregator::new();
+///     wanted.add_count("requests");
+///     if key == "chat" {
+///         wanted.add_max("slowest");
+///     }
+///     wanted
+/// });
+/// assert_eq!(function.create("chat").evaluate().unwrap().len(), 2);
+/// assert_eq!(function.create("other").evaluate().unwrap().len(), 1);
+/// ```
 pub fn function_per_key<A, R>(
     name: impl Into<String>,
     factory: impl Fn(&str) -> A + Send + Sync + 'static,
@@ -95,7 +109,7 @@ where
     fn merge(&mut self, other: &dyn Accumulate) -> Result<(), String> {
         let other = other.as_any().downcast_ref::<Self>();
         let other = other.ok_or("an accumulator of another function cannot be merged")?;
-        self.accumulator = self.aggregator.merge(&self.accumulator, &other.accumulator);
+        self.aggregator.merge_into(&mut self.accumulator, &other.accumulator);
         Ok(())
     }
 

@@ -69,6 +69,11 @@ pub trait Aggregator<T, R>: Send + Sync {
         Ok(())
     }
 
+    /// Adds everything in `other` to `accumulator`: what [`merge`](Self::merge) does, in place.
+    fn merge_into(&self, accumulator: &mut R, other: &R) {
+        *accumulator = self.merge(accumulator, other);
+    }
+
     /// The numbers of a result by name. A result with fields gives `name.field` for each of them, any
     /// other result its value under [`name`](Self::name).
     ///
