@@ -1,6 +1,8 @@
 //! Pipelines built in code, from events to results.
 
 mod building;
+mod configured;
+mod extensions;
 mod operators;
 mod sinks;
 mod sources;
@@ -48,9 +50,7 @@ fn pipeline(events: Vec<CustomEvent>) -> StreamPipelineBuilder<CustomEvent> {
 }
 
 /// Runs it with one more sink and gives what that received.
-async fn run<T, In>(
-    builder: StreamPipelineBuilder<T, In>,
-) -> (Vec<AggregationResult>, RunReport)
+async fn run<T, In>(builder: StreamPipelineBuilder<T, In>) -> (Vec<AggregationResult>, RunReport)
 where
     T: Serialize + serde::de::DeserializeOwned + Send + 'static,
     In: Serialize + serde::de::DeserializeOwned + Send + 'static,
