@@ -107,9 +107,11 @@ impl AssignedWindows {
         let mut spans = std::mem::take(&mut self.spans);
         spans.clear();
         self.assigner.assign(at, keys.text(key), &mut spans);
-        spans.retain(|span| span.start_ms <= at && at < span.end_ms);
-        // What reaches up to +∞, which W never stays at, ends just before.
-        spans.iter_mut().for_each(|span| span.end_ms = span.end_ms.min(END - 1));
+        spans.retain_mut(|span| {
+            // What reaches up to +∞, where W never stays, ends just before.
+            span.end_ms = span.end_ms.min(END - 1);
+            span.start_ms <= at && at < span.end_ms
+        });
         spans.sort_unstable();
         spans.dedup();
         let last_closed = spans.iter().map(|span| self.closed_at(span.end_ms)).max();

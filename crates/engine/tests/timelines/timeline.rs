@@ -183,7 +183,8 @@ fn reference(to: &FiringRef) -> String {
     format!("[{},{})#{}", secs(to.start_ms), secs(to.end_ms), to.revision)
 }
 
-fn plan(config: &str) -> (TaskPlan, u32) {
+/// What `config` says: the plan and the number of partitions.
+pub(crate) fn plan(config: &str) -> (TaskPlan, u32) {
     let words = |name: &str| {
         let mut parts = config.split(',').map(str::trim);
         parts.find_map(|part| part.strip_prefix(name)?.strip_prefix(' '))

@@ -106,6 +106,43 @@ struct Accepted<'a> {
 /// ```
 #[must_use]
 pub fn recompute(config: &OracleConfig, partitions: &[Vec<Event>]) -> Outcome {
+    let sessions = matches!(config.window, Window::Session { .. });
+    outcome(config, partitions, sessions, &|at_ms, _| config.window.spans_of(at_ms))
+}
+
+/// Computes the outcome of `partitions` for windows of the user's own making: `spans_of` says the
+/// spans of an event from its time and key, each once; `config.window` does not matter.
+///
+/// An event without windows is too late by 0 ms.
+///
+/// ```
+/// use llm_optimizer_sim::oracle::{Event, OracleConfig, Window, recompute_assigned};
+/// let config = OracleConfig {
+///     window: Window::Tumbling { size_ms: 10, offset_ms: 0 },
+///     allowed_lateness_ms: 0, max_out_of_orderness_ms: 0, percentiles: vec![], value_count: 1,
+/// };
+/// let log = vec![Event { at_ms: 7, key: Some("a".into()), values: vec![1.0] }];
+/// let outcome = recompute_assigned(&config, &[log], &|_, _| vec![(0, 8), (-5, 100)]);
+/// assert_eq!(outcome.windows.len(), 2);
+/// ```
+#[must_use]
+pub fn recompute_assigned(
+    config: &OracleConfig,
+    partitions: &[Vec<Event>],
+    spans_of: SpansOf<'_>,
+) -> Outcome {
+    outcome(config, partitions, false, spans_of)
+}
+
+/// The spans `[start, end)` of an event with this time and key.
+pub type SpansOf<'a> = &'a dyn Fn(i64, &str) -> Vec<(i64, i64)>;
+
+fn outcome(
+    config: &OracleConfig,
+    partitions: &[Vec<Event>],
+    sessions: bool,
+    spans_of: SpansOf<'_>,
+) -> Outcome {
     let mut late = BTreeMap::new();
     let mut accepted = Vec::new();
     for (partition, log) in partitions.iter().enumerate() {
@@ -113,11 +150,9 @@ pub fn recompute(config: &OracleConfig, partitions: &[Vec<Event>]) -> Outcome {
         for (index, event) in log.iter().enumerate() {
             let watermark = greatest.map(|at: i64| at - config.max_out_of_orderness_ms);
             greatest = greatest.max(Some(event.at_ms));
-            if event.key.is_none() {
-                continue;
-            }
+            let Some(key) = &event.key else { continue };
             assert_eq!(event.values.len(), config.value_count, "an event has every value");
-            match judge(config, event.at_ms, watermark) {
+            match judge(config, spans_of(event.at_ms, key), watermark) {
                 Ok(spans) => accepted.push(Accepted { event, spans }),
                 Err(lateness_ms) => {
                     late.insert(EventId { partition, index }, lateness_ms);
@@ -125,20 +160,22 @@ pub fn recompute(config: &OracleConfig, partitions: &[Vec<Event>]) -> Outcome {
             }
         }
     }
-    let windows = contents(config, &accepted)
+    let windows = contents(sessions, &accepted)
         .into_iter()
         .map(|(window, events)| (window, Statistics::of(config, &events)))
         .collect();
     Outcome { windows, late, accepted: accepted.len() }
 }
 
-/// The windows that take an event at `at_ms`, or how late it is for the last of them.
+/// Those of an event's windows that take it, or how late it is for the last of them.
 fn judge(
     config: &OracleConfig,
-    at_ms: i64,
+    spans: Vec<(i64, i64)>,
     watermark: Option<i64>,
 ) -> Result<Vec<(i64, i64)>, i64> {
-    let spans = config.window.spans_of(at_ms);
+    if spans.is_empty() {
+        return Err(0);
+    }
     let Some(watermark) = watermark else { return Ok(spans) };
     let lateness_of = |(_, end): &(i64, i64)| watermark - (end + config.allowed_lateness_ms);
     let open: Vec<_> = spans.iter().copied().filter(|span| lateness_of(span) < 0).collect();
@@ -150,12 +187,8 @@ fn judge(
 }
 
 /// Which events each window holds.
-fn contents<'a>(
-    config: &OracleConfig,
-    accepted: &[Accepted<'a>],
-) -> BTreeMap<WindowId, Vec<&'a Event>> {
+fn contents<'a>(sessions: bool, accepted: &[Accepted<'a>]) -> BTreeMap<WindowId, Vec<&'a Event>> {
     let mut windows: BTreeMap<WindowId, Vec<&Event>> = BTreeMap::new();
-    let sessions = matches!(config.window, Window::Session { .. });
     let mut by_key: BTreeMap<&str, Vec<&Accepted<'a>>> = BTreeMap::new();
     for one in accepted {
         by_key.entry(one.event.key.as_deref().unwrap_or_default()).or_default().push(one);

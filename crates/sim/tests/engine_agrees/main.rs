@@ -5,7 +5,9 @@
 
 #![allow(missing_docs, clippy::print_stderr, clippy::indexing_slicing, clippy::expect_used)]
 
+mod interleavings;
 mod run;
+mod setup;
 mod special;
 
 use std::collections::BTreeMap;
@@ -13,10 +15,11 @@ use std::collections::BTreeMap;
 use llm_optimizer_engine::{aggregation::StatisticKind, window::Firing};
 use llm_optimizer_sim::{
     cases::{Case, random_case},
-    oracle::{Outcome, Quality, Statistic, WindowId, recompute},
+    oracle::{Outcome, Quality, Statistic, WindowId},
 };
 
 use run::{Run, plan_of};
+use setup::Setup;
 
 const CASES: u64 = 1_200;
 
@@ -44,7 +47,7 @@ fn seeds(part: u64) -> Vec<u64> {
 fn the_last_results_and_the_late_events_are_those_of_the_oracle() {
     for seed in seeds(1) {
         let _named = Named(seed);
-        agrees(&random_case(seed));
+        agrees(&Setup::plain(random_case(seed)));
     }
 }
 
@@ -52,7 +55,7 @@ fn the_last_results_and_the_late_events_are_those_of_the_oracle() {
 fn late_events_that_join_sessions_agree_too() {
     for seed in seeds(3) {
         let _named = Named(seed);
-        agrees(&special::late_sessions(seed));
+        agrees(&Setup::plain(special::late_sessions(seed)));
     }
 }
 
@@ -60,7 +63,25 @@ fn late_events_that_join_sessions_agree_too() {
 fn windows_around_the_limit_of_exact_percentiles_agree_too() {
     for seed in seeds(12) {
         let _named = Named(seed);
-        agrees(&special::around_the_exact_limit(seed));
+        agrees(&Setup::plain(special::around_the_exact_limit(seed)));
+    }
+}
+
+#[test]
+fn early_results_change_no_last_result() {
+    for seed in seeds(2) {
+        let _named = Named(seed);
+        agrees(&Setup::triggered(random_case(seed)));
+        agrees(&Setup::triggered(special::late_sessions(seed)));
+    }
+}
+
+#[test]
+fn windows_of_the_users_own_making_agree_too() {
+    for seed in seeds(2) {
+        let _named = Named(seed);
+        agrees(&Setup::plain(random_case(seed)).assigned());
+        agrees(&Setup::triggered(random_case(seed)).assigned());
     }
 }
 
@@ -68,20 +89,20 @@ fn windows_around_the_limit_of_exact_percentiles_agree_too() {
 fn batches_interleaving_and_commits_change_no_last_result() {
     for seed in seeds(3) {
         let _named = Named(seed);
-        let case = random_case(seed);
-        let first = Run::of(&case, 1_000_000 + seed);
-        let other = Run::of(&case, 2_000_000 + seed);
+        let setup = Setup::triggered(random_case(seed));
+        let first = Run::of(&setup, 1_000_000 + seed);
+        let other = Run::of(&setup, 2_000_000 + seed);
         assert_eq!(first.late, other.late, "late events");
-        let (a, b) = (order_free(&case, &first), order_free(&case, &other));
+        let (a, b) = (order_free(&setup.case, &first), order_free(&setup.case, &other));
         assert_eq!(a, b, "last results");
     }
 }
 
-fn agrees(case: &Case) {
-    let expected = recompute(&case.config, &case.partitions);
-    let found = Run::of(case, case.seed);
-    same(case, &expected, &found).unwrap_or_else(|difference| {
-        panic!("{difference}\n{:?}", case.config);
+fn agrees(setup: &Setup) {
+    let expected = setup.recompute(&setup.case.partitions);
+    let found = Run::of(setup, setup.case.seed);
+    same(&setup.case, &expected, &found).unwrap_or_else(|difference| {
+        panic!("{difference}\n{setup:?}");
     });
 }
 

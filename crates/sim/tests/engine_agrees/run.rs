@@ -5,7 +5,9 @@
 //! | law | |
 //! | --- | --- |
 //! | revisions | 0, 1, 2 … per window without gaps; a session begins after the greatest it supersedes |
-//! | firing | never before the end; on time at most once; late at most once per commit |
+//! | firing | on time and late never before the end; on time at most once; late at most once per commit |
+//! | early | before the end and before any other result; a count trigger at its multiples only |
+//! | events | a result never has fewer events than the one it follows or those it supersedes |
 //! | completeness | after a commit every window W has passed has fired with all that was read |
 //! | purge | a window that W had passed by its lateness never fires again |
 //! | supersedes | names last results that fired, which never fire again |
@@ -16,16 +18,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use llm_optimizer_engine::{
     aggregation::{AggregationPlan, Function, Percentile},
     core::{EventBatch, EventTime, PartitionId},
-    task::{TaskLimits, TaskOutput, TaskPlan, WindowTask},
-    watermark::{WatermarkSettings, WatermarkStrategy},
-    window::{Firing, Timing, TriggerSpec, WindowSpec},
+    task::{TaskOutput, WindowTask},
+    window::{Firing, Timing, TriggerSpec},
 };
-use llm_optimizer_sim::{
-    cases::Case,
-    oracle::{Event, EventId, OracleConfig, Window, WindowId, recompute},
-};
+use llm_optimizer_sim::oracle::{Event, EventId, OracleConfig, WindowId};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use crate::setup::{RELEASED_MS, Setup};
 
 /// What came out.
 pub(crate) struct Run {
@@ -40,8 +40,9 @@ pub(crate) struct Run {
     late_since_commit: BTreeSet<WindowId>,
 }
 
-struct Driver<'a> {
-    case: &'a Case,
+/// Carries a run on step by step.
+pub(crate) struct Driver<'a> {
+    setup: &'a Setup,
     task: WindowTask,
     seeded: ChaCha8Rng,
     now_ms: i64,
@@ -53,27 +54,10 @@ struct Driver<'a> {
 
 impl Run {
     /// Runs the case under the schedule of `seed` and checks every step.
-    pub(crate) fn of(case: &Case, seed: u64) -> Self {
-        let mut seeded = ChaCha8Rng::seed_from_u64(seed);
-        let mut driver = Driver {
-            case,
-            task: task_of(&case.config, &mut seeded),
-            seeded,
-            now_ms: 0,
-            read: BTreeMap::new(),
-            ended: BTreeSet::new(),
-            run: Self {
-                late: BTreeMap::new(),
-                accepted: 0,
-                last: BTreeMap::new(),
-                superseded: BTreeMap::new(),
-                on_time: BTreeSet::new(),
-                late_since_commit: BTreeSet::new(),
-            },
-        };
-        (0..case.partitions.len()).for_each(|p| driver.task.assign(number(p), 0));
+    pub(crate) fn of(setup: &Setup, seed: u64) -> Self {
+        let mut driver = Driver::new(setup, seed);
         driver.run_all(seed);
-        driver.run
+        driver.finish()
     }
 
     /// The last result of every window that no other one supersedes.
@@ -82,8 +66,22 @@ impl Run {
         last.filter(|(window, _)| !self.superseded.contains_key(window)).collect()
     }
 
-    fn take(&mut self, firing: Firing) {
+    fn take(&mut self, firing: Firing, setup: &Setup) {
         let window = id(&firing);
+        let count = firing.statistics.count;
+        let before = self.last.get(&window).map_or(0, |last| last.statistics.count);
+        assert!(count >= before, "{window:?} has {count} events, had {before}");
+        if let TriggerSpec::Count(n) = setup.triggers
+            && setup.gap_ms() == 0
+        {
+            let multiples = u32::try_from(count / n).expect("few");
+            let exact = match firing.timing {
+                Timing::Early => count % n == 0 && firing.revision + 1 == multiples,
+                Timing::OnTime => firing.revision == multiples,
+                Timing::Late => true,
+            };
+            assert!(exact, "{count} events, every {n}: {firing:?}");
+        }
         assert!(!self.superseded.contains_key(&window), "{window:?} was superseded");
         let parts = firing.supersedes.iter();
         for part in parts.clone() {
@@ -93,21 +91,52 @@ impl Run {
             assert_eq!(self.last[&absorbed].revision, part.revision, "the last of {absorbed:?}");
             self.superseded.insert(absorbed, part.revision);
         }
+        let absorbed = firing.supersedes.iter().map(|part| WindowId {
+            key: window.key.clone(),
+            start_ms: part.start_ms,
+            end_ms: part.end_ms,
+        });
+        let absorbed: u64 = absorbed.map(|part| self.last[&part].statistics.count).sum();
+        assert!(count >= absorbed, "{window:?} has {count} events, its parts {absorbed}");
         let begins = parts.map(|part| part.revision + 1).max().unwrap_or(0);
         let expected = self.last.get(&window).map_or(begins, |last| last.revision + 1);
         assert_eq!(firing.revision, expected, "revision of {window:?}");
-        let seen = match firing.timing {
-            Timing::Late => &mut self.late_since_commit,
-            Timing::OnTime | Timing::Early => &mut self.on_time,
+        let is_new = match firing.timing {
+            Timing::Early => !self.on_time.contains(&window),
+            Timing::OnTime => self.on_time.insert(window.clone()),
+            Timing::Late => self.late_since_commit.insert(window.clone()),
         };
-        assert!(seen.insert(window.clone()), "{window:?} fired twice, {:?}", firing.timing);
+        assert!(is_new, "{window:?} fired twice or too late, {:?}", firing.timing);
         self.last.insert(window, firing);
     }
 }
 
-impl Driver<'_> {
+impl<'a> Driver<'a> {
+    /// Nothing is read yet.
+    pub(crate) fn new(setup: &'a Setup, seed: u64) -> Self {
+        let mut seeded = ChaCha8Rng::seed_from_u64(seed);
+        let mut driver = Self {
+            setup,
+            task: setup.task(&mut seeded),
+            seeded,
+            now_ms: 0,
+            read: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            run: Run {
+                late: BTreeMap::new(),
+                accepted: 0,
+                last: BTreeMap::new(),
+                superseded: BTreeMap::new(),
+                on_time: BTreeSet::new(),
+                late_since_commit: BTreeSet::new(),
+            },
+        };
+        (0..setup.case.partitions.len()).for_each(|p| driver.task.assign(number(p), 0));
+        driver
+    }
+
     fn run_all(&mut self, seed: u64) {
-        for (partition, range) in self.case.batches(seed) {
+        for (partition, range) in self.setup.case.batches(seed) {
             self.end_some();
             self.batch(partition, range);
             match self.seeded.random_range(0..10) {
@@ -116,26 +145,47 @@ impl Driver<'_> {
                 _ => self.now_ms += self.seeded.random_range(0..1_000),
             }
         }
-        while self.ended.len() < self.case.partitions.len() {
+        while self.ended.len() < self.setup.case.partitions.len() {
             self.end_some();
             if self.seeded.random_bool(0.5) {
                 self.commit();
             }
         }
+    }
+
+    /// Reads the next event of the partition; if there is none, the partition ends.
+    pub(crate) fn step(&mut self, partition: usize) {
+        let read = self.read(partition);
+        if read < self.setup.case.partitions[partition].len() {
+            self.batch(partition, read..read + 1);
+        } else {
+            self.end(partition);
+        }
+    }
+
+    /// Whatever is pending comes out: all partitions have ended.
+    pub(crate) fn finish(mut self) -> Run {
+        self.commit();
+        self.now_ms = RELEASED_MS;
         self.commit();
         assert_eq!(self.task.open_windows(), 0, "no window is left");
         assert_eq!(self.task.keys(), 0, "no key is left");
+        self.run
     }
 
     /// Ends some of the partitions that are read.
     fn end_some(&mut self) {
-        for (partition, log) in self.case.partitions.iter().enumerate() {
+        for (partition, log) in self.setup.case.partitions.iter().enumerate() {
             let read = log.len() == self.read(partition);
             if read && !self.ended.contains(&partition) && self.seeded.random_bool(0.5) {
-                self.ended.insert(partition);
-                self.task.end(number(partition));
+                self.end(partition);
             }
         }
+    }
+
+    fn end(&mut self, partition: usize) {
+        self.ended.insert(partition);
+        self.task.end(number(partition));
     }
 
     fn read(&self, partition: usize) -> usize {
@@ -143,26 +193,32 @@ impl Driver<'_> {
     }
 
     fn batch(&mut self, partition: usize, range: std::ops::Range<usize>) {
-        let mut batch = EventBatch::new(self.case.config.value_count);
-        for (record, event) in self.case.partitions[partition][range.clone()].iter().enumerate() {
+        let mut batch = EventBatch::new(self.setup.case.config.value_count);
+        for (record, event) in
+            self.setup.case.partitions[partition][range.clone()].iter().enumerate()
+        {
             push(&mut batch, u32::try_from(record).expect("few"), event);
         }
         let mut out = TaskOutput::default();
         self.task.process(number(partition), &batch, self.now_ms, &mut out);
-        assert!(out.firings.is_empty() && out.over_limit.is_empty());
+        assert!(out.over_limit.is_empty());
         self.run.accepted += out.accepted;
-        for late in out.late {
+        for late in std::mem::take(&mut out.late) {
             let index = range.start + late.record as usize;
             self.run.late.insert(EventId { partition, index }, late.lateness_ms);
         }
         self.read.insert(partition, range.end);
+        assert!(out.firings.iter().all(|f| f.timing == Timing::Early), "{:?}", out.firings);
+        let now = self.task.watermark();
+        self.take(out, now, now);
     }
 
-    fn advance(&mut self) {
+    /// Propagates W.
+    pub(crate) fn advance(&mut self) {
         let before = self.task.watermark();
         let mut out = TaskOutput::default();
         self.task.advance(self.now_ms, &mut out);
-        let now = if self.ended.len() == self.case.partitions.len() {
+        let now = if self.ended.len() == self.setup.case.partitions.len() {
             Some(i64::MAX)
         } else {
             self.task.watermark()
@@ -170,7 +226,8 @@ impl Driver<'_> {
         self.take(out, before, now);
     }
 
-    fn commit(&mut self) {
+    /// Propagates W, fires what late events changed, and looks at random whether all is there.
+    pub(crate) fn commit(&mut self) {
         self.advance();
         let mut out = TaskOutput::default();
         self.task.fire_dirty(&mut out);
@@ -184,9 +241,9 @@ impl Driver<'_> {
 
     /// What was read so far is in the results of all windows that W has passed.
     fn nothing_is_missing(&self, watermark: Option<i64>) {
-        let logs = self.case.partitions.iter().enumerate();
+        let logs = self.setup.case.partitions.iter().enumerate();
         let read = logs.map(|(partition, log)| log[..self.read(partition)].to_vec());
-        let so_far = recompute(&self.case.config, &read.collect::<Vec<_>>());
+        let so_far = self.setup.recompute(&read.collect::<Vec<_>>());
         for (window, expected) in so_far.windows {
             if watermark.is_some_and(|watermark| window.end_ms <= watermark) {
                 let found = self.run.last.get(&window).map(|firing| firing.statistics.count);
@@ -197,46 +254,14 @@ impl Driver<'_> {
 
     fn take(&mut self, out: TaskOutput, before: Option<i64>, now: Option<i64>) {
         let (before, now) = (before.unwrap_or(i64::MIN), now.unwrap_or(i64::MIN));
-        let gap = match self.case.config.window {
-            Window::Session { gap_ms } => gap_ms,
-            _ => 0,
-        };
+        let kept = self.setup.gap_ms() + self.setup.case.config.allowed_lateness_ms;
         for firing in out.firings {
-            assert!(firing.end_ms <= now, "{firing:?} fired at {now}");
-            let purged = firing.end_ms + gap + self.case.config.allowed_lateness_ms;
-            assert!(purged > before, "{firing:?} was purged at {before}");
-            self.run.take(firing);
+            let is_early = firing.timing == Timing::Early;
+            assert_eq!(firing.end_ms > now, is_early, "{firing:?} fired at {now}");
+            assert!(firing.end_ms + kept > before, "{firing:?} was purged at {before}");
+            self.run.take(firing, self.setup);
         }
     }
-}
-
-fn task_of(config: &OracleConfig, seeded: &mut ChaCha8Rng) -> WindowTask {
-    let lateness = config.allowed_lateness_ms;
-    let windows = match config.window {
-        Window::Tumbling { size_ms, offset_ms } => {
-            WindowSpec::tumbling(size_ms, offset_ms, lateness)
-        }
-        Window::Sliding { size_ms, slide_ms, offset_ms } => {
-            WindowSpec::sliding(size_ms, slide_ms, offset_ms, lateness)
-        }
-        Window::Session { gap_ms } => WindowSpec::session(gap_ms, lateness),
-    };
-    let strategy = if seeded.random_bool(0.3) {
-        WatermarkStrategy::Periodic { interval_ms: seeded.random_range(1..3_000) }
-    } else {
-        WatermarkStrategy::BoundedOutOfOrderness
-    };
-    WindowTask::new(TaskPlan {
-        windows: windows.expect("valid windows"),
-        triggers: TriggerSpec::EventTime,
-        watermarks: WatermarkSettings {
-            strategy,
-            max_out_of_orderness_ms: config.max_out_of_orderness_ms,
-            idle_timeout_ms: None,
-        },
-        aggregation: plan_of(config),
-        limits: TaskLimits { max_windows_per_key: u64::MAX, ..TaskLimits::default() },
-    })
 }
 
 /// All statistics of the case.
