@@ -1,8 +1,8 @@
 //! The state machine that ties watermarks, keys and windows together.
 
-use super::{plan::TaskPlan, windows::Windows};
+use super::{key_texts::KeyTexts, plan::TaskPlan, windows::Windows};
 use crate::{
-    aggregation::AggregationPlan,
+    aggregation::{AggregationPlan, DerivedResults, Further, Measures},
     core::{EventBatch, KeyId, KeyRegistry, PartitionId},
     watermark::WatermarkTracker,
     window::{Admission, Firing},
@@ -79,6 +79,7 @@ pub struct WindowTask {
     /// Whether windows may fire before their end.
     has_triggers: bool,
     batch_keys: Vec<KeyId>,
+    derived: Option<Box<DerivedResults>>,
 }
 
 impl WindowTask {
@@ -86,8 +87,10 @@ impl WindowTask {
     #[must_use]
     pub fn new(plan: TaskPlan) -> Self {
         let windows = Windows::new(&plan);
+        let lateness = plan.windows.allowed_lateness_ms();
         let TaskPlan { watermarks, aggregation, limits, .. } = plan;
         Self {
+            derived: DerivedResults::new(&aggregation, lateness, limits.max_keys),
             aggregation,
             watermarks: WatermarkTracker::new(watermarks),
             keys: KeyRegistry::new(limits.key_groups, limits.max_keys),
@@ -141,15 +144,22 @@ impl WindowTask {
             return; // Nothing was said: an idle partition stays idle.
         }
         self.set_clock(now_ms);
-        let Self { aggregation, watermarks, keys, windows, has_triggers, batch_keys } = self;
+        let before = out.firings.len();
+        let Self { aggregation, watermarks, keys, windows, has_triggers, batch_keys, .. } = self;
         batch_keys.clear();
         batch_keys.extend(batch.keys().map(|(hash, key)| keys.resolve(hash, key)));
+        let key_texts = KeyTexts::of(batch, batch_keys, keys, aggregation);
         let clock = watermarks.speaking(partition, now_ms);
-        for (row, values) in batch.iter() {
+        for (index, (row, values)) in batch.iter().enumerate() {
             let at = row.at.as_millis();
             let key = row.key.and_then(|key| batch_keys.get(key as usize));
             if let Some(key) = key.copied() {
-                let (event, watermark) = ((key, at, values), clock.watermark());
+                let further = key_texts.as_ref().map(|texts| Further {
+                    key: texts.get(row.key),
+                    features: batch.features(index),
+                });
+                let measures = Measures { values, further: further.as_ref() };
+                let (event, watermark) = ((key, at, measures), clock.watermark());
                 match windows.add(event, watermark, keys, aggregation) {
                     Admission::Accepted => {
                         out.accepted += 1;
@@ -170,23 +180,37 @@ impl WindowTask {
         for key in batch_keys.iter() {
             keys.drop_unused(*key);
         }
+        if *has_triggers {
+            self.derive(before, out);
+        }
     }
 
     /// Propagates W as of wall clock `now_ms`: fires windows that W has passed, purges old ones.
     pub fn advance(&mut self, now_ms: i64, out: &mut TaskOutput) {
         self.set_clock(now_ms);
         let watermark = self.watermarks.advance(now_ms);
-        let (keys, plan, out) = (&mut self.keys, &self.aggregation, &mut out.firings);
-        self.windows.advance(watermark, keys, plan, out);
+        let before = out.firings.len();
+        let (keys, plan, firings) = (&mut self.keys, &self.aggregation, &mut out.firings);
+        self.windows.advance(watermark, keys, plan, firings);
         if self.has_triggers {
-            self.windows.tick(keys, plan, out);
+            self.windows.tick(keys, plan, firings);
         }
         self.watermarks.settle(self.windows.purged_up_to());
+        self.derive(before, out);
     }
 
     /// Fires every window that passed its end and was changed by a late event since it last fired.
     pub fn fire_dirty(&mut self, out: &mut TaskOutput) {
+        let before = out.firings.len();
         self.windows.fire_dirty(&self.keys, &self.aggregation, &mut out.firings);
+        self.derive(before, out);
+    }
+
+    /// Adds derived statistics to the firings from index `before` on; every call that fires ends with it.
+    fn derive(&mut self, before: usize, out: &mut TaskOutput) {
+        if let (Some(derived), Some(new)) = (&mut self.derived, out.firings.get_mut(before..)) {
+            derived.apply(new, self.watermarks.combined());
+        }
     }
 
     /// W in milliseconds; `None` before anything is known.
@@ -227,7 +251,8 @@ impl WindowTask {
     /// Memory held by state, in bytes.
     #[must_use]
     pub fn size_bytes(&self) -> usize {
-        self.windows.size_bytes() + self.keys.size_bytes()
+        let derived = self.derived.as_ref().map_or(0, |derived| derived.size_bytes());
+        self.windows.size_bytes() + self.keys.size_bytes() + derived
     }
 
     fn set_clock(&mut self, now_ms: i64) {

@@ -2,7 +2,7 @@
 
 use super::plan::TaskPlan;
 use crate::{
-    aggregation::AggregationPlan,
+    aggregation::{AggregationPlan, Measures},
     core::{KeyId, KeyRegistry},
     window::{Admission, AssignedWindows, Firing, SessionWindows, SlicedWindows, WindowKind},
 };
@@ -47,7 +47,7 @@ impl Windows {
     #[inline]
     pub(super) fn add(
         &mut self,
-        event: (KeyId, i64, &[f64]),
+        event: (KeyId, i64, Measures<'_>),
         watermark: i64,
         keys: &mut KeyRegistry,
         plan: &AggregationPlan,

@@ -28,7 +28,7 @@ use super::{
     firing::{Admission, Firing, Timing},
 };
 use crate::{
-    aggregation::{AccumulatorTable, AggregationPlan, Row},
+    aggregation::{AccumulatorTable, AggregationPlan, Measures, Row},
     core::{KeyId, KeyRegistry},
     watermark::{BEGINNING, END},
 };
@@ -100,7 +100,7 @@ impl AssignedWindows {
     /// Adds the event at `at`; `watermark` is W(p) of its partition before it.
     pub fn add(
         &mut self,
-        (key, at, values): (KeyId, i64, &[f64]),
+        (key, at, values): (KeyId, i64, Measures<'_>),
         watermark: i64,
         keys: &mut KeyRegistry,
     ) -> Admission {
@@ -216,7 +216,7 @@ impl AssignedWindows {
         new == 0 || has + new <= self.max_windows_per_key
     }
 
-    fn add_to(&mut self, span: Span, (key, values): (KeyId, &[f64]), keys: &mut KeyRegistry) {
+    fn add_to(&mut self, span: Span, (key, values): (KeyId, Measures<'_>), keys: &mut KeyRegistry) {
         let place = (span.end_ms, span.start_ms);
         let (table, counts) = (&mut self.table, &mut self.counts);
         let window = self.windows.entry(place).or_default().entry(key).or_insert_with(|| {

@@ -9,10 +9,12 @@ use super::{
     plan::{self, Plan},
     run::Outlets,
     typed::{Flow, TypedDecoder, is_feedback},
+    watermarks::WatermarkChoice,
 };
 use crate::{
     decode::{Decode, DecodeSettings, Decoder},
     error::{ProcessorError, ProcessorResult},
+    runtime::decode_settings,
 };
 
 const WATERMARK_CALL: &str = "with_watermark_generator(BoundedOutOfOrdernessWatermark::new(…))";
@@ -20,6 +22,8 @@ const WINDOW_CALLS: &str =
     "with_tumbling_window(…)`, `with_sliding_window(…)` or `with_session_window(…)";
 const DESCRIBED_TWICE: &str = "`event` of the configuration says what time, key and values are, and so \
     do operators or extractors in code: leave out one of the two";
+const FURTHER: &str = "`aggregation.statistics` of the configuration needs records that are read as \
+    `event` says, without operators, extractors and a watermark generator of your own";
 const STATE_CALL: &str = "with_state_backend(Arc::new(MemoryStateBackend::new()))";
 
 /// The pipeline that `builder` describes.
@@ -45,6 +49,12 @@ where
     }
     let windows = faults.take(plan::windows(&parts));
     let windows = windows.and_then(|windows| faults.need(windows, "window", WINDOW_CALLS));
+    let has_further = config.is_some_and(|config| !config.aggregation.statistics.is_empty());
+    if has_further && parts.statistics.is_configured() {
+        let is_read = !decoder.feature_shape().is_empty();
+        let is_announced = watermark.as_ref().is_some_and(WatermarkChoice::is_user);
+        faults.0.extend((!is_read || is_announced).then(|| FURTHER.into()));
+    }
     let aggregation = faults.take(parts.statistics.plan(config, decoder.value_names()));
     faults.need(parts.state.as_ref(), "state backend", STATE_CALL);
     faults.need(parts.sinks.first(), "sink", "with_sink(…)");
@@ -86,7 +96,9 @@ where
     let ProcessorConfig { event, limits, watermark, .. } = config.unwrap_or(&default);
     let settings = DecodeSettings::from_config(event, limits, watermark, is_live);
     if flow.is_plain() && (is_feedback::<In>() || is_described) {
-        return Box::new(Decoder::new(settings));
+        let features = config.map(|config| decode_settings(config, false).features);
+        let features = features.unwrap_or_default();
+        return Box::new(Decoder::new(DecodeSettings { features, ..settings }));
     }
     if is_described {
         faults.push(DESCRIBED_TWICE.into());

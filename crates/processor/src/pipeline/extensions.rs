@@ -219,4 +219,64 @@ where
         self.parts.statistics.aggregators.push(function_of(aggregator));
         self
     }
+
+    /// Lets a configuration list `aggregator` by its name in `aggregation.enabled`; it is computed if
+    /// it is listed. A file that lists it is loaded by
+    /// [`load_config_with_functions`](crate::config::load_config_with_functions).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use llm_optimizer_processor::{aggregation::*, config::load_config_with_functions, *};
+    ///
+    /// struct Product;
+    ///
+    /// impl Aggregator<f64, f64> for Product {
+    ///     fn create_accumulator(&self) -> f64 {
+    ///         1.0
+    ///     }
+    ///     fn add(&self, product: &mut f64, value: &f64) {
+    ///         *product *= value;
+    ///     }
+    ///     fn merge(&self, one: &f64, other: &f64) -> f64 {
+    ///         one * other
+    ///     }
+    ///     fn get_result(&self, product: &f64) -> f64 {
+    ///         *product
+    ///     }
+    ///     fn name(&self) -> &str {
+    ///         "product"
+    ///     }
+    /// }
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("processor.yaml");
+    /// std::fs::write(&path, "
+    /// processor:
+    ///   aggregation: { enabled: [count, product] }
+    ///   sinks: [{ type: console }]
+    /// ")?;
+    /// let config = load_config_with_functions(&path, &["product"]).await?;
+    /// let (sink, mut results) = tokio::sync::mpsc::unbounded_channel();
+    /// StreamPipelineBuilder::<f64>::from_config(&config)
+    ///     .register_aggregator(Product)
+    ///     .with_source(vec![2.0, 3.0, 7.0])
+    ///     .with_timestamp(|_| chrono::DateTime::UNIX_EPOCH)
+    ///     .with_sink(sink)
+    ///     .build()?
+    ///     .run()
+    ///     .await?;
+    /// let result: AggregationResult = results.recv().await.ok_or("no result")?;
+    /// assert_eq!((result.statistic("product"), result.results.len()), (Some(42.0), 2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn register_aggregator<R>(mut self, aggregator: impl Aggregator<f64, R> + 'static) -> Self
+    where
+        R: Serialize + Clone + Send + Sync + 'static,
+    {
+        self.parts.statistics.registered.push(function_of(aggregator));
+        self
+    }
 }

@@ -2,7 +2,10 @@
 
 use std::{num::TryFromIntError, sync::Arc};
 
-use llm_optimizer_config::{ProcessorConfig, settings::StatisticName};
+use llm_optimizer_config::{
+    ProcessorConfig,
+    settings::{AggregationConfig, StatisticName},
+};
 use llm_optimizer_engine::{
     aggregation::{AggregateFunction, AggregationPlan, Percentile},
     watermark::WatermarkSettings,
@@ -73,6 +76,8 @@ pub(super) struct Statistics {
     pub(super) percentiles: Option<Vec<f64>>,
     /// Those of the user, computed besides.
     pub(super) aggregators: Vec<Arc<dyn AggregateFunction>>,
+    /// Those of the user that a configuration may list.
+    pub(super) registered: Vec<Arc<dyn AggregateFunction>>,
 }
 
 impl Statistics {
@@ -84,6 +89,11 @@ impl Statistics {
         self.percentiles.is_some() || !self.aggregators.is_empty() || functions.unwrap_or(by_config)
     }
 
+    /// Whether the configuration's aggregation is computed.
+    pub(super) fn is_configured(&self) -> bool {
+        self.functions.is_none() && self.percentiles.is_none()
+    }
+
     /// The engine's plan, or what makes no sense about it. Percentiles that are named are computed.
     pub(super) fn plan(
         &self,
@@ -91,12 +101,14 @@ impl Statistics {
         value_names: &[String],
     ) -> Result<AggregationPlan, String> {
         let plan = match config {
-            Some(config) if self.functions.is_none() && self.percentiles.is_none() => {
-                aggregation_plan(&config.aggregation, value_names).map_err(reason)?
+            Some(config) if self.is_configured() => {
+                aggregation_plan(&config.aggregation, value_names, &self.registered)
+                    .map_err(reason)?
             }
             _ => self.chosen_plan(value_names)?,
         };
-        Ok(plan.with_functions(self.aggregators.clone()))
+        let listed = plan.functions().to_vec();
+        Ok(plan.with_functions([listed, self.aggregators.clone()].concat()))
     }
 
     fn chosen_plan(&self, value_names: &[String]) -> Result<AggregationPlan, String> {
@@ -111,6 +123,9 @@ impl Statistics {
         let percentiles = self.percentiles.as_deref().unwrap_or(&[50.0, 95.0, 99.0]);
         let percentiles: Vec<Percentile> =
             percentiles.iter().map(|p| percentile(*p)).collect::<Result<_, _>>()?;
+        if functions.is_empty() && !self.aggregators.is_empty() {
+            return Ok(AggregationPlan::nothing(value_names.len()));
+        }
         AggregationPlan::new(&functions, &percentiles, value_names)
             .map_err(|error| format!("aggregations: {error}"))
     }
@@ -118,7 +133,8 @@ impl Statistics {
 
 /// Whether nothing is computed of values.
 fn is_only_counting(config: &ProcessorConfig) -> bool {
-    config.aggregation.enabled.iter().all(|name| *name == StatisticName::Count)
+    let AggregationConfig { enabled, functions, .. } = &config.aggregation;
+    functions.is_empty() && enabled.iter().all(|name| *name == StatisticName::Count)
 }
 
 fn percentile(percent: f64) -> Result<Percentile, String> {

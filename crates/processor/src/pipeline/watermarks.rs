@@ -51,6 +51,11 @@ impl WatermarkChoice {
         Self::User(Generators::PerPartition { factory, made: HashMap::new() })
     }
 
+    /// Whether the generator is the user's.
+    pub(super) fn is_user(&self) -> bool {
+        matches!(self, Self::User(_))
+    }
+
     /// The engine's settings, and a decoder that announces what the engine does not know.
     pub(super) fn apply(
         self,
