@@ -37,6 +37,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`pipeline`] | building and running pipelines in code |
+//! | [`stream_processor`] | pushing events in and reading results from a stream |
 //! | [`core`], [`window`], [`watermark`], [`aggregation`], [`state`] | the words of that |
 //! | [`config`] | settings of a file and the environment |
 //! | [`source`], [`decode`], [`runtime`], [`commit`], [`sink`] | what pipelines are made of |
@@ -58,13 +59,14 @@ pub mod runtime;
 pub mod sink;
 pub mod source;
 pub mod state;
+pub mod stream_processor;
 pub mod watermark;
 pub mod window;
 
 pub use llm_optimizer_engine as engine;
 pub use llm_optimizer_types as types;
 
-pub use aggregation::{AggregationResult, Aggregator};
+pub use aggregation::{AggregationEngine, AggregationResult, AggregationState, Aggregator};
 pub use config::{ProcessorConfig, load_config};
 pub use core::{EventMetadata, EventTimestamp, GroupingKey, ProcessorEvent};
 pub use error::{ProcessorError, ProcessorResult};
@@ -77,6 +79,9 @@ pub use pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};
 pub use runtime::RunReport;
 pub use source::{StopToken, StopToken as StopHandle, file::FileSourceConfig};
 pub use state::{MemoryStateBackend, StateBackend};
+pub use stream_processor::{
+    ProcessorStats, StreamProcessor, StreamProcessorBuilder, StreamProcessorConfig, WindowResult,
+};
 pub use types::FeedbackEvent;
 pub use watermark::{
     AscendingWatermark, BoundedOutOfOrdernessWatermark, PerKeyWatermark,
@@ -85,5 +90,5 @@ pub use watermark::{
 pub use window::{
     AllTrigger, AnyTrigger, CountTrigger, EventTimeTrigger, ProcessingTimeTrigger,
     SessionWindowAssigner, SlidingWindowAssigner, TumblingWindowAssigner, Window, WindowAssigner,
-    WindowSpec, WindowTrigger, WindowType,
+    WindowManager, WindowSpec, WindowTrigger, WindowType,
 };
