@@ -39,6 +39,7 @@
 //! | [`pipeline`] | building and running pipelines in code |
 //! | [`stream_processor`] | pushing events in and reading results from a stream |
 //! | [`core`], [`window`], [`watermark`], [`aggregation`], [`state`] | the words of that |
+//! | [`handlers`] | late events and failures, decided in code |
 //! | [`config`] | settings of a file and the environment |
 //! | [`source`], [`decode`], [`runtime`], [`commit`], [`sink`] | what pipelines are made of |
 //! | `kafka` | Kafka at both ends (feature `kafka`, on by default) |
@@ -51,6 +52,7 @@ pub mod config;
 pub mod core;
 pub mod decode;
 pub mod error;
+pub mod handlers;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod pipeline;
@@ -70,6 +72,12 @@ pub use aggregation::{AggregationEngine, AggregationResult, AggregationState, Ag
 pub use config::{ProcessorConfig, load_config};
 pub use core::{EventMetadata, EventTimestamp, GroupingKey, ProcessorEvent};
 pub use error::{ProcessorError, ProcessorResult};
+pub use handlers::{
+    ErrorHandler, ErrorHandlingDecision, ErrorPolicy, FailedEvent, LateEvent, LateEventDecision,
+    LateEventHandler,
+};
+#[cfg(feature = "kafka")]
+pub use kafka::DeadLetterSink;
 pub use pipeline::{
     ConsoleSink, EventSink, EventSource, MemorySource, StreamPipeline, StreamPipelineBuilder,
     create_pipeline,

@@ -16,6 +16,9 @@ mod triggers;
 mod tumbling;
 mod types;
 
+#[cfg(test)]
+mod tests;
+
 pub use assigner::{WindowAssigner, assigner_of};
 pub use manager::WindowManager;
 pub use metadata::WindowMetadata;
