@@ -16,9 +16,10 @@ pub mod settings;
 mod suggest;
 mod yaml;
 
-pub use load::{CLI_VARIABLES, load, load_str, load_with_process_env};
+pub use load::{CLI_VARIABLES, load, load_str, load_with_functions, load_with_process_env};
 pub use reference::reference;
 pub use report::{ConfigError, Excerpt, Fault, Loaded, Place, Warning};
+pub use resolved::{FieldCondition, FieldTest, FurtherKind, FurtherStatistic, NumberFunction};
 pub use resolved::{RecordFormat, ResultSinkSpec, SideSinkSpec, Source, Unusable, WindowSettings};
 pub use schema::json_schema;
 pub use settings::ProcessorConfig;

@@ -5,7 +5,8 @@ use crate::settings::{Percentile, StatisticName};
 
 pub(super) fn check(checks: &mut Checks<'_>) {
     let aggregation = &checks.config.aggregation;
-    if aggregation.enabled.is_empty() {
+    let others = !aggregation.functions.is_empty() || !aggregation.statistics.is_empty();
+    if aggregation.enabled.is_empty() && !others {
         checks.fault("aggregation.enabled", "the list is empty", "name at least one statistic");
     }
     for (index, statistic) in aggregation.enabled.iter().enumerate() {

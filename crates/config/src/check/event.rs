@@ -94,7 +94,7 @@ fn clashes(checks: &mut Checks<'_>, values: &[(String, String)]) {
 }
 
 /// A dotted path has at least one segment and no empty one.
-fn field_path(checks: &mut Checks<'_>, key: &str, path: &str) {
+pub(super) fn field_path(checks: &mut Checks<'_>, key: &str, path: &str) {
     if path.trim().is_empty() {
         checks.fault(
             key,

@@ -9,6 +9,7 @@ mod event;
 mod kafka;
 mod outputs;
 mod source;
+mod statistics;
 mod topics;
 mod warnings;
 mod windows;
@@ -29,6 +30,7 @@ pub(crate) fn check(config: &ProcessorConfig, written: &Written) -> Vec<Found> {
     outputs::check(&mut checks);
     windows::check(&mut checks);
     aggregation::check(&mut checks);
+    statistics::check(&mut checks);
     kafka::check(&mut checks);
     topics::check(&mut checks);
     checks.found

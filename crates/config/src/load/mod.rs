@@ -7,6 +7,7 @@
 
 mod convert;
 mod environment;
+mod functions;
 mod places;
 mod scalar;
 #[cfg(test)]
@@ -75,6 +76,28 @@ pub fn load_str(
     file_name: &str,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
+    load_with_functions(text, file_name, env, &[])
+}
+
+/// [`load_str`] for a program that has registered functions of its own: `aggregation.enabled` may list
+/// their names, which are then in [`AggregationConfig::functions`](crate::settings::AggregationConfig).
+///
+/// ```
+/// let yaml = "processor:\n  aggregation: { enabled: [count, variance] }\n";
+/// let loaded = llm_optimizer_config::load_with_functions(yaml, "p.yaml", [], &["variance"])?;
+/// assert_eq!(loaded.config.aggregation.functions, ["variance"]);
+/// assert!(llm_optimizer_config::load_str(yaml, "p.yaml", []).is_err());
+/// # Ok::<(), llm_optimizer_config::ConfigError>(())
+/// ```
+///
+/// # Errors
+/// As [`load_str`].
+pub fn load_with_functions(
+    text: &str,
+    file_name: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+    functions: &[&str],
+) -> Result<Loaded, ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let places = Places { file: file_name, text };
     let (root, duplicates) = parse(text).map_err(|fault| places.syntax_error(fault))?;
@@ -86,19 +109,22 @@ pub fn load_str(
         duplicates.into_iter().map(|fault| places.syntax_fault(fault)).collect();
     let mut root = with_processor(root, &places)?;
     faults.extend(environment::apply(&mut root, env));
+    let functions = functions::take(&mut root, functions);
     let conversion = Conversion::run(&root, root_shape());
     faults.extend(conversion.faults.iter().map(|found| places.fault(found)));
-    finish(&conversion, faults, &places)
+    finish(&conversion, functions, faults, &places)
 }
 
 /// Deserialises, checks what only the whole shows, and collects the warnings.
 fn finish(
     conversion: &Conversion,
+    functions: Vec<String>,
     mut faults: Vec<Fault>,
     places: &Places<'_>,
 ) -> Result<Loaded, ConfigError> {
     let written = &conversion.written;
-    let config = deserialise(conversion, &mut faults, places);
+    let mut config = deserialise(conversion, &mut faults, places);
+    config.aggregation.functions = functions;
     for found in check(&config, written) {
         faults.push(places.fault(&found));
     }

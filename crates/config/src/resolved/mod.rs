@@ -5,11 +5,14 @@
 //! loaded without a warning that blocks a run none of them fails; a config put together in code may
 //! fail with [`Unusable`].
 
+mod further;
 mod sink;
 mod source;
 mod statistics;
 mod window;
 
+pub(crate) use further::tests;
+pub use further::{FieldCondition, FieldTest, FurtherKind, FurtherStatistic, NumberFunction};
 pub use sink::{ResultSinkSpec, SideSinkSpec};
 pub use source::{RecordFormat, Source};
 pub use window::WindowSettings;

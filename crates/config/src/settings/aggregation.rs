@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
+use super::statistics::StatisticConfig;
+
 /// A statistic that can be listed in `aggregation.enabled`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -39,6 +41,12 @@ pub struct AggregationConfig {
     pub enabled: Vec<StatisticName>,
     /// Percentiles of `percentile`, in `0..=100`, at most three decimals.
     pub percentiles: Vec<Percentile>,
+    /// Further statistics by name, computed beside `enabled`.
+    pub statistics: Vec<StatisticConfig>,
+    /// Names of functions registered in code that `enabled` lists; filled by
+    /// [`load_with_functions`](crate::load_with_functions).
+    #[serde(skip)]
+    pub functions: Vec<String>,
 }
 
 impl StatisticName {
@@ -79,6 +87,8 @@ impl Default for AggregationConfig {
             percentiles: [50_000, 95_000, 99_000]
                 .map(|thousandths| Percentile { thousandths })
                 .to_vec(),
+            statistics: Vec::new(),
+            functions: Vec::new(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod kafka;
 mod runtime;
 mod sink;
 mod source;
+mod statistics;
 mod time;
 mod windows;
 
@@ -21,6 +22,9 @@ pub use runtime::{
 };
 pub use sink::{ConsoleFormat, SideOutputsConfig, SinkConfig, SinkType};
 pub use source::{CsvConfig, FileFormat, GeneratorConfig, SourceConfig, SourceType};
+pub use statistics::{
+    ConditionConfig, FieldConditionConfig, FurtherFunction, ScalarValue, StatisticConfig,
+};
 pub use time::Secs;
 pub use windows::{
     SessionWindowConfig, SlidingWindowConfig, TumblingWindowConfig, WatermarkConfig,

@@ -6,11 +6,17 @@
 //! | merging an empty accumulator changes nothing | exactly | exactly |
 //! | evaluating changes nothing | exactly | exactly |
 //!
+//! Beside the enabled functions there are [`extras`]: over some of the events, weighted, of items, the
+//! user's own; and [`derived`] statistics, computed on results.
+//!
 //! Accumulators live as rows of an [`AccumulatorTable`], one column per function; a function that is
 //! not enabled has no column. NaN and infinities never enter: decode refuses them.
 
 pub mod aggregators;
+pub mod derived;
+pub mod extras;
 mod function;
+mod measures;
 mod moments;
 mod plan;
 mod quantiles;
@@ -23,7 +29,12 @@ mod table;
 mod tests;
 
 pub use aggregators::*;
+pub use derived::{DerivedFunction, DerivedResults, DerivedStatistic};
+pub use extras::{
+    DistinctItems, ExtraFunction, ExtraStatistic, Named, NumberOf, Outcome, TopItems,
+};
 pub use function::{Accumulate, AggregateFunction};
+pub use measures::{Further, Measures};
 pub use moments::Moments;
 pub use plan::{AggregationPlan, Function, PlanError, Statistic, StatisticKind};
 pub use quantiles::{EXACT_LIMIT, Percentile, Quality, Quantiles};

@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use super::{function::AggregateFunction, quantiles::Percentile};
+use super::{
+    derived::{DerivedStatistic, Operand, Resolved},
+    extras::{ExtraFunction, ExtraStatistic},
+    function::AggregateFunction,
+    quantiles::Percentile,
+};
 
 /// A function that can be enabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -68,6 +73,14 @@ pub enum PlanError {
         /// The name.
         name: String,
     },
+    /// A derived statistic is computed from one that is not there, is listed after it, or is a list.
+    #[error("{name} is computed from {of}, which is no number computed before it")]
+    UnknownOperand {
+        /// The derived statistic.
+        name: String,
+        /// What it is computed from.
+        of: String,
+    },
 }
 
 /// Everything that is computed per key and window.
@@ -85,7 +98,9 @@ pub struct AggregationPlan {
     statistics: Vec<Statistic>,
     percentiles: Vec<Percentile>,
     value_count: usize,
-    functions: Vec<Arc<dyn AggregateFunction>>,
+    functions: Arc<[Arc<dyn AggregateFunction>]>,
+    extras: Arc<[ExtraStatistic]>,
+    derived: Vec<Resolved>,
 }
 
 impl AggregationPlan {
@@ -124,14 +139,61 @@ impl AggregationPlan {
             statistics,
             percentiles: percentiles.to_vec(),
             value_count: value_names.len().max(1),
-            functions: Vec::new(),
+            functions: Arc::default(),
+            extras: Arc::default(),
+            derived: Vec::new(),
         })
+    }
+
+    /// A plan without enabled functions, for further statistics or functions of the user's alone.
+    #[must_use]
+    pub fn nothing(value_count: usize) -> Self {
+        Self {
+            statistics: Vec::new(),
+            percentiles: Vec::new(),
+            value_count: value_count.max(1),
+            functions: Arc::default(),
+            extras: Arc::default(),
+            derived: Vec::new(),
+        }
+    }
+
+    /// The plan with these further statistics.
+    ///
+    /// # Errors
+    /// [`PlanError::SameName`].
+    pub fn with_extras(mut self, extras: Vec<ExtraStatistic>) -> Result<Self, PlanError> {
+        self.extras = extras.into();
+        self.check_names()?;
+        Ok(self)
+    }
+
+    /// The plan with these derived statistics, of those it has and of each other.
+    ///
+    /// # Errors
+    /// [`PlanError::SameName`], [`PlanError::UnknownOperand`].
+    pub fn with_derived(mut self, derived: Vec<DerivedStatistic>) -> Result<Self, PlanError> {
+        self.derived = Vec::new();
+        for statistic in derived {
+            let find = |of: &str| {
+                self.operand(of).ok_or_else(|| PlanError::UnknownOperand {
+                    name: statistic.name.to_string(),
+                    of: of.to_owned(),
+                })
+            };
+            let operands = statistic.function.operands().into_iter().map(find);
+            let operands = operands.collect::<Result<_, _>>()?;
+            let names = statistic.result_names();
+            self.derived.push(Resolved { statistic, names, operands });
+        }
+        self.check_names()?;
+        Ok(self)
     }
 
     /// The plan with these functions of the user's, computed from the first value.
     #[must_use]
     pub fn with_functions(mut self, functions: Vec<Arc<dyn AggregateFunction>>) -> Self {
-        self.functions = functions;
+        self.functions = functions.into();
         self
     }
 
@@ -139,6 +201,23 @@ impl AggregationPlan {
     #[must_use]
     pub fn functions(&self) -> &[Arc<dyn AggregateFunction>] {
         &self.functions
+    }
+
+    /// The further statistics, in order.
+    #[must_use]
+    pub fn extras(&self) -> &[ExtraStatistic] {
+        &self.extras
+    }
+
+    /// The derived statistics, in order.
+    pub fn derived(&self) -> impl Iterator<Item = &DerivedStatistic> {
+        self.derived.iter().map(|resolved| &resolved.statistic)
+    }
+
+    /// Whether events bring more than values: features, or the key for functions of the user's.
+    #[must_use]
+    pub fn needs_further(&self) -> bool {
+        !self.extras.is_empty() || !self.functions.is_empty()
     }
 
     /// The numbers of a result, in order.
@@ -157,6 +236,36 @@ impl AggregationPlan {
     #[must_use]
     pub fn value_count(&self) -> usize {
         self.value_count
+    }
+
+    pub(super) fn extras_shared(&self) -> Arc<[ExtraStatistic]> {
+        Arc::clone(&self.extras)
+    }
+
+    pub(super) fn functions_shared(&self) -> Arc<[Arc<dyn AggregateFunction>]> {
+        Arc::clone(&self.functions)
+    }
+
+    pub(super) fn derived_resolved(&self) -> &[Resolved] {
+        &self.derived
+    }
+
+    /// Where the number with this name will be found.
+    fn operand(&self, name: &str) -> Option<Operand> {
+        let is_list = |s: &ExtraStatistic| matches!(s.function, ExtraFunction::TopItems { .. });
+        let plain = self.statistics.iter().position(|s| s.name == name).map(Operand::Plain);
+        let further = || self.extras.iter().position(|s| &*s.name == name && !is_list(s));
+        let derived = || self.derived.iter().position(|s| &*s.statistic.name == name);
+        plain
+            .or_else(|| further().map(Operand::Further))
+            .or_else(|| derived().map(Operand::Derived))
+    }
+
+    fn check_names(&self) -> Result<(), PlanError> {
+        let plain = self.statistics.iter().map(|s| s.name.as_str());
+        let extras = self.extras.iter().map(|s| &*s.name);
+        let derived = self.derived.iter().flat_map(|s| s.names.iter().map(|name| &**name));
+        check_names(plain.chain(extras).chain(derived).collect())
     }
 
     pub(super) fn needs(&self, kinds: &[StatisticKind]) -> bool {
@@ -192,7 +301,10 @@ fn check(
     if statistics.is_empty() {
         return Err(PlanError::Empty);
     }
-    let mut names: Vec<&str> = statistics.iter().map(|s| s.name.as_str()).collect();
+    check_names(statistics.iter().map(|s| s.name.as_str()).collect())
+}
+
+fn check_names(mut names: Vec<&str>) -> Result<(), PlanError> {
     names.sort_unstable();
     match names.windows(2).find_map(|pair| match pair {
         [a, b] if a == b => Some((*a).to_owned()),

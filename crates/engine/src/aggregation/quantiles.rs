@@ -134,6 +134,12 @@ impl Quantiles {
         }
     }
 
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Self::Exact(values) if values.is_empty())
+    }
+
     /// How [`evaluate`](Self::evaluate) computes.
     #[must_use]
     pub fn quality(&self) -> Quality {

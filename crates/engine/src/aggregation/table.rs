@@ -8,6 +8,8 @@
 use smallvec::SmallVec;
 
 use super::{
+    extras::{ExtraColumns, Named},
+    measures::Measures,
     moments::Moments,
     plan::{AggregationPlan, StatisticKind},
     quantiles::{Quality, Quantiles},
@@ -27,6 +29,8 @@ pub struct Statistics {
     pub numbers: SmallVec<[f64; 12]>,
     /// How the percentiles of each value were computed; empty without percentiles.
     pub quality: SmallVec<[Quality; 2]>,
+    /// Results of further statistics and of the user's functions; empty where the plan has none.
+    pub further: Vec<Named>,
 }
 
 /// A table of accumulators of one plan.
@@ -39,6 +43,7 @@ pub struct AccumulatorTable {
     maxs: Option<Vec<f64>>,
     moments: Option<Vec<Moments>>,
     quantiles: Option<Vec<Quantiles>>,
+    extras: Option<Box<ExtraColumns>>,
     free: Vec<Row>,
 }
 
@@ -56,6 +61,7 @@ impl AccumulatorTable {
             maxs: column(&[K::Max]).then(Vec::new),
             moments: column(&[K::Stddev]).then(Vec::new),
             quantiles: (!plan.percentiles().is_empty()).then(Vec::new),
+            extras: ExtraColumns::new(plan),
             free: Vec::new(),
         }
     }
@@ -85,6 +91,9 @@ impl AccumulatorTable {
         if let Some(column) = &mut self.quantiles {
             column.resize(size, Quantiles::default());
         }
+        if let Some(extras) = &mut self.extras {
+            extras.push();
+        }
         row
     }
 
@@ -108,12 +117,19 @@ impl AccumulatorTable {
                 column[i] = Quantiles::default();
             }
         }
+        if let Some(extras) = &mut self.extras {
+            extras.release(row.0 as usize);
+        }
         self.free.push(row);
     }
 
-    /// Adds an event: one finite number per value of the plan.
+    /// Adds an event: one finite number per value of the plan, and what further statistics need.
     #[inline]
-    pub fn add(&mut self, row: Row, values: &[f64]) {
+    pub fn add<'a>(&mut self, row: Row, event: impl Into<Measures<'a>>) {
+        let Measures { values, further } = event.into();
+        if let Some(extras) = &mut self.extras {
+            extras.add(row.0 as usize, values, further);
+        }
         let count = &mut self.counts[row.0 as usize];
         *count += 1;
         let first = row.0 as usize * self.values;
@@ -156,6 +172,9 @@ impl AccumulatorTable {
                 column[i].merge(&theirs[j]);
             }
         }
+        if let (Some(extras), Some(theirs)) = (&mut self.extras, &other.extras) {
+            extras.merge(row.0 as usize, theirs, from.0 as usize);
+        }
         self.counts[row.0 as usize] += other_count;
     }
 
@@ -194,6 +213,7 @@ impl AccumulatorTable {
             count,
             numbers: numbers.collect(),
             quality: quantiles.iter().map(Quantiles::quality).collect(),
+            further: self.extras.as_ref().map_or_else(Vec::new, |e| e.evaluate(row.0 as usize)),
         }
     }
 
@@ -217,6 +237,7 @@ impl AccumulatorTable {
             + column(self.moments.as_ref())
             + column(self.quantiles.as_ref())
             + self.free.capacity() * size_of::<Row>()
+            + self.extras.as_ref().map_or(0, |extras| extras.size_bytes())
             + heap
     }
 
@@ -241,6 +262,7 @@ impl AccumulatorTable {
             maxs: part(self.maxs.as_ref(), &cells),
             moments: part(self.moments.as_ref(), &cells),
             quantiles: part(self.quantiles.as_ref(), &cells),
+            extras: self.extras.as_ref().map(|extras| extras.copy_of(row.0 as usize)),
             free: Vec::new(),
         }
     }

@@ -3,7 +3,7 @@
 use hashbrown::{HashTable, hash_table::Entry};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::EventTime;
+use super::{EventTime, FeatureColumns, FeatureRow, FeatureShape, Item};
 
 /// Number of an input partition within one run; the source hands them out from 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +37,7 @@ pub struct EventBatch {
     key_bytes: String,
     keys: Vec<BatchKey>,
     index: HashTable<u32>,
+    features: Option<Box<FeatureColumns>>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +58,15 @@ impl EventBatch {
             key_bytes: String::new(),
             keys: Vec::new(),
             index: HashTable::new(),
+            features: None,
         }
+    }
+
+    /// An empty batch of events with `value_count` values each, and the columns of `shape`.
+    #[must_use]
+    pub fn with_features(value_count: usize, shape: FeatureShape) -> Self {
+        let features = (!shape.is_empty()).then(|| Box::new(FeatureColumns::new(shape)));
+        Self { features, ..Self::new(value_count) }
     }
 
     /// Empties the batch and keeps its memory.
@@ -67,6 +76,9 @@ impl EventBatch {
         self.key_bytes.clear();
         self.keys.clear();
         self.index.clear();
+        if let Some(features) = &mut self.features {
+            features.clear();
+        }
     }
 
     /// Adds the event of record number `record`.
@@ -79,6 +91,21 @@ impl EventBatch {
         self.rows.push(BatchRow { record, at, key });
         // −0.0 becomes 0.0: least, greatest and sum must not depend on the order of the two.
         self.values.extend(values.iter().map(|value| value + 0.0));
+    }
+
+    /// Describes the event that was added last, where the batch has such columns: a bit per condition
+    /// that holds, one number (NaN for none) and one item per column.
+    pub fn describe(&mut self, conditions: u64, numbers: &[f64], items: &[Option<Item<'_>>]) {
+        if let (Some(features), Some(row)) = (&mut self.features, self.rows.len().checked_sub(1)) {
+            features.describe(row, conditions, numbers, items);
+        }
+    }
+
+    /// The features of the event with this index, where the batch has such columns.
+    #[inline]
+    #[must_use]
+    pub fn features(&self, row: usize) -> Option<FeatureRow<'_>> {
+        self.features.as_ref().map(|features| features.row(row))
     }
 
     /// Adds an event that moves the watermark and is in no window.

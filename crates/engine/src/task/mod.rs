@@ -1,5 +1,6 @@
 //! One pipeline's engine: batches and ticks in, firings and decisions on events out.
 
+mod key_texts;
 mod plan;
 mod window_task;
 

@@ -1,8 +1,8 @@
 //! The state machine that ties watermarks, keys and windows together.
 
-use super::plan::TaskPlan;
+use super::{key_texts::KeyTexts, plan::TaskPlan};
 use crate::{
-    aggregation::AggregationPlan,
+    aggregation::{AggregationPlan, DerivedResults, Further, Measures},
     core::{EventBatch, KeyId, KeyRegistry, PartitionId},
     watermark::WatermarkTracker,
     window::{Admission, Firing, SessionWindows, SlicedWindows, WindowKind},
@@ -83,6 +83,7 @@ pub struct WindowTask {
     keys: KeyRegistry,
     windows: Windows,
     batch_keys: Vec<KeyId>,
+    derived: Option<Box<DerivedResults>>,
 }
 
 impl WindowTask {
@@ -101,6 +102,7 @@ impl WindowTask {
             }
         };
         Self {
+            derived: DerivedResults::new(&aggregation, lateness, limits.max_keys),
             aggregation,
             watermarks: WatermarkTracker::new(watermarks),
             keys: KeyRegistry::new(limits.key_groups, limits.max_keys),
@@ -152,15 +154,21 @@ impl WindowTask {
         if batch.rows().is_empty() {
             return; // Nothing was said: an idle partition stays idle.
         }
-        let Self { aggregation, watermarks, keys, windows, batch_keys } = self;
+        let Self { aggregation, watermarks, keys, windows, batch_keys, derived: _ } = self;
         batch_keys.clear();
         batch_keys.extend(batch.keys().map(|(hash, key)| keys.resolve(hash, key)));
+        let key_texts = KeyTexts::of(batch, batch_keys, keys, aggregation);
         let clock = watermarks.speaking(partition, now_ms);
-        for (row, values) in batch.iter() {
+        for (index, (row, values)) in batch.iter().enumerate() {
             let at = row.at.as_millis();
             let key = row.key.and_then(|key| batch_keys.get(key as usize));
             if let Some(key) = key.copied() {
-                let (event, watermark) = ((key, at, values), clock.watermark());
+                let further = key_texts.as_ref().map(|texts| Further {
+                    key: texts.get(row.key),
+                    features: batch.features(index),
+                });
+                let measures = Measures { values, further: further.as_ref() };
+                let (event, watermark) = ((key, at, measures), clock.watermark());
                 let admission = match windows {
                     Windows::Sliced(windows) => windows.add(event, watermark, keys, aggregation),
                     Windows::Session(windows) => windows.add(event, watermark, keys),
@@ -184,26 +192,37 @@ impl WindowTask {
     /// Propagates W as of wall clock `now_ms`: fires windows that W has passed, purges old ones.
     pub fn advance(&mut self, now_ms: i64, out: &mut TaskOutput) {
         let watermark = self.watermarks.advance(now_ms);
-        let (keys, plan, out) = (&mut self.keys, &self.aggregation, &mut out.firings);
+        let before = out.firings.len();
+        let (keys, plan, firings) = (&mut self.keys, &self.aggregation, &mut out.firings);
         let purged_up_to = match &mut self.windows {
             Windows::Sliced(windows) => {
-                windows.advance(watermark, keys, plan, out);
+                windows.advance(watermark, keys, plan, firings);
                 windows.purged_up_to()
             }
             Windows::Session(windows) => {
-                windows.advance(watermark, keys, plan, out);
+                windows.advance(watermark, keys, plan, firings);
                 windows.purged_up_to()
             }
         };
         self.watermarks.settle(purged_up_to);
+        self.derive(before, out);
     }
 
     /// Fires every window that passed its end and was changed by a late event since it last fired.
     pub fn fire_dirty(&mut self, out: &mut TaskOutput) {
-        let (keys, plan, out) = (&self.keys, &self.aggregation, &mut out.firings);
+        let before = out.firings.len();
+        let (keys, plan, firings) = (&self.keys, &self.aggregation, &mut out.firings);
         match &mut self.windows {
-            Windows::Sliced(windows) => windows.fire_dirty(keys, plan, out),
-            Windows::Session(windows) => windows.fire_dirty(keys, plan, out),
+            Windows::Sliced(windows) => windows.fire_dirty(keys, plan, firings),
+            Windows::Session(windows) => windows.fire_dirty(keys, plan, firings),
+        }
+        self.derive(before, out);
+    }
+
+    /// Adds derived statistics to the firings from index `before` on; every call that fires ends with it.
+    fn derive(&mut self, before: usize, out: &mut TaskOutput) {
+        if let (Some(derived), Some(new)) = (&mut self.derived, out.firings.get_mut(before..)) {
+            derived.apply(new, self.watermarks.combined());
         }
     }
 
@@ -252,6 +271,7 @@ impl WindowTask {
             Windows::Sliced(windows) => windows.size_bytes(),
             Windows::Session(windows) => windows.size_bytes(),
         };
-        windows + self.keys.size_bytes()
+        let derived = self.derived.as_ref().map_or(0, |derived| derived.size_bytes());
+        windows + self.keys.size_bytes() + derived
     }
 }

@@ -21,7 +21,7 @@ use super::{
     session_list::{NEVER, Session, SessionList},
 };
 use crate::{
-    aggregation::{AccumulatorTable, AggregationPlan},
+    aggregation::{AccumulatorTable, AggregationPlan, Measures},
     core::{KeyId, KeyRegistry},
     watermark::{BEGINNING, END},
 };
@@ -79,7 +79,7 @@ impl SessionWindows {
     #[inline]
     pub fn add(
         &mut self,
-        (key, at, values): (KeyId, i64, &[f64]),
+        (key, at, values): (KeyId, i64, Measures<'_>),
         watermark: i64,
         keys: &mut KeyRegistry,
     ) -> Admission {

@@ -18,7 +18,7 @@ use super::{
     slices::Slices,
 };
 use crate::{
-    aggregation::{AccumulatorTable, AggregationPlan, Row},
+    aggregation::{AccumulatorTable, AggregationPlan, Measures, Row},
     core::{KeyId, KeyRegistry},
     watermark::{BEGINNING, END},
 };
@@ -72,7 +72,7 @@ impl SlicedWindows {
     #[inline]
     pub fn add(
         &mut self,
-        (key, at, values): (KeyId, i64, &[f64]),
+        (key, at, values): (KeyId, i64, Measures<'_>),
         watermark: i64,
         keys: &mut KeyRegistry,
         plan: &AggregationPlan,

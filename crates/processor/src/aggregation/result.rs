@@ -46,7 +46,7 @@ impl From<&ResultRecord> for AggregationResult {
     /// Instants beyond the years that chrono knows become its first or last one.
     fn from(record: &ResultRecord) -> Self {
         let key = record.window.key.as_str();
-        let numbers = record.results.iter().map(|(name, n)| (name.clone(), n.clone().into()));
+        let numbers = record.results.iter().map(|(name, value)| (name.clone(), value.clone()));
         let missing = record.errors.keys().map(|name| (name.clone(), Value::Null));
         Self {
             window: Window {

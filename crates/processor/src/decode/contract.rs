@@ -1,6 +1,6 @@
 //! What the runtime asks of a decoder.
 
-use llm_optimizer_engine::core::EventBatch;
+use llm_optimizer_engine::core::{EventBatch, FeatureShape};
 
 use super::{DecodeOutcome, Decoder};
 use crate::record::RecordBatch;
@@ -15,6 +15,11 @@ use crate::record::RecordBatch;
 pub trait Decode {
     /// Names of the values of an event, in order; they never change.
     fn value_names(&self) -> &[String];
+
+    /// What batches of its events have beside values; nothing, unless further statistics need it.
+    fn feature_shape(&self) -> FeatureShape {
+        FeatureShape::default()
+    }
 
     /// Decodes `batch` into `events` and `outcome`; both are cleared first. `now_ms` is the clock in
     /// epoch milliseconds.
@@ -32,6 +37,10 @@ impl Decode for Decoder {
         Self::value_names(self)
     }
 
+    fn feature_shape(&self) -> FeatureShape {
+        Self::feature_shape(self)
+    }
+
     fn decode(
         &mut self,
         batch: &RecordBatch,
@@ -46,6 +55,10 @@ impl Decode for Decoder {
 impl<D: Decode + ?Sized> Decode for Box<D> {
     fn value_names(&self) -> &[String] {
         (**self).value_names()
+    }
+
+    fn feature_shape(&self) -> FeatureShape {
+        (**self).feature_shape()
     }
 
     fn decode(

@@ -160,7 +160,7 @@ fn cell_millis(text: &str, unit: Option<TimestampUnit>) -> Result<i64, NoInstant
 }
 
 /// The number a CSV cell says.
-fn cell_number(text: &str, words: bool) -> Option<f64> {
+pub(super) fn cell_number(text: &str, words: bool) -> Option<f64> {
     match text {
         "true" if words => Some(1.0),
         "false" if words => Some(0.0),

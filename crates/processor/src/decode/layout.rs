@@ -1,7 +1,8 @@
 //! Everything a decoder works out once: wanted paths, and the plan for each shape of record.
 
 use super::{
-    feedback::Feedback, field::Field, found::Found, outcome::Fault, path::PathTrie, plan::Plan,
+    features::Features, feedback::Feedback, field::Field, found::Found, outcome::Fault,
+    path::PathTrie, plan::Plan,
 };
 
 /// Wanted paths and plans.
@@ -10,6 +11,7 @@ pub(super) struct Layout {
     pub(super) trie: PathTrie,
     pub(super) value_names: Vec<String>,
     pub(super) shapes: Shapes,
+    pub(super) features: Features,
 }
 
 /// Which shapes of records there are.

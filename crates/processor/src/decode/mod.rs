@@ -10,6 +10,8 @@
 //! 4. key, then values (`missing_field`, `invalid_key`, `invalid_value`); a dead letter outranks the
 //!    filter.
 //!
+//! What further statistics need ([`features`]) is looked at last and refuses nothing.
+//!
 //! A record is one JSON object (RFC 8259; a byte order mark before it is passed over, the last of
 //! several equal names counts, at most 128 levels) or one CSV record. Of a JSON record only the wanted fields are
 //! kept, but all of it is checked. Nothing here reads a clock, logs or allocates per event, other
@@ -17,6 +19,7 @@
 
 mod contract;
 mod csv;
+mod features;
 mod feedback;
 mod field;
 mod found;
@@ -33,15 +36,17 @@ mod tests;
 mod timestamp;
 
 use llm_optimizer_config::settings::EventTimeKind;
-use llm_optimizer_engine::core::{EventBatch, EventTime};
+use llm_optimizer_engine::core::{EventBatch, EventTime, FeatureShape};
 use llm_optimizer_types::SideReason;
 
 pub use contract::Decode;
+pub use features::FeatureSettings;
 pub use outcome::{DecodeOutcome, Reject};
 pub use settings::DecodeSettings;
 
 pub(crate) use guard::FutureGuard;
 pub(crate) use outcome::Fault;
+pub(crate) use profile::DEFAULT_VALUE_NAME;
 pub(crate) use timestamp::rfc3339;
 
 use crate::record::{RecordBatch, RecordFormat, RecordSpan};
@@ -102,6 +107,12 @@ impl Decoder {
         &self.layout.value_names
     }
 
+    /// What batches of its events have beside values.
+    #[must_use]
+    pub fn feature_shape(&self) -> FeatureShape {
+        self.settings.features.shape()
+    }
+
     /// Decodes `batch` into `events` and `outcome`; both are cleared first.
     ///
     /// `now_ms` is the clock in epoch milliseconds: the time of events in processing time, and the
@@ -122,12 +133,14 @@ impl Decoder {
         let Self { settings, layout, columns, scratch } = self;
         let (columns, guard) = (columns.as_ref(), FutureGuard::new(settings));
         let reader = Reader { settings, layout, columns, guard, batch, now_ms };
+        let is_csv = matches!(batch.format, RecordFormat::Csv { .. });
         let mut found = Vec::new();
         found.resize_with(layout.trie.slots(), Found::default);
         for (number, record) in (0..).zip(&batch.records) {
             match reader.read(record, &mut found, scratch) {
                 Ok((at, Fate::Keep)) => {
                     events.push(number, at, scratch.key.as_str(), &scratch.values);
+                    layout.features.describe(&found, is_csv, events);
                 }
                 Ok((at, Fate::Filter)) => {
                     events.push_time_only(number, at);

@@ -9,6 +9,7 @@
 use llm_optimizer_config::settings::EventProfile;
 
 use super::{
+    features::Features,
     feedback::Feedback,
     field::{Field, WhenMissing},
     layout::{Layout, Shapes},
@@ -18,7 +19,7 @@ use super::{
 };
 
 /// Name of the value of profiles that have one by default.
-pub(super) const DEFAULT_VALUE_NAME: &str = "value";
+pub(crate) const DEFAULT_VALUE_NAME: &str = "value";
 
 /// Attributes every `CloudEvents` 1.0 record has, all of them texts.
 const CLOUD_ATTRIBUTES: [&str; 4] = ["specversion", "id", "source", "type"];
@@ -44,7 +45,8 @@ pub(super) fn layout(settings: &DecodeSettings) -> Layout {
     };
     let configured = settings.values.as_ref().map(|v| v.iter().map(|(name, _)| name.clone()));
     let value_names = configured.map_or(default_names, Iterator::collect);
-    Layout { trie, value_names, shapes }
+    let features = Features::new(&settings.features, settings.profile, &mut trie);
+    Layout { trie, value_names, shapes, features }
 }
 
 /// A plan in which everything that is missing makes a dead letter.

@@ -4,6 +4,8 @@ use llm_optimizer_config::settings::{
     EventConfig, EventProfile, EventTimeKind, LimitsConfig, Secs, TimestampUnit, WatermarkConfig,
 };
 
+use super::features::FeatureSettings;
+
 /// Guard against times in the future where `watermark.max_future_skew_secs` is not set.
 const DEFAULT_FUTURE_SKEW_MS: i64 = 300_000;
 
@@ -28,6 +30,8 @@ pub struct DecodeSettings {
     pub future_skew_ms: Option<i64>,
     /// Whether the clock is the reference of a record without append time.
     pub clock_is_reference: bool,
+    /// What further statistics need beside key and values.
+    pub features: FeatureSettings,
 }
 
 impl DecodeSettings {
@@ -54,6 +58,7 @@ impl DecodeSettings {
             max_record_bytes: usize::try_from(limits.max_record_bytes).unwrap_or(usize::MAX),
             future_skew_ms: Some(skew_ms.unwrap_or(DEFAULT_FUTURE_SKEW_MS)),
             clock_is_reference: live || skew_ms.is_some(),
+            features: FeatureSettings::default(),
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct Counters {
     pub shed: u64,
     /// How often a key of a batch was counted under an overflow key (`limits.max_keys`).
     pub keys_overflowed: u64,
+    /// Statistics of results that failed, such as functions of the user's: those in `errors`.
+    pub aggregation_errors: u64,
     /// Results of windows that fired for the first time.
     pub windows_fired: u64,
     /// Results, revisions included.

@@ -3,19 +3,22 @@
 use std::collections::BTreeMap;
 
 use llm_optimizer_engine::{
-    aggregation::{self, AggregationPlan, Statistic, StatisticKind, Statistics},
+    aggregation::{self, AggregationPlan, Outcome, Statistic, StatisticKind, Statistics},
     core::{GroupingKey, KeyPart, Rfc3339Millis, window_id},
     window::{Firing, Timing},
 };
 use llm_optimizer_types::{
     Pane, PaneTiming, Quality, ResultKey, ResultRecord, ResultWindow, output::SCHEMA_VERSION,
 };
-use serde_json::Number;
+use serde_json::{Number, Value};
 
 use crate::{
     error::{ProcessorError, ProcessorResult},
     sink::EncodedResult,
 };
+
+/// Why a statistic has no number.
+const BEYOND_RANGE: &str = "beyond the range of a 64-bit float";
 
 /// Encodes the results of one pipeline.
 #[derive(Debug, Clone)]
@@ -50,7 +53,7 @@ impl ResultEncoder {
         let key = firing.key.as_ref();
         let id = |start, end| format!("{:032x}", window_id(&self.pipeline, key, start, end));
         let window_id = id(firing.start_ms, firing.end_ms);
-        let (results, errors) = numbers(plan, &firing.statistics);
+        let (results, errors) = results(plan, &firing.statistics);
         ResultRecord {
             schema_version: SCHEMA_VERSION,
             pipeline: self.pipeline.clone(),
@@ -76,11 +79,11 @@ impl ResultEncoder {
     }
 }
 
-type Numbers = (BTreeMap<String, Number>, BTreeMap<String, String>);
+type Results = (BTreeMap<String, Value>, BTreeMap<String, String>);
 
-/// The numbers by name; those beyond the range of a 64-bit float are errors.
-fn numbers(plan: &AggregationPlan, statistics: &Statistics) -> Numbers {
-    let (mut results, mut errors) = Numbers::default();
+/// The statistics by name; numbers beyond the range of a 64-bit float are errors.
+fn results(plan: &AggregationPlan, statistics: &Statistics) -> Results {
+    let (mut results, mut errors) = Results::default();
     for (statistic, number) in plan.statistics().iter().zip(&statistics.numbers) {
         let number = match statistic.kind {
             StatisticKind::Count => Some(Number::from(statistics.count)),
@@ -88,12 +91,41 @@ fn numbers(plan: &AggregationPlan, statistics: &Statistics) -> Numbers {
         };
         let name = statistic.name.clone();
         if let Some(number) = number {
-            results.insert(name, number);
+            results.insert(name, number.into());
         } else {
-            errors.insert(name, "beyond the range of a 64-bit float".to_owned());
+            errors.insert(name, BEYOND_RANGE.to_owned());
+        }
+    }
+    for named in &statistics.further {
+        let name = named.name.to_string();
+        match value(&named.outcome) {
+            Ok(None) => {}
+            Ok(Some(_)) if results.contains_key(&name) => {
+                errors.insert(name, "two results have this name; the first one stands".to_owned());
+            }
+            Ok(Some(value)) => {
+                results.insert(name, value);
+            }
+            Err(reason) => {
+                errors.insert(name, reason);
+            }
         }
     }
     (results, errors)
+}
+
+/// What a further statistic shows, if it has a value; else why not.
+fn value(outcome: &Outcome) -> Result<Option<Value>, String> {
+    match outcome {
+        Outcome::Nothing => Ok(None),
+        Outcome::Whole(number) => Ok(Some((*number).into())),
+        Outcome::Number(number) => match Number::from_f64(*number) {
+            Some(number) => Ok(Some(number.into())),
+            None => Err(BEYOND_RANGE.to_owned()),
+        },
+        Outcome::Json(value) => Ok(Some(value.clone())),
+        Outcome::Failed(reason) => Err(reason.clone()),
+    }
 }
 
 fn qualities(plan: &AggregationPlan, statistics: &Statistics) -> BTreeMap<String, Quality> {
@@ -104,7 +136,10 @@ fn qualities(plan: &AggregationPlan, statistics: &Statistics) -> BTreeMap<String
         _ => None,
     };
     let named = plan.statistics().iter().filter_map(|s| Some((s.name.clone(), quality(s)?)));
-    named.collect()
+    let further = statistics.further.iter();
+    let further =
+        further.filter_map(|named| Some((named.name.to_string(), quality_word(named.quality?))));
+    named.chain(further).collect()
 }
 
 fn quality_word(quality: aggregation::Quality) -> Quality {

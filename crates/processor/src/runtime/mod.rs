@@ -10,6 +10,7 @@
 mod counters;
 mod delivery;
 mod encode;
+mod further;
 mod job;
 mod plan;
 mod report;
@@ -22,7 +23,7 @@ mod tests;
 pub use counters::Counters;
 pub use encode::ResultEncoder;
 pub use job::{Job, JobSettings, Outcome, RunProgress};
-pub use plan::{decode_settings, task_plan};
+pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};
 pub use setup::{SetupOptions, job_from_config};
 pub use worker::{Pipeline, PipelineOutputs};

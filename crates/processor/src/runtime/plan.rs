@@ -1,18 +1,23 @@
 //! Settings become what decoder and engine need.
 
+use std::sync::Arc;
+
 use llm_optimizer_config::{
     ProcessorConfig, WindowSettings,
-    settings::{AggregationConfig, StatisticName, WatermarkStrategyName},
+    settings::{
+        AggregationConfig, EventConfig, EventProfile, StatisticName, WatermarkStrategyName,
+    },
 };
 use llm_optimizer_engine::{
-    aggregation::{AggregationPlan, Function, Percentile},
+    aggregation::{AggregateFunction, AggregationPlan, Function, Percentile},
     task::{TaskLimits, TaskPlan},
     watermark::{WatermarkSettings, WatermarkStrategy},
     window::{SpecError, TriggerSpec, WindowSpec},
 };
 
+use super::further::FurtherPlan;
 use crate::{
-    decode::DecodeSettings,
+    decode::{DEFAULT_VALUE_NAME, DecodeSettings},
     error::{ProcessorError, ProcessorResult},
 };
 
@@ -20,7 +25,22 @@ use crate::{
 #[must_use]
 pub fn decode_settings(config: &ProcessorConfig, until_end: bool) -> DecodeSettings {
     let live = config.max_future_skew_ms(until_end).is_some();
-    DecodeSettings::from_config(&config.event, &config.limits, &config.watermark, live)
+    let settings =
+        DecodeSettings::from_config(&config.event, &config.limits, &config.watermark, live);
+    // What makes no sense is refused by `task_plan`.
+    let further = FurtherPlan::of(&config.aggregation, &value_names(&config.event));
+    DecodeSettings { features: further.map(|plan| plan.features).unwrap_or_default(), ..settings }
+}
+
+/// Names of the values of an event.
+fn value_names(event: &EventConfig) -> Vec<String> {
+    match (&event.values, event.profile) {
+        (Some(values), _) => values.0.iter().map(|(name, _)| name.clone()).collect(),
+        (None, EventProfile::FeedbackEvent | EventProfile::Cloudevents) => {
+            vec![DEFAULT_VALUE_NAME.to_owned()]
+        }
+        (None, EventProfile::GenAi | EventProfile::Custom) => Vec::new(),
+    }
 }
 
 /// The engine's plan for events with values of these names; `bounded` switches idleness off.
@@ -33,11 +53,24 @@ pub fn task_plan(
     value_names: &[String],
     bounded: bool,
 ) -> ProcessorResult<TaskPlan> {
+    task_plan_with(config, value_names, bounded, &[])
+}
+
+/// [`task_plan`] with functions registered in code: those that `aggregation.enabled` lists.
+///
+/// # Errors
+/// As [`task_plan`]; also if a listed function is not registered.
+pub fn task_plan_with(
+    config: &ProcessorConfig,
+    value_names: &[String],
+    bounded: bool,
+    registered: &[Arc<dyn AggregateFunction>],
+) -> ProcessorResult<TaskPlan> {
     Ok(TaskPlan {
         windows: window_spec(config).map_err(|error| unusable("windows", &error))?,
         triggers: TriggerSpec::EventTime,
         watermarks: watermark_settings(config, bounded),
-        aggregation: aggregation_plan(&config.aggregation, value_names)?,
+        aggregation: aggregation_plan(&config.aggregation, value_names, registered)?,
         limits: TaskLimits {
             key_groups: config.key_groups,
             max_keys: config.limits.max_keys,
@@ -78,6 +111,7 @@ fn watermark_settings(config: &ProcessorConfig, bounded: bool) -> WatermarkSetti
 fn aggregation_plan(
     aggregation: &AggregationConfig,
     value_names: &[String],
+    registered: &[Arc<dyn AggregateFunction>],
 ) -> ProcessorResult<AggregationPlan> {
     let functions: Vec<Function> = aggregation.enabled.iter().map(|name| function(*name)).collect();
     let percentiles: Vec<Percentile> = aggregation
@@ -85,8 +119,29 @@ fn aggregation_plan(
         .iter()
         .filter_map(|percentile| Percentile::from_thousandths(percentile.thousandths()))
         .collect();
-    AggregationPlan::new(&functions, &percentiles, value_names)
+    let further = FurtherPlan::of(aggregation, value_names)?;
+    let users = aggregation.functions.iter().map(|name| registered_function(name, registered));
+    let users = users.collect::<ProcessorResult<_>>()?;
+    let plan = if functions.is_empty() && !(aggregation.functions.is_empty() && further.is_empty())
+    {
+        Ok(AggregationPlan::nothing(value_names.len()))
+    } else {
+        AggregationPlan::new(&functions, &percentiles, value_names)
+    };
+    plan.and_then(|plan| plan.with_extras(further.extras))
+        .and_then(|plan| plan.with_derived(further.derived))
+        .map(|plan| plan.with_functions(users))
         .map_err(|error| unusable("aggregation", &error))
+}
+
+fn registered_function(
+    name: &str,
+    registered: &[Arc<dyn AggregateFunction>],
+) -> ProcessorResult<Arc<dyn AggregateFunction>> {
+    let found = registered.iter().find(|function| function.name() == name).cloned();
+    found.ok_or_else(|| {
+        ProcessorError::Config(format!("aggregation.enabled: no function `{name}` is registered"))
+    })
 }
 
 fn function(name: StatisticName) -> Function {

@@ -32,6 +32,9 @@ pub struct PipelineReport {
     /// How often a key of a batch was counted under an overflow key (`limits.max_keys`).
     #[serde(default)]
     pub keys_overflowed: u64,
+    /// Statistics of results that failed; each is in `errors` of its result.
+    #[serde(default)]
+    pub aggregation_errors: u64,
     /// (Key, window) pairs that fired.
     pub windows_fired: u64,
     /// Results, revisions included.
@@ -54,6 +57,7 @@ impl PipelineReport {
             skipped: counters.skipped,
             shed: counters.shed,
             keys_overflowed: counters.keys_overflowed,
+            aggregation_errors: counters.aggregation_errors,
             windows_fired: counters.windows_fired,
             results_emitted: counters.results_emitted,
             watermark,

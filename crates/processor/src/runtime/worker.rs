@@ -3,6 +3,7 @@
 use std::mem::take;
 
 use llm_optimizer_engine::{
+    aggregation::Outcome,
     core::{EventBatch, PartitionId, Rfc3339Millis},
     task::{TaskOutput, TaskPlan, WindowTask},
     window::Firing,
@@ -56,7 +57,7 @@ impl Pipeline {
         outputs: PipelineOutputs,
     ) -> Self {
         let name = name.into();
-        let values = decoder.value_names().len();
+        let (values, features) = (decoder.value_names().len(), decoder.feature_shape());
         Self {
             encoder: ResultEncoder::new(&name),
             name,
@@ -66,7 +67,7 @@ impl Pipeline {
             keeps_dead_letters: outputs.dead_letters.is_some(),
             outputs,
             counters: Counters::default(),
-            events: EventBatch::new(values),
+            events: EventBatch::with_features(values, features),
             decoded: DecodeOutcome::default(),
             fired: TaskOutput::default(),
             waiting: Output::default(),
@@ -157,6 +158,7 @@ impl Pipeline {
     fn take_firings(&mut self, now_ms: i64) -> ProcessorResult<()> {
         for firing in self.fired.firings.drain(..) {
             let result = self.encoder.encode(&firing, self.task.aggregation(), now_ms)?;
+            note_failures(&self.name, &firing, &mut self.counters);
             self.counters.results_emitted += 1;
             self.counters.windows_fired += u64::from(is_first(&firing));
             self.waiting_bytes += result.json.len() as u64;
@@ -219,6 +221,23 @@ impl Pipeline {
                 self.waiting.dead_letters.push(output);
             }
         }
+    }
+}
+
+/// Counts the statistics of a result that failed; the first one is logged.
+fn note_failures(pipeline: &str, firing: &Firing, counters: &mut Counters) {
+    for named in &firing.statistics.further {
+        let Outcome::Failed(reason) = &named.outcome else { continue };
+        if counters.aggregation_errors == 0 {
+            warn!(
+                pipeline,
+                statistic = &*named.name,
+                reason,
+                key = &*firing.key,
+                "a statistic failed; it is in `errors` of its result, the others stand"
+            );
+        }
+        counters.aggregation_errors += 1;
     }
 }
 

@@ -15,11 +15,16 @@
 //! Batches, commits, interleaving and workers appear nowhere: the results do not depend on them.
 //! Limits, idleness and the future guard are not modelled.
 
+mod further;
 mod statistics;
 mod window;
 
 use std::collections::BTreeMap;
 
+pub use further::{
+    Expected, Facts, Further, FurtherResults, FurtherStatistic, Of, recompute_further,
+};
+use statistics::at_rank as percentile_of;
 pub use statistics::{Quality, Statistic, Statistics, ValueStatistics, percentile_name};
 pub use window::Window;
 
@@ -85,6 +90,7 @@ pub struct Outcome {
 
 /// An accepted event on its way into windows.
 struct Accepted<'a> {
+    id: EventId,
     event: &'a Event,
     /// The windows that took it; for sessions its own span.
     spans: Vec<(i64, i64)>,
@@ -106,6 +112,30 @@ struct Accepted<'a> {
 /// ```
 #[must_use]
 pub fn recompute(config: &OracleConfig, partitions: &[Vec<Event>]) -> Outcome {
+    let (accepted, late) = judge_all(config, partitions);
+    let windows = contents(config, &accepted)
+        .into_iter()
+        .map(|(window, events)| {
+            let events: Vec<&Event> = events.into_iter().map(|(_, event)| event).collect();
+            (window, Statistics::of(config, &events))
+        })
+        .collect();
+    Outcome { windows, late, accepted: accepted.len() }
+}
+
+/// The events of every window.
+fn window_events<'a>(
+    config: &OracleConfig,
+    partitions: &'a [Vec<Event>],
+) -> BTreeMap<WindowId, Vec<(EventId, &'a Event)>> {
+    contents(config, &judge_all(config, partitions).0)
+}
+
+/// The events that are in windows, and how late the others are.
+fn judge_all<'a>(
+    config: &OracleConfig,
+    partitions: &'a [Vec<Event>],
+) -> (Vec<Accepted<'a>>, BTreeMap<EventId, i64>) {
     let mut late = BTreeMap::new();
     let mut accepted = Vec::new();
     for (partition, log) in partitions.iter().enumerate() {
@@ -118,18 +148,17 @@ pub fn recompute(config: &OracleConfig, partitions: &[Vec<Event>]) -> Outcome {
             }
             assert_eq!(event.values.len(), config.value_count, "an event has every value");
             match judge(config, event.at_ms, watermark) {
-                Ok(spans) => accepted.push(Accepted { event, spans }),
+                Ok(spans) => {
+                    let id = EventId { partition, index };
+                    accepted.push(Accepted { id, event, spans });
+                }
                 Err(lateness_ms) => {
                     late.insert(EventId { partition, index }, lateness_ms);
                 }
             }
         }
     }
-    let windows = contents(config, &accepted)
-        .into_iter()
-        .map(|(window, events)| (window, Statistics::of(config, &events)))
-        .collect();
-    Outcome { windows, late, accepted: accepted.len() }
+    (accepted, late)
 }
 
 /// The windows that take an event at `at_ms`, or how late it is for the last of them.
@@ -153,8 +182,8 @@ fn judge(
 fn contents<'a>(
     config: &OracleConfig,
     accepted: &[Accepted<'a>],
-) -> BTreeMap<WindowId, Vec<&'a Event>> {
-    let mut windows: BTreeMap<WindowId, Vec<&Event>> = BTreeMap::new();
+) -> BTreeMap<WindowId, Vec<(EventId, &'a Event)>> {
+    let mut windows: BTreeMap<WindowId, Vec<(EventId, &Event)>> = BTreeMap::new();
     let sessions = matches!(config.window, Window::Session { .. });
     let mut by_key: BTreeMap<&str, Vec<&Accepted<'a>>> = BTreeMap::new();
     for one in accepted {
@@ -169,7 +198,7 @@ fn contents<'a>(
                 let session = until.checked_sub(1).and_then(|last| merged.get(last));
                 let (start_ms, end_ms) = *session.unwrap_or(span);
                 let window = WindowId { key: key.to_owned(), start_ms, end_ms };
-                windows.entry(window).or_default().push(one.event);
+                windows.entry(window).or_default().push((one.id, one.event));
             }
         }
     }

@@ -210,7 +210,7 @@ impl ValueStatistics {
 }
 
 /// The value at nearest rank `floor((p·(n − 1) + 50_000) / 100_000)`.
-fn at_rank(sorted: &[f64], thousandths: u32) -> f64 {
+pub(super) fn at_rank(sorted: &[f64], thousandths: u32) -> f64 {
     let last = sorted.len().saturating_sub(1) as u128;
     let rank = (u128::from(thousandths) * last + 50_000) / 100_000;
     usize::try_from(rank).ok().and_then(|rank| sorted.get(rank)).copied().unwrap_or(f64::NAN)

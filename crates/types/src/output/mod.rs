@@ -49,13 +49,13 @@ pub enum PaneTiming {
     Late,
 }
 
-/// How a percentile was computed.
+/// How a percentile, or a statistic of items, was computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {
     /// From all values.
     Exact,
-    /// From a sketch, within 1 % relative error.
+    /// From a sketch: a percentile within 1 % relative error.
     Sketch,
     /// From a sketch whose lowest buckets collapsed.
     Collapsed,
@@ -92,8 +92,9 @@ pub struct ResultRecord {
     pub window: ResultWindow,
     /// Key fields by name, with their JSON type.
     pub key_fields: BTreeMap<String, ResultKey>,
-    /// Statistics by name; plain numbers.
-    pub results: BTreeMap<String, serde_json::Number>,
+    /// Statistics by name: plain numbers, but for `top_k`, which is a list of items with their count,
+    /// and what functions registered in code give.
+    pub results: BTreeMap<String, serde_json::Value>,
     /// Which firing this is.
     pub pane: Pane,
     /// Identity of (pipeline, key, start, end): the upsert key, 32 hex digits.
@@ -105,7 +106,7 @@ pub struct ResultRecord {
     /// Last result of every session this one absorbed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub supersedes: Vec<String>,
-    /// How each percentile was computed.
+    /// How each percentile, number of distinct items and list of frequent items was computed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub quality: BTreeMap<String, Quality>,
     /// Statistics that have no value, and why.

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use serde_json::{Number, json};
+use serde_json::json;
 
 use super::*;
 
@@ -17,10 +17,7 @@ fn result() -> ResultRecord {
             ("model".into(), ResultKey::Text("gpt-4o".into())),
             ("shard".into(), ResultKey::Integer(7)),
         ]),
-        results: BTreeMap::from([
-            ("average".into(), Number::from_f64(0.1).unwrap()),
-            ("count".into(), Number::from(3)),
-        ]),
+        results: BTreeMap::from([("average".into(), json!(0.1)), ("count".into(), json!(3))]),
         pane: Pane { revision: 0, timing: PaneTiming::OnTime },
         window_id: "00112233445566778899aabbccddeeff".into(),
         result_id: "00112233445566778899aabbccddeeff-0".into(),

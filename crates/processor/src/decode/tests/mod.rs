@@ -3,6 +3,7 @@
 mod cloudevents;
 mod csv;
 mod custom;
+mod features;
 mod feedback;
 mod json;
 mod laws;

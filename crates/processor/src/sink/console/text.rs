@@ -1,7 +1,7 @@
 //! Windows, numbers and notes as people read them.
 
 use llm_optimizer_types::{ResultRecord, output::PaneTiming, output::ResultWindow};
-use serde_json::Number;
+use serde_json::Value;
 
 /// `2023-11-16 18:15:00 – 18:16:00`; the end with its date only where that differs.
 pub(super) fn window(window: &ResultWindow) -> String {
@@ -18,8 +18,14 @@ fn instant(text: &str) -> (String, String) {
     (date.to_owned(), time.strip_suffix(".000").unwrap_or(time).to_owned())
 }
 
-/// A number in at most about eight characters.
-pub(super) fn number(number: &Number) -> String {
+/// A number in at most about eight characters; a list by its items, anything else as JSON.
+pub(super) fn number(number: &Value) -> String {
+    match number {
+        Value::Number(_) => {}
+        Value::Array(items) => return items.iter().map(item).collect::<Vec<_>>().join(" "),
+        Value::String(text) => return text.clone(),
+        other => return other.to_string(),
+    }
     let value = number.as_f64().unwrap_or(f64::NAN);
     match value.abs() {
         _ if number.is_i64() || number.is_u64() => number.to_string(),
@@ -28,6 +34,15 @@ pub(super) fn number(number: &Number) -> String {
         size if size >= 1.0 => format!("{value:.2}"),
         size if size >= 0.1 || size == 0.0 => format!("{value:.4}"),
         _ => format!("{value:.6}"),
+    }
+}
+
+/// `timeout×12` for an item with its count.
+fn item(item: &Value) -> String {
+    match (item.get("item"), item.get("count")) {
+        (Some(Value::String(text)), Some(count)) => format!("{text}×{count}"),
+        (Some(other), Some(count)) => format!("{other}×{count}"),
+        _ => item.to_string(),
     }
 }
 

@@ -1,0 +1,211 @@
+//! Computes derived statistics of firings.
+
+use hashbrown::HashMap;
+use rustc_hash::FxBuildHasher;
+
+use super::{
+    super::{
+        extras::{Named, Outcome},
+        plan::AggregationPlan,
+        table::Statistics,
+    },
+    history::{History, MEMORY, Numbers, Span, Summaries, Summary, next_ema},
+    spec::{DerivedFunction, Operand, Resolved},
+};
+use crate::window::{Firing, Timing};
+
+/// What derived statistics remember between firings of one pipeline.
+///
+/// Without ema and anomaly that is nothing. With them it is, per key, a few numbers and the windows
+/// that end less than twice the allowed lateness before W. A key is forgotten once it had no window for
+/// 1,000 window lengths; more keys than `max_keys` are not remembered: their ema and anomaly are
+/// errors of the result.
+#[derive(Debug)]
+pub struct DerivedResults {
+    statistics: Vec<Resolved>,
+    /// Weight of each statistic with history; 0 where it is no ema.
+    alphas: Vec<f64>,
+    lateness: i64,
+    max_keys: u64,
+    histories: HashMap<Box<str>, History, FxBuildHasher>,
+    /// W at which forgotten keys are looked for next.
+    next_sweep: i64,
+}
+
+impl DerivedResults {
+    /// What the plan's derived statistics need; none if it has no such statistics.
+    #[must_use]
+    pub fn new(plan: &AggregationPlan, lateness_ms: i64, max_keys: u64) -> Option<Box<Self>> {
+        let statistics = plan.derived_resolved().to_vec();
+        let alpha = |resolved: &Resolved| match resolved.statistic.function {
+            DerivedFunction::Ema { alpha, .. } => Some(alpha),
+            DerivedFunction::Anomaly { .. } => Some(0.0),
+            DerivedFunction::Ratio { .. } | DerivedFunction::Rate { .. } => None,
+        };
+        let alphas = statistics.iter().filter_map(alpha).collect();
+        (!statistics.is_empty()).then(|| {
+            Box::new(Self {
+                statistics,
+                alphas,
+                lateness: lateness_ms,
+                max_keys,
+                histories: HashMap::default(),
+                next_sweep: i64::MIN,
+            })
+        })
+    }
+
+    /// Adds the derived results to those of `firings`, which fired at W = `watermark`.
+    pub fn apply(&mut self, firings: &mut [Firing], watermark: i64) {
+        if self.alphas.is_empty() {
+            for firing in firings {
+                self.complete(firing, None);
+            }
+            return;
+        }
+        // A window's history comes before it, however they fired.
+        let mut order: Vec<(Span, usize)> =
+            firings.iter().enumerate().map(|(i, firing)| (span_of(firing), i)).collect();
+        order.sort_unstable();
+        for (span, at) in order {
+            if let Some(firing) = firings.get_mut(at) {
+                self.with_history(firing, span);
+            }
+        }
+        // Only now: a window of this call may not have the newest ones in its history.
+        for firing in firings.iter() {
+            if let Some(history) = self.histories.get_mut(&firing.key) {
+                history.settle(watermark, self.lateness, &self.alphas);
+            }
+        }
+        self.sweep(firings.first().map(span_of), watermark);
+    }
+
+    /// Memory held, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        let heap: usize =
+            self.histories.iter().map(|(key, history)| key.len() + history.heap_bytes()).sum();
+        self.histories.capacity() * size_of::<(Box<str>, History)>() + heap
+    }
+
+    /// Number of keys that are remembered.
+    #[must_use]
+    pub fn remembered_keys(&self) -> usize {
+        self.histories.len()
+    }
+
+    fn with_history(&mut self, firing: &mut Firing, span: Span) {
+        let has_room = (self.histories.len() as u64) < self.max_keys;
+        let known = self.histories.contains_key(&firing.key);
+        if !known && !has_room {
+            self.complete(firing, None);
+            return;
+        }
+        let before = match self.histories.get(&firing.key) {
+            Some(history) => history.before(span, self.lateness, &self.alphas),
+            None => History::new(self.alphas.len()).before(span, 0, &self.alphas),
+        };
+        let numbers = self.complete(firing, Some(&before));
+        if firing.timing == Timing::Early {
+            return; // What it will be at its end is not known yet.
+        }
+        let alphas = &self.alphas;
+        let history =
+            self.histories.entry(firing.key.clone()).or_insert_with(|| History::new(alphas.len()));
+        history.record(span, numbers);
+    }
+
+    /// Adds the derived results; returns the numbers that later windows will look back at.
+    fn complete(&self, firing: &mut Firing, before: Option<&Summaries>) -> Numbers {
+        let length_ms = firing.end_ms.saturating_sub(firing.start_ms);
+        let statistics = &mut firing.statistics;
+        let (mut numbers, mut places) = (Numbers::new(), Vec::with_capacity(self.statistics.len()));
+        for Resolved { statistic, names, operands } in &self.statistics {
+            let operand = |i: usize| number(statistics, &places, *operands.get(i)?);
+            let mut outcomes = [Outcome::Nothing, Outcome::Nothing];
+            let history = statistic.function.needs_history();
+            if history {
+                numbers.push(operand(0));
+            }
+            match (&statistic.function, before) {
+                (DerivedFunction::Ratio { .. }, _) => {
+                    let divisor = operand(1).filter(|divisor| *divisor != 0.0);
+                    outcomes[0] = outcome(operand(0).zip(divisor).map(|(x, y)| x / y));
+                }
+                (DerivedFunction::Rate { of }, _) => {
+                    let count = of.is_none().then_some(statistics.count as f64);
+                    let per_second = |x| x * 1_000.0 / length_ms.max(1) as f64;
+                    outcomes[0] = outcome(count.or_else(|| operand(0)).map(per_second));
+                }
+                (_, None) => {
+                    outcomes[0] = Outcome::Failed("more keys than limits.max_keys".into());
+                }
+                (DerivedFunction::Ema { alpha, .. }, Some(before)) => {
+                    let summary = before.get(numbers.len() - 1).copied().unwrap_or_default();
+                    outcomes[0] = outcome(operand(0).map(|x| match summary.count {
+                        0 => x,
+                        _ => next_ema(summary.ema, x, *alpha),
+                    }));
+                }
+                (DerivedFunction::Anomaly { threshold, min_windows, .. }, Some(before)) => {
+                    let summary = before.get(numbers.len() - 1).copied().unwrap_or_default();
+                    let enough = summary.count >= u64::from(*min_windows).max(2);
+                    if let Some(x) = operand(0).filter(|_| enough) {
+                        outcomes = anomaly(&summary, x, *threshold);
+                    }
+                }
+            }
+            places.push(statistics.further.len());
+            let named = names.iter().zip(outcomes);
+            statistics.further.extend(named.map(|(name, outcome)| Named {
+                name: name.clone(),
+                outcome,
+                quality: None,
+            }));
+        }
+        numbers
+    }
+
+    /// Drops keys that begin anew with their next window; looks for them now and then.
+    fn sweep(&mut self, newest: Option<Span>, watermark: i64) {
+        let Some(span) = newest.filter(|_| watermark >= self.next_sweep) else { return };
+        let lateness = self.lateness;
+        self.histories.retain(|_, history| !history.is_forgotten(watermark, lateness));
+        let pause = span.end.saturating_sub(span.start).saturating_mul(MEMORY / 4);
+        self.next_sweep = watermark.saturating_add(pause);
+    }
+}
+
+fn span_of(firing: &Firing) -> Span {
+    Span { end: firing.end_ms, start: firing.start_ms }
+}
+
+/// The z-score and whether it is beyond the threshold. Where the windows before did not vary and this
+/// one differs there is no z-score, but it is an anomaly.
+fn anomaly(before: &Summary, number: f64, threshold: f64) -> [Outcome; 2] {
+    let deviation = before.moments.stddev(before.count);
+    let distance = number - before.moments.mean();
+    if deviation > 0.0 {
+        let z = distance / deviation;
+        [Outcome::Number(z), Outcome::Whole(u64::from(z.abs() > threshold))]
+    } else if distance == 0.0 {
+        [Outcome::Number(0.0), Outcome::Whole(0)]
+    } else {
+        [Outcome::Nothing, Outcome::Whole(1)]
+    }
+}
+
+fn outcome(number: Option<f64>) -> Outcome {
+    number.map_or(Outcome::Nothing, Outcome::Number)
+}
+
+/// The number at `operand`, if it is there and finite.
+fn number(statistics: &Statistics, places: &[usize], operand: Operand) -> Option<f64> {
+    let further = |at: usize| statistics.further.get(at)?.outcome.number();
+    match operand {
+        Operand::Plain(at) => statistics.numbers.get(at).copied().filter(|x| x.is_finite()),
+        Operand::Further(at) => further(at),
+        Operand::Derived(which) => further(*places.get(which)?),
+    }
+}

@@ -1,0 +1,111 @@
+//! A function of the user's for one key and pane: what fails or panics marks it there.
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use super::{
+    super::function::{Accumulate, AggregateFunction},
+    spec::{Named, Outcome},
+};
+
+/// State of one function.
+#[derive(Debug, Default)]
+pub(super) enum UserCell {
+    /// No event yet.
+    #[default]
+    Empty,
+    Live(Box<dyn Accumulate>),
+    /// Why it has no value in this window.
+    Failed(Box<str>),
+}
+
+impl UserCell {
+    /// Adds a value; `key` is the encoded key, for the first one.
+    pub(super) fn add(&mut self, function: &dyn AggregateFunction, key: &str, value: f64) {
+        let added = match self {
+            Self::Failed(_) => return,
+            Self::Live(state) => guarded(|| state.add(value)),
+            Self::Empty => guarded(|| {
+                let mut state = function.create(key);
+                let added = state.add(value);
+                *self = Self::Live(state);
+                added
+            }),
+        };
+        if let Err(reason) = added {
+            self.fail(&reason);
+        }
+    }
+
+    /// Adds everything in `other`, a cell of the same function and key.
+    pub(super) fn merge(&mut self, other: &Self) {
+        let merged = match (&mut *self, other) {
+            (_, Self::Empty) => return,
+            (_, Self::Failed(reason)) => Err(reason.to_string()),
+            (Self::Failed(_), Self::Live(_)) => return,
+            (Self::Empty, Self::Live(theirs)) => guarded(|| {
+                *self = Self::Live(theirs.boxed_clone());
+                Ok(())
+            }),
+            (Self::Live(state), Self::Live(theirs)) => guarded(|| state.merge(theirs.as_ref())),
+        };
+        if let Err(reason) = merged {
+            self.fail(&reason);
+        }
+    }
+
+    /// Adds its results to `results`; changes nothing.
+    pub(super) fn evaluate(&self, function: &dyn AggregateFunction, results: &mut Vec<Named>) {
+        let evaluated = match self {
+            Self::Empty => return,
+            Self::Live(state) => guarded(|| state.evaluate()),
+            Self::Failed(reason) => Err(reason.to_string()),
+        };
+        let named = |name: &str, outcome| Named { name: name.into(), outcome, quality: None };
+        match evaluated {
+            Ok(found) => {
+                let found = found.into_iter();
+                results.extend(found.map(|(name, value)| named(&name, Outcome::Json(value))));
+            }
+            Err(reason) => results.push(named(function.name(), Outcome::Failed(reason))),
+        }
+    }
+
+    /// Memory held on the heap, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Live(state) => guarded(|| Ok(state.size_bytes())).unwrap_or(0),
+            Self::Failed(reason) => reason.len(),
+        }
+    }
+
+    /// Of several reasons the first in the order of text stays, whatever order they came in.
+    fn fail(&mut self, reason: &str) {
+        match self {
+            Self::Failed(earlier) if &**earlier <= reason => {}
+            _ => *self = Self::Failed(reason.into()),
+        }
+    }
+}
+
+impl Clone for UserCell {
+    fn clone(&self) -> Self {
+        let mut copy = Self::Empty;
+        copy.merge(self);
+        copy
+    }
+}
+
+/// The call's result; a panic is an error with its message.
+fn guarded<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(message(panic.as_ref())))
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without a message"))
+}
