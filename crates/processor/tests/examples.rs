@@ -9,6 +9,8 @@ mod basic_window;
 mod multi_aggregation;
 #[path = "../examples/session_window.rs"]
 mod session_window;
+#[path = "../examples/stream_processor_demo.rs"]
+mod stream_processor_demo;
 
 use llm_optimizer_processor::AggregationResult;
 
@@ -87,4 +89,20 @@ async fn multi_aggregation_has_each_request_in_two_windows() {
     assert_eq!(first, ["prompt=long 117", "prompt=medium 600", "prompt=short 480"]);
     let long = |r: &&AggregationResult| r.statistic("generated_p90").unwrap() > 450.0;
     assert_eq!(found.results.iter().filter(long).count(), found.long_answers as usize);
+}
+
+#[tokio::test]
+async fn stream_processor_demo_shows_the_slow_minute_and_counts_every_event() {
+    let (results, stats) = stream_processor_demo::run().await.unwrap();
+    assert_eq!(results.len(), 10, "five minutes of two services");
+    let slow: Vec<_> = results
+        .iter()
+        .filter(|result| result.value("median_ms").unwrap() > 1_000.0)
+        .map(|result| (result.key.as_str(), result.window.start.format("%H:%M").to_string()))
+        .collect();
+    assert_eq!(slow, [("chat", "12:03".to_owned())]);
+    let first = &results[0];
+    assert_eq!((first.key.as_str(), first.value("requests")), ("chat", Some(60.0)));
+    assert!(first.value("tail.p99.9") <= first.value("slowest_ms"));
+    assert_eq!((stats.events_processed, stats.windows_fired, stats.events_dropped), (600, 10, 0));
 }
