@@ -21,6 +21,8 @@ mod multi_aggregation;
 mod multi_key_sliding_window;
 #[path = "../examples/session_window.rs"]
 mod session_window;
+#[path = "../examples/stream_processor_demo.rs"]
+mod stream_processor_demo;
 
 use llm_optimizer_processor::AggregationResult;
 
@@ -188,4 +190,20 @@ async fn custom_aggregator_stands_beside_the_statistics() {
     let found = told(&results[..2], &["average", "variance.population", "promise.share"]);
     assert_eq!(found, ["spiky 300 460 230400 0.9", "steady 300 460 0 1"]);
     assert_eq!(results.len(), 4);
+}
+
+#[tokio::test]
+async fn stream_processor_demo_shows_the_slow_minute_and_counts_every_event() {
+    let (results, stats) = stream_processor_demo::run().await.unwrap();
+    assert_eq!(results.len(), 10, "five minutes of two services");
+    let slow: Vec<_> = results
+        .iter()
+        .filter(|result| result.value("median_ms").unwrap() > 1_000.0)
+        .map(|result| (result.key.as_str(), result.window.start.format("%H:%M").to_string()))
+        .collect();
+    assert_eq!(slow, [("chat", "12:03".to_owned())]);
+    let first = &results[0];
+    assert_eq!((first.key.as_str(), first.value("requests")), ("chat", Some(60.0)));
+    assert!(first.value("tail.p99.9") <= first.value("slowest_ms"));
+    assert_eq!((stats.events_processed, stats.windows_fired, stats.events_dropped), (600, 10, 0));
 }

@@ -3,7 +3,11 @@
 //! Which statistics there are and what they mean: [`Function`]. Aggregators, the extension point
 //! among them, are the engine's; see [`engine::aggregation`](crate::engine::aggregation).
 
+mod engine;
 mod result;
+mod state;
 
-pub use llm_optimizer_engine::aggregation::{Function, aggregators::*};
+pub use engine::AggregationEngine;
+pub use llm_optimizer_engine::aggregation::{Function, aggregators::*, statistics};
 pub use result::AggregationResult;
+pub use state::AggregationState;

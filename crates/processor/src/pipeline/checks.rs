@@ -69,9 +69,9 @@ where
         None => (None, decoder),
     };
     let triggers = plan::triggers(&parts);
-    let Parts { name, sinks, late, dead_letters, .. } = parts;
+    let Parts { name, sinks, late, dead_letters, errors, .. } = parts;
     let config = configured.unwrap_or_default();
-    let plan = Plan { windows, triggers, watermarks, aggregation, config };
+    let plan = Plan { windows, triggers, watermarks, aggregation, errors, config };
     let outlets = Outlets { sinks, late, dead_letters };
     let open = Box::new(move |context: &SourceContext| source.open(context));
     let name = name.unwrap_or_else(|| "default".into());

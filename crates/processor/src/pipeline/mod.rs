@@ -15,6 +15,7 @@ mod console;
 mod deliver;
 mod event_sink;
 mod extensions;
+mod handled;
 #[cfg(feature = "kafka")]
 mod kafka;
 mod operators;

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     error::ProcessorResult,
+    handlers::ErrorPolicy,
     sink::SideSink,
     state::StateBackend,
     window::{WindowAssigner, WindowTrigger},
@@ -31,6 +32,8 @@ pub(super) struct Parts {
     pub(super) sinks: Vec<Box<dyn PipelineSink>>,
     pub(super) late: Option<Box<dyn PipelineSide>>,
     pub(super) dead_letters: Option<Box<dyn PipelineSide>>,
+    /// What becomes of records that cannot be used and sinks that fail.
+    pub(super) errors: Option<ErrorPolicy>,
     /// What made no sense when it was said.
     pub(super) faults: Vec<String>,
 }

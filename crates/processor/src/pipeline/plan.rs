@@ -17,6 +17,7 @@ use crate::{
     aggregation::Function,
     core::time::whole_millis,
     error::ProcessorError,
+    handlers::ErrorPolicy,
     runtime::{aggregation_plan, watermark_settings, window_spec},
     watermark::NativeWatermarks,
     window::{assigner_of, trigger_of},
@@ -29,6 +30,7 @@ pub(super) struct Plan {
     /// `None`: as the configuration says.
     pub(super) watermarks: Option<NativeWatermarks>,
     pub(super) aggregation: AggregationPlan,
+    pub(super) errors: Option<ErrorPolicy>,
     pub(super) config: Arc<ProcessorConfig>,
 }
 

@@ -6,7 +6,7 @@ use llm_optimizer_engine::task::TaskPlan;
 use tokio::{runtime::Handle, task::spawn_blocking};
 use tracing::info;
 
-use super::{PipelineSink, SinkContext, SourceContext, parts::PipelineSide, plan::Plan};
+use super::{PipelineSink, SinkContext, SourceContext, handled, parts::PipelineSide, plan::Plan};
 use crate::{
     decode::Decode,
     error::{ProcessorError, ProcessorResult},
@@ -128,10 +128,12 @@ impl<T: 'static> StreamPipeline<T> {
         };
         let outputs = self.outlets.open(&context)?;
         info!(pipeline = self.name, "windows live in memory only; a restart begins anew");
+        let errors = self.plan.errors;
+        let pipeline = Pipeline::new(self.name, self.decoder, plan, outputs);
         Ok(Job {
             source,
-            pipelines: vec![Pipeline::new(self.name, self.decoder, plan, outputs)],
-            settings: job_settings(&config),
+            pipelines: vec![pipeline.with_rejects(handled::rejects(errors))],
+            settings: handled::with_retries(job_settings(&config), errors),
             stop: self.stop,
             give_up,
             clock,

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, mem::take};
 
 use llm_optimizer_engine::{
     aggregation::Outcome,
-    core::{EventBatch, PartitionId, Rfc3339Millis},
+    core::{BatchRow, EventBatch, PartitionId, Rfc3339Millis},
     task::{LateEvent, TaskOutput, TaskPlan, WindowTask},
     window::Firing,
 };
@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     decode::{Decode, DecodeOutcome, Reject},
-    error::ProcessorResult,
+    error::{ProcessorError, ProcessorResult},
     record::RecordBatch,
-    sink::{Output, ResultSink, SideOutput, SideSink, side::side_output},
+    sink::{Judged, Output, ResultSink, SideOutput, SideSink, side::side_output},
 };
 
 /// Where the output of a pipeline goes.
@@ -35,6 +35,18 @@ pub struct PipelineOutputs {
     pub dead_letters: Option<Box<dyn SideSink>>,
 }
 
+/// What becomes of records that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RejectPolicy {
+    /// They are dead letters.
+    #[default]
+    DeadLetter,
+    /// They are counted as skipped.
+    Skip,
+    /// The first of them ends the run.
+    Fail,
+}
+
 /// A pipeline: one decoder, one engine, and what waits for the next commit.
 pub struct Pipeline {
     name: String,
@@ -44,6 +56,9 @@ pub struct Pipeline {
     pub(super) outputs: PipelineOutputs,
     keeps_late: bool,
     keeps_dead_letters: bool,
+    rejects: RejectPolicy,
+    /// Why the run has to end.
+    failure: Option<ProcessorError>,
     counters: Counters,
     events: EventBatch,
     decoded: DecodeOutcome,
@@ -71,6 +86,8 @@ impl Pipeline {
             keeps_late: outputs.late.is_some(),
             keeps_dead_letters: outputs.dead_letters.is_some(),
             outputs,
+            rejects: RejectPolicy::default(),
+            failure: None,
             counters: Counters::default(),
             events: EventBatch::with_features(values, features),
             decoded: DecodeOutcome::default(),
@@ -78,6 +95,13 @@ impl Pipeline {
             waiting: Output::default(),
             waiting_bytes: 0,
         }
+    }
+
+    /// Says what becomes of records that cannot be used.
+    #[must_use]
+    pub fn with_rejects(mut self, policy: RejectPolicy) -> Self {
+        self.rejects = policy;
+        self
     }
 
     /// Name of the pipeline.
@@ -142,8 +166,12 @@ impl Pipeline {
     /// Propagates the watermark and encodes what fires.
     ///
     /// # Errors
-    /// [`ProcessorError::Serialization`](crate::ProcessorError::Serialization).
+    /// [`ProcessorError::Serialization`]; [`ProcessorError::Source`] for a record that cannot be used,
+    /// if such records end the run.
     pub(super) fn advance(&mut self, now_ms: i64) -> ProcessorResult<()> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         self.task.advance(now_ms, &mut self.fired);
         self.take_firings(now_ms)
     }
@@ -228,10 +256,21 @@ impl Pipeline {
         if self.keeps_late {
             let (kind, reason) = (SideKind::Late, SideReason::TooLate);
             let (index, lateness_ms) = (record as usize, Some(lateness_ms));
-            let output = side_output(batch, index, kind, reason, detail(), lateness_ms);
+            let mut output = side_output(batch, index, kind, reason, detail(), lateness_ms);
+            output.judged = self.judged(batch.origin.id, record);
             self.waiting_bytes += size_of_side(&output);
             self.waiting.late.push(output);
         }
+    }
+
+    /// What the event of a record of the current batch was judged by.
+    fn judged(&self, partition: PartitionId, record: u32) -> Option<Judged> {
+        let is_it = |row: &&BatchRow| row.record == record && row.key.is_some();
+        let row = self.events.rows().iter().find(is_it)?;
+        let key = row.key.and_then(|key| self.events.keys().nth(key as usize));
+        let watermark = self.task.partitions().find(|(id, ..)| *id == partition)?.1;
+        let key = key.map(|(_, key)| key.to_owned()).unwrap_or_default();
+        Some(Judged { at_ms: row.at.as_millis(), key, watermark })
     }
 
     fn keep_dead_letter(
@@ -257,6 +296,17 @@ impl Pipeline {
         });
         let mut rejects: Vec<Reject> = self.decoded.rejects.drain(..).chain(too_many).collect();
         rejects.sort_by_key(|reject| reject.record);
+        if self.rejects == RejectPolicy::Skip {
+            self.counters.skipped += rejects.len() as u64;
+            return;
+        }
+        if let (RejectPolicy::Fail, Some(first)) = (self.rejects, rejects.first()) {
+            let offset = batch.records.get(first.record as usize).map_or(0, |span| span.offset);
+            self.failure = Some(ProcessorError::Source {
+                name: batch.origin.name.clone(),
+                reason: format!("record at offset {offset} cannot be used: {}", first.detail),
+            });
+        }
         for Reject { record, reason, detail } in rejects {
             if !self.keeps_dead_letters && self.counters.dead_letters.is_empty() {
                 warn!(

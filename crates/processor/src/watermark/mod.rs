@@ -12,6 +12,9 @@ mod per_key;
 mod periodic;
 mod punctuated;
 
+#[cfg(test)]
+mod tests;
+
 pub use alignment::{ceil_to, floor_to, next_boundary};
 pub use ascending::AscendingWatermark;
 pub use bounded::BoundedOutOfOrdernessWatermark;

@@ -3,9 +3,11 @@
 //!
 //! A pipeline's windows are kept by the engine; see [`engine::window`](crate::engine::window).
 //! [`assigner_of`] and [`trigger_of`] tell it about what is here. Assigners and triggers compute only:
-//! they hold no state and read no clock.
+//! they hold no state and read no clock. [`WindowManager`] is for users who keep values themselves.
 
 mod assigner;
+mod manager;
+mod metadata;
 mod session;
 mod sliding;
 mod spec;
@@ -14,7 +16,12 @@ mod triggers;
 mod tumbling;
 mod types;
 
+#[cfg(test)]
+mod tests;
+
 pub use assigner::{WindowAssigner, assigner_of};
+pub use manager::WindowManager;
+pub use metadata::WindowMetadata;
 pub use session::SessionWindowAssigner;
 pub use sliding::SlidingWindowAssigner;
 pub use spec::WindowSpec;

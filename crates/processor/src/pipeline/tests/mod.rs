@@ -3,6 +3,7 @@
 mod building;
 mod configured;
 mod extensions;
+mod handled;
 mod operators;
 mod sinks;
 mod sources;
