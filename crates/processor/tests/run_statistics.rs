@@ -55,8 +55,11 @@ fn every_further_statistic_is_in_the_result() {
     let output = place.run(&[], &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(place.read("dead.ndjson"), "", "an absent or odd field makes no dead letter");
-    let results: Vec<Value> =
-        place.read("results.ndjson").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let results: Vec<Value> = place
+        .read("results.ndjson")
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(results.len(), 4);
     assert_eq!(
         results[0]["results"],
@@ -107,7 +110,11 @@ fn a_late_revision_looks_back_at_the_same_windows() {
             all.filter(|result| result["window"]["start"] == *start).last().unwrap()
         };
         assert_eq!(last("01")["results"]["smooth"], 250.0, "average 400 after 100");
-        assert_eq!(last("02")["results"]["smooth"], 575.0, "900 after what the late event made of it");
+        assert_eq!(
+            last("02")["results"]["smooth"],
+            575.0,
+            "900 after what the late event made of it"
+        );
         assert_eq!(last("01")["results"]["errors"], 1);
     }
 }
@@ -129,7 +136,8 @@ fn cells_of_a_csv_file_are_counted_too() {
   sinks: [{ type: file, path: results.ndjson }]
   event: { profile: custom, timestamp: at, key: [model], values: { ms: ms } }
   aggregation:
-    enabled: [count]
+    enabled: [count, percentile]
+    percentiles: [12.5, 99.9]
     statistics:
       - { name: fails, function: count, where: { field: status, at_least: 500 } }
       - { name: states, function: top_k, of: status }
@@ -141,5 +149,8 @@ fn cells_of_a_csv_file_are_counted_too() {
     assert!(place.run(&[], &[]).status.success());
     let result: Value = serde_json::from_str(&place.read("results.ndjson")).unwrap();
     let states = json!([{"item": "503", "count": 2}, {"item": "200", "count": 1}]);
-    assert_eq!(result["results"], json!({"count": 4, "fails": 2, "states": states}));
+    assert_eq!(
+        result["results"],
+        json!({"count": 4, "fails": 2, "p12.5": 1.0, "p99.9": 1.0, "states": states})
+    );
 }

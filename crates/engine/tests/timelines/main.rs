@@ -4,6 +4,7 @@
 
 #![allow(missing_docs, clippy::expect_used)]
 
+mod functions;
 mod limits;
 mod sessions;
 mod sliding;
