@@ -9,8 +9,8 @@ use llm_optimizer_config::{
 
 /// A configuration with these statistics, one YAML flow map a line.
 fn yaml(statistics: &[&str]) -> String {
-    let lines: String = statistics.iter().map(|s| format!("      - {s}\n")).collect();
-    format!("processor:\n  aggregation:\n    statistics:\n{lines}")
+    let lines: Vec<String> = statistics.iter().map(|s| format!("      - {s}\n")).collect();
+    format!("processor:\n  aggregation:\n    statistics:\n{}", lines.concat())
 }
 
 fn faults(text: &str) -> Vec<String> {

@@ -136,7 +136,8 @@ fn cells_of_a_csv_file_are_counted_too() {
   sinks: [{ type: file, path: results.ndjson }]
   event: { profile: custom, timestamp: at, key: [model], values: { ms: ms } }
   aggregation:
-    enabled: [count]
+    enabled: [count, percentile]
+    percentiles: [12.5, 99.9]
     statistics:
       - { name: fails, function: count, where: { field: status, at_least: 500 } }
       - { name: states, function: top_k, of: status }
@@ -148,5 +149,8 @@ fn cells_of_a_csv_file_are_counted_too() {
     assert!(place.run(&[], &[]).status.success());
     let result: Value = serde_json::from_str(&place.read("results.ndjson")).unwrap();
     let states = json!([{"item": "503", "count": 2}, {"item": "200", "count": 1}]);
-    assert_eq!(result["results"], json!({"count": 4, "fails": 2, "states": states}));
+    assert_eq!(
+        result["results"],
+        json!({"count": 4, "fails": 2, "p12.5": 1.0, "p99.9": 1.0, "states": states})
+    );
 }

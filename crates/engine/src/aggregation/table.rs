@@ -262,7 +262,7 @@ impl AccumulatorTable {
             maxs: part(self.maxs.as_ref(), &cells),
             moments: part(self.moments.as_ref(), &cells),
             quantiles: part(self.quantiles.as_ref(), &cells),
-            extras: self.extras.as_ref().map(|extras| extras.copy_of(row.0 as usize)),
+            extras: self.extras.as_ref().map(|extras| Box::new(extras.copy_of(row.0 as usize))),
             free: Vec::new(),
         }
     }

@@ -8,6 +8,7 @@ mod assigned;
 mod assigners;
 mod early;
 mod edges;
+mod functions;
 mod limits;
 mod sessions;
 mod sliding;

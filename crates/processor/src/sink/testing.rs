@@ -24,7 +24,10 @@ pub(crate) fn record(statistics: &[(&str, f64)]) -> ResultRecord {
             key: "model=m".into(),
         },
         key_fields: [].into(),
-        results: statistics.iter().map(|(n, value)| ((*n).to_owned(), number(*value))).collect(),
+        results: statistics
+            .iter()
+            .map(|(n, value)| ((*n).to_owned(), number(*value).into()))
+            .collect(),
         pane: Pane { revision: 0, timing: PaneTiming::OnTime },
         window_id: "00".into(),
         result_id: "00-0".into(),

@@ -1,9 +1,9 @@
 //! File 1: windows, triggers, aggregators, watermarks, handlers, and its unit tests.
 
-use std::{sync::Arc, time::Duration};
+use std::{hint::black_box, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeZone, Utc};
-use criterion::{Criterion, black_box};
+use criterion::Criterion;
 use llm_optimizer_processor::{
     config::settings::{
         AggregationConfig, ErrorHandlingConfig, MetricsConfig, SessionWindowConfig,

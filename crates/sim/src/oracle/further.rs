@@ -162,12 +162,11 @@ fn own_events(events: &[(&Event, &Facts)], statistic: &FurtherStatistic) -> Opti
         Further::Percentile(of, thousandths) => {
             let mut sorted = numbers(*of);
             sorted.sort_by(f64::total_cmp);
-            match sorted.is_empty() {
-                true => Expected::Nothing,
-                false if sorted.len() > 256 => {
-                    Expected::Sketched(percentile_of(&sorted, *thousandths))
-                }
-                false => Expected::Number(percentile_of(&sorted, *thousandths)),
+            let exact = percentile_of(&sorted, *thousandths);
+            match sorted.len() {
+                0 => Expected::Nothing,
+                1..=256 => Expected::Number(exact),
+                _ => Expected::Sketched(exact),
             }
         }
         Further::Distinct(index) => Expected::Distinct(items(*index).len()),

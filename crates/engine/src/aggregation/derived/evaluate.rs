@@ -116,53 +116,26 @@ impl DerivedResults {
         history.record(span, numbers);
     }
 
-    /// Adds the derived results; returns the numbers that later windows will look back at.
+    /// Adds the derived results; returns the numbers that later windows will look back at. Without
+    /// `before` the key is not remembered.
     fn complete(&self, firing: &mut Firing, before: Option<&Summaries>) -> Numbers {
         let length_ms = firing.end_ms.saturating_sub(firing.start_ms);
         let statistics = &mut firing.statistics;
         let (mut numbers, mut places) = (Numbers::new(), Vec::with_capacity(self.statistics.len()));
         for Resolved { statistic, names, operands } in &self.statistics {
             let operand = |i: usize| number(statistics, &places, *operands.get(i)?);
-            let mut outcomes = [Outcome::Nothing, Outcome::Nothing];
-            let history = statistic.function.needs_history();
-            if history {
+            let mut summary = None;
+            if statistic.function.needs_history() {
+                let which = numbers.len();
                 numbers.push(operand(0));
+                summary = before.map(|all| all.get(which).copied().unwrap_or_default());
             }
-            match (&statistic.function, before) {
-                (DerivedFunction::Ratio { .. }, _) => {
-                    let divisor = operand(1).filter(|divisor| *divisor != 0.0);
-                    outcomes[0] = outcome(operand(0).zip(divisor).map(|(x, y)| x / y));
-                }
-                (DerivedFunction::Rate { of }, _) => {
-                    let count = of.is_none().then_some(statistics.count as f64);
-                    let per_second = |x| x * 1_000.0 / length_ms.max(1) as f64;
-                    outcomes[0] = outcome(count.or_else(|| operand(0)).map(per_second));
-                }
-                (_, None) => {
-                    outcomes[0] = Outcome::Failed("more keys than limits.max_keys".into());
-                }
-                (DerivedFunction::Ema { alpha, .. }, Some(before)) => {
-                    let summary = before.get(numbers.len() - 1).copied().unwrap_or_default();
-                    outcomes[0] = outcome(operand(0).map(|x| match summary.count {
-                        0 => x,
-                        _ => next_ema(summary.ema, x, *alpha),
-                    }));
-                }
-                (DerivedFunction::Anomaly { threshold, min_windows, .. }, Some(before)) => {
-                    let summary = before.get(numbers.len() - 1).copied().unwrap_or_default();
-                    let enough = summary.count >= u64::from(*min_windows).max(2);
-                    if let Some(x) = operand(0).filter(|_| enough) {
-                        outcomes = anomaly(&summary, x, *threshold);
-                    }
-                }
-            }
+            let per = (statistics.count, length_ms);
+            let outcomes = compute(&statistic.function, operand, per, summary);
             places.push(statistics.further.len());
-            let named = names.iter().zip(outcomes);
-            statistics.further.extend(named.map(|(name, outcome)| Named {
-                name: name.clone(),
-                outcome,
-                quality: None,
-            }));
+            for (name, outcome) in names.iter().zip(outcomes) {
+                statistics.further.push(Named { name: name.clone(), outcome, quality: None });
+            }
         }
         numbers
     }
@@ -174,6 +147,38 @@ impl DerivedResults {
         self.histories.retain(|_, history| !history.is_forgotten(watermark, lateness));
         let pause = span.end.saturating_sub(span.start).saturating_mul(MEMORY / 4);
         self.next_sweep = watermark.saturating_add(pause);
+    }
+}
+
+/// The results of one statistic of a window with `count` events and this length; of two results the
+/// second is of no meaning where there is one name.
+fn compute(
+    function: &DerivedFunction,
+    operand: impl Fn(usize) -> Option<f64>,
+    (count, length_ms): (u64, i64),
+    summary: Option<Summary>,
+) -> [Outcome; 2] {
+    let one = |number: Option<f64>| [outcome(number), Outcome::Nothing];
+    match (function, summary) {
+        (DerivedFunction::Ratio { .. }, _) => {
+            let divisor = operand(1).filter(|divisor| *divisor != 0.0);
+            one(operand(0).zip(divisor).map(|(x, y)| x / y))
+        }
+        (DerivedFunction::Rate { of }, _) => {
+            let number = if of.is_none() { Some(count as f64) } else { operand(0) };
+            one(number.map(|x| x * 1_000.0 / length_ms.max(1) as f64))
+        }
+        (_, None) => [Outcome::Failed("more keys than limits.max_keys".into()), Outcome::Nothing],
+        (DerivedFunction::Ema { alpha, .. }, Some(before)) => {
+            one(operand(0)
+                .map(|x| if before.count == 0 { x } else { next_ema(before.ema, x, *alpha) }))
+        }
+        (DerivedFunction::Anomaly { threshold, min_windows, .. }, Some(before)) => {
+            let enough = before.count >= u64::from(*min_windows).max(2);
+            operand(0)
+                .filter(|_| enough)
+                .map_or_else(|| one(None), |number| anomaly(&before, number, *threshold))
+        }
     }
 }
 

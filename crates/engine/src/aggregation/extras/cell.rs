@@ -68,7 +68,9 @@ impl Cell {
         match (self, function) {
             (Self::Count(count), _) => *count += 1,
             (Self::Sum(sum), ExtraFunction::Sum(of)) => {
-                number(of).into_iter().for_each(|x| sum.add(x));
+                if let Some(x) = number(of) {
+                    sum.add(x);
+                }
             }
             (Self::Average(sum, count), ExtraFunction::Average(of)) => {
                 if let Some(x) = number(of) {
@@ -83,10 +85,10 @@ impl Cell {
                 }
             }
             (Self::Min(least), ExtraFunction::Min(of)) => {
-                number(of).into_iter().for_each(|x| *least = least.min(x));
+                *least = number(of).map_or(*least, |x| least.min(x));
             }
             (Self::Max(greatest), ExtraFunction::Max(of)) => {
-                number(of).into_iter().for_each(|x| *greatest = greatest.max(x));
+                *greatest = number(of).map_or(*greatest, |x| greatest.max(x));
             }
             (Self::Stddev(moments, count), ExtraFunction::Stddev(of)) => {
                 if let Some(x) = number(of) {
@@ -95,10 +97,14 @@ impl Cell {
                 }
             }
             (Self::Percentile(quantiles), ExtraFunction::Percentile(of, _)) => {
-                number(of).into_iter().for_each(|x| quantiles.add(x));
+                if let Some(x) = number(of) {
+                    quantiles.add(x);
+                }
             }
             (Self::Distinct(items), ExtraFunction::Distinct { item: column }) => {
-                item(*column).into_iter().for_each(|item| items.add(item.hash));
+                if let Some(item) = item(*column) {
+                    items.add(item.hash);
+                }
             }
             (Self::Top(items), ExtraFunction::TopItems { item: column, k }) => {
                 if let Some(item) = item(*column) {
@@ -142,9 +148,8 @@ impl Cell {
 
     /// What it amounts to, and how that was computed; changes nothing.
     pub(super) fn evaluate(&self, function: &ExtraFunction) -> (Outcome, Option<Quality>) {
-        let some = |number: f64, is_some: bool| match is_some {
-            true => Outcome::Number(number),
-            false => Outcome::Nothing,
+        let some = |number: f64, is_some: bool| {
+            if is_some { Outcome::Number(number) } else { Outcome::Nothing }
         };
         let outcome = match (self, function) {
             (Self::Count(count), _) => Outcome::Whole(*count),

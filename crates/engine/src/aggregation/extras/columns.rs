@@ -79,13 +79,13 @@ impl ExtraColumns {
     }
 
     /// A table of this row alone.
-    pub(in super::super) fn copy_of(&self, row: usize) -> Box<Self> {
-        Box::new(Self {
+    pub(in super::super) fn copy_of(&self, row: usize) -> Self {
+        Self {
             statistics: Arc::clone(&self.statistics),
             functions: Arc::clone(&self.functions),
             cells: self.cells(row).to_vec(),
             users: self.users(row).to_vec(),
-        })
+        }
     }
 
     /// The results of a row: those of the statistics in order, then those of the functions.

@@ -1,11 +1,11 @@
-//! How many different items there are, by a HyperLogLog sketch.
+//! How many different items there are, by a `HyperLogLog` sketch.
 
 use datasketches::hll::{HllType, HllUnion};
 
 /// Base-2 logarithm of the number of registers: the standard error is 1.04 / √4096, about 1.6 %.
 const LOG_REGISTERS: u8 = 12;
 
-/// A HyperLogLog sketch of items, given by their hashes.
+/// A `HyperLogLog` sketch of items, given by their hashes.
 ///
 /// [`estimate`](Self::estimate) is a function of the set of items: order, repetition and merges do not
 /// show. A few hundred items are told apart almost exactly; the sketch takes at most about 4 KiB.

@@ -95,9 +95,8 @@ fn naive(events: &[Event]) -> BTreeMap<String, Outcome> {
     let mut values: Vec<f64> = met().map(|event| event.0).collect();
     values.sort_by(f64::total_cmp);
     let count = values.len();
-    let some = |is_some: bool, number: f64| match is_some {
-        true => Outcome::Number(number),
-        false => Outcome::Nothing,
+    let some = |is_some: bool, number: f64| {
+        if is_some { Outcome::Number(number) } else { Outcome::Nothing }
     };
     let weights = || events.iter().filter_map(|e| Some((e.0, e.2.filter(|w| *w >= 0.0)?)));
     let weight: f64 = weights().map(|(_, w)| w).sum();
@@ -161,7 +160,9 @@ proptest! {
     ) {
         let of = |items: &[u64]| {
             let mut distinct = DistinctItems::default();
-            items.iter().for_each(|item| distinct.add(xxhash_rust::xxh3::xxh3_64(&item.to_le_bytes())));
+            for item in items {
+                distinct.add(xxhash_rust::xxh3::xxh3_64(&item.to_le_bytes()));
+            }
             distinct
         };
         let merge = |x: &DistinctItems, y: &DistinctItems| { let mut x = x.clone(); x.merge(y); x.estimate() };
@@ -235,7 +236,9 @@ fn what_is_not_enabled_costs_no_bytes() {
     let size = |plan: &AggregationPlan| {
         let mut table = AccumulatorTable::new(plan);
         let rows: Vec<Row> = (0..64).map(|_| table.push()).collect();
-        rows.iter().for_each(|row| table.add(*row, &[1.5]));
+        for row in &rows {
+            table.add(*row, &[1.5]);
+        }
         assert!(table.evaluate(rows[0], plan).further.is_empty());
         table.size_bytes()
     };

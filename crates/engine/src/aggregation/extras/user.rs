@@ -42,9 +42,8 @@ impl UserCell {
     /// Adds everything in `other`, a cell of the same function and key.
     pub(super) fn merge(&mut self, other: &Self) {
         let merged = match (&mut *self, other) {
-            (_, Self::Empty) => return,
+            (_, Self::Empty) | (Self::Failed(_), Self::Live(_)) => return,
             (_, Self::Failed(reason)) => Err(reason.to_string()),
-            (Self::Failed(_), Self::Live(_)) => return,
             (Self::Empty, Self::Live(theirs)) => guarded(|| {
                 *self = Self::Live(theirs.boxed_clone());
                 Ok(())
