@@ -69,7 +69,7 @@ impl Aggregator<f64, Variance> for VarianceAggregator {
         Variance { population: (acc.sum_of_squares / count - mean * mean).max(0.0), ..acc.clone() }
     }
 
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "variance"
     }
 }
@@ -90,14 +90,14 @@ impl Aggregator<f64, Share> for WithinLimit {
     }
 
     fn merge(&self, one: &Share, other: &Share) -> Share {
-        Share { within: one.within + other.within, all: one.all + other.all, share: 0.0 }
+        Share { within: one.within + other.within, all: one.all + other.all, ratio: 0.0 }
     }
 
     fn get_result(&self, share: &Share) -> Share {
-        Share { share: share.within as f64 / share.all.max(1) as f64, ..*share }
+        Share { ratio: share.within as f64 / share.all.max(1) as f64, ..*share }
     }
 
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "promise"
     }
 }
@@ -107,7 +107,7 @@ impl Aggregator<f64, Share> for WithinLimit {
 struct Share {
     within: u64,
     all: u64,
-    share: f64,
+    ratio: f64,
 }
 
 /// Ten minutes of two models: one steady, one that is slow every tenth call.
@@ -135,7 +135,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             statistic("count"),
             statistic("average"),
             statistic("variance.population"),
-            100.0 * statistic("promise.share"),
+            100.0 * statistic("promise.ratio"),
         );
     }
     Ok(())

@@ -70,7 +70,7 @@ impl EventSink<AggregationResult> for TableSink {
         Ok(())
     }
 
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "aggregations"
     }
 }

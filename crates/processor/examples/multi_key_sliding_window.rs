@@ -92,7 +92,7 @@ pub async fn run() -> Result<Vec<AggregationResult>, Box<dyn Error>> {
         .key_by(|request| request.service.clone())
         .with_value("latency_ms", |request| request.latency_ms)
         .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::from_secs(5)))
-        .with_sliding_window(Duration::from_secs(60), Duration::from_secs(10))
+        .with_sliding_window(Duration::from_mins(1), Duration::from_secs(10))
         .with_aggregations([Function::Count, Function::Average])
         .with_percentiles([99.0])
         .with_state_backend(Arc::new(MemoryStateBackend::new()))

@@ -126,7 +126,7 @@ async fn multi_key_sliding_window_shows_each_spike_in_six_windows() {
     let slow = |name: &str, usual_ms: f64| -> Vec<String> {
         let of = results.iter().filter(|result| service(result) == name);
         let slow = of.filter(|result| is_spike(result.statistic("p99").unwrap(), usual_ms));
-        slow.map(|result| span(result)).collect()
+        slow.map(span).collect()
     };
     let chat =
         ["59:50-00:50", "00:00-01:00", "00:10-01:10", "00:20-01:20", "00:30-01:30", "00:40-01:40"];
@@ -187,7 +187,7 @@ async fn custom_assigner_bills_by_calendar_month() {
 #[tokio::test]
 async fn custom_aggregator_stands_beside_the_statistics() {
     let results = custom_aggregator::run().await.unwrap();
-    let found = told(&results[..2], &["average", "variance.population", "promise.share"]);
+    let found = told(&results[..2], &["average", "variance.population", "promise.ratio"]);
     assert_eq!(found, ["spiky 300 460 230400 0.9", "steady 300 460 0 1"]);
     assert_eq!(results.len(), 4);
 }

@@ -36,7 +36,7 @@ where
     ///
     /// # let folder = tempfile::tempdir()?;
     /// # let (path, events) = (folder.path().join("c.yaml"), folder.path().join("events.ndjson"));
-    /// # std::fs::write(&events, r#"{"name":"latency","value":8,"timestamp":"2026-01-01T00:00:00Z"}"#)?;
+    /// # std::fs::write(&events, r#"{"name":"latency","value":8,"unit":"ms","timestamp":"2026-01-01T00:00:00Z"}"#)?;
     /// # let events = events.display();
     /// std::fs::write(&path, format!("
     /// processor:

@@ -39,10 +39,10 @@ pub(in crate::pipeline) struct Whole<In> {
     pub(in crate::pipeline) value_names: Vec<String>,
 }
 
-impl<In: 'static> Flow<In, In> {
+impl<Event: 'static> Flow<Event, Event> {
     /// Events are what records become.
     pub(in crate::pipeline) fn new() -> Self {
-        let before = Box::new(|stage: Box<dyn Stage<In>>, _: &mut Wanted| stage);
+        let before = Box::new(|stage: Box<dyn Stage<Event>>, _: &mut Wanted| stage);
         Self { before, here: Given::default(), said: Said::default() }
     }
 }
