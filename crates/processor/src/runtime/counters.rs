@@ -22,7 +22,7 @@ pub struct Counters {
     pub lost_in_part: u64,
     /// Records that cannot be used, by reason.
     pub dead_letters: BTreeMap<SideReason, u64>,
-    /// Records left out by `error_handling.policy: skip`.
+    /// Records that cannot be used, left out by [`RejectPolicy::Skip`](super::RejectPolicy::Skip).
     pub skipped: u64,
     /// Records left out under pressure.
     pub shed: u64,

@@ -28,7 +28,8 @@ pub struct PipelineReport {
     pub dead_lettered: u64,
     /// The same by reason.
     pub dead_letters: BTreeMap<SideReason, u64>,
-    /// Records left out by `error_handling.policy: skip`; 0 in this release.
+    /// Records that cannot be used, left out by `ErrorPolicy::Skip` of a pipeline built in code; 0 for
+    /// a configuration in this release.
     pub skipped: u64,
     /// Records left out under pressure; 0 in this release.
     pub shed: u64,
