@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use llm_optimizer_engine::{aggregation::statistics::StatisticsError, window::SpecError};
+
 /// Result of everything that can fail in the processor.
 pub type ProcessorResult<T> = Result<T, ProcessorError>;
 
@@ -12,6 +14,9 @@ pub enum ProcessorError {
     /// An event could not be assigned to a window.
     #[error("window assignment: {0}")]
     WindowAssignment(String),
+    /// A window cannot be.
+    #[error("window: {0}")]
+    Window(#[from] WindowError),
     /// A statistic could not be computed.
     #[error("aggregation: {0}")]
     Aggregation(String),
@@ -77,8 +82,101 @@ impl ProcessorError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Config(_) | Self::Internal(_) => true,
+            Self::Window(error) => matches!(error, WindowError::Impossible(_)),
             Self::Io { cause, .. } => cause.kind() == std::io::ErrorKind::BrokenPipe,
             _ => false,
         }
+    }
+}
+
+/// What is wrong about a window.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WindowError {
+    /// An event would open more windows than its key may have.
+    #[error("key {key} has {limit} open windows, and one event more would open another")]
+    TooMany {
+        /// The key.
+        key: String,
+        /// How many it may have.
+        limit: usize,
+    },
+    /// Windows of such a size, slide, gap or lateness make no sense.
+    #[error("{0}")]
+    Impossible(#[from] SpecError),
+}
+
+/// Why a statistic could not be computed.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AggregationError {
+    /// A value is NaN or infinite.
+    #[error("{value} is not a finite number")]
+    NotFinite {
+        /// The value.
+        value: f64,
+    },
+    /// An aggregator failed.
+    #[error("{name}: {reason}")]
+    Failed {
+        /// Name of the aggregator.
+        name: String,
+        /// What it said.
+        reason: String,
+    },
+    /// A statistic with such parameters cannot be.
+    #[error("{0}")]
+    Statistics(#[from] StatisticsError),
+}
+
+/// Why state could not be read or written.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StateError {
+    /// There is no checkpoint of this number.
+    #[error("there is no checkpoint {id}; kept are: {kept}")]
+    UnknownCheckpoint {
+        /// The number asked for.
+        id: u64,
+        /// Those that are kept.
+        kept: String,
+    },
+}
+
+/// What is wrong about watermarks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatermarkError {
+    /// A bound of disorder that is negative or longer than any event time.
+    #[error("max_out_of_orderness of {bound} is not in 0..={most_ms} ms")]
+    OutOfRange {
+        /// What was given.
+        bound: chrono::Duration,
+        /// The longest one, in milliseconds.
+        most_ms: i64,
+    },
+}
+
+impl From<AggregationError> for ProcessorError {
+    fn from(error: AggregationError) -> Self {
+        Self::Aggregation(error.to_string())
+    }
+}
+
+impl From<StatisticsError> for ProcessorError {
+    fn from(error: StatisticsError) -> Self {
+        AggregationError::from(error).into()
+    }
+}
+
+impl From<StateError> for ProcessorError {
+    fn from(error: StateError) -> Self {
+        Self::State(error.to_string())
+    }
+}
+
+impl From<WatermarkError> for ProcessorError {
+    fn from(error: WatermarkError) -> Self {
+        Self::Watermark(error.to_string())
     }
 }

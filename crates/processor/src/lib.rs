@@ -37,7 +37,9 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`pipeline`] | building and running pipelines in code |
+//! | [`stream_processor`] | pushing events in and reading results from a stream |
 //! | [`core`], [`window`], [`watermark`], [`aggregation`], [`state`] | the words of that |
+//! | [`handlers`] | late events and failures, decided in code |
 //! | [`config`] | settings of a file and the environment |
 //! | [`source`], [`decode`], [`runtime`], [`commit`], [`sink`] | what pipelines are made of |
 //! | `kafka` | Kafka at both ends (feature `kafka`, on by default) |
@@ -50,6 +52,7 @@ pub mod config;
 pub mod core;
 pub mod decode;
 pub mod error;
+pub mod handlers;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 pub mod pipeline;
@@ -58,25 +61,42 @@ pub mod runtime;
 pub mod sink;
 pub mod source;
 pub mod state;
+pub mod stream_processor;
 pub mod watermark;
 pub mod window;
 
 pub use llm_optimizer_engine as engine;
 pub use llm_optimizer_types as types;
 
-pub use aggregation::AggregationResult;
+pub use aggregation::{AggregationEngine, AggregationResult, AggregationState, Aggregator};
 pub use config::{ProcessorConfig, load_config};
 pub use core::{EventMetadata, EventTimestamp, GroupingKey, ProcessorEvent};
 pub use error::{ProcessorError, ProcessorResult};
+pub use handlers::{
+    ErrorHandler, ErrorHandlingDecision, ErrorPolicy, FailedEvent, LateEvent, LateEventDecision,
+    LateEventHandler,
+};
+#[cfg(feature = "kafka")]
+pub use kafka::DeadLetterSink;
 pub use pipeline::{
     ConsoleSink, EventSink, EventSource, MemorySource, StreamPipeline, StreamPipelineBuilder,
-    create_pipeline,
+    StreamSource, create_pipeline,
 };
 #[cfg(feature = "kafka")]
 pub use pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};
 pub use runtime::RunReport;
 pub use source::{StopToken, StopToken as StopHandle, file::FileSourceConfig};
 pub use state::{MemoryStateBackend, StateBackend};
+pub use stream_processor::{
+    ProcessorStats, StreamProcessor, StreamProcessorBuilder, StreamProcessorConfig, WindowResult,
+};
 pub use types::FeedbackEvent;
-pub use watermark::BoundedOutOfOrdernessWatermark;
-pub use window::{Window, WindowType};
+pub use watermark::{
+    AscendingWatermark, BoundedOutOfOrdernessWatermark, PerKeyWatermark,
+    PeriodicWatermarkGenerator, PunctuatedWatermark, Watermark, WatermarkGenerator,
+};
+pub use window::{
+    AllTrigger, AnyTrigger, CountTrigger, EventTimeTrigger, ProcessingTimeTrigger,
+    SessionWindowAssigner, SlidingWindowAssigner, TumblingWindowAssigner, Window, WindowAssigner,
+    WindowManager, WindowSpec, WindowTrigger, WindowType,
+};

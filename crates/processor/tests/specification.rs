@@ -4,6 +4,15 @@
 #![allow(clippy::wildcard_imports, reason = "as the specification imports")]
 #![allow(clippy::duration_suboptimal_units, reason = "as the specification writes")]
 
+#[path = "specification/architecture.rs"]
+mod architecture;
+#[path = "specification/identifiers.rs"]
+mod identifiers;
+#[path = "specification/reference.rs"]
+mod reference;
+#[path = "specification/stream_processor.rs"]
+mod stream_processor;
+
 use std::{collections::HashMap, error::Error, sync::Arc, time::Duration};
 
 use async_trait::async_trait;

@@ -12,6 +12,7 @@
 //! Accumulators live as rows of an [`AccumulatorTable`], the numbers of a row side by side; a function
 //! that is not enabled has no cell. NaN and infinities never enter: decode refuses them.
 
+pub mod aggregators;
 pub mod derived;
 pub mod extras;
 mod function;
@@ -21,12 +22,14 @@ mod moments;
 mod plan;
 mod quantiles;
 mod sketch;
+pub mod statistics;
 mod sum;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
+pub use aggregators::*;
 pub use derived::{DerivedFunction, DerivedResults, DerivedStatistic};
 pub use extras::{
     DistinctItems, ExtraFunction, ExtraStatistic, Named, NumberOf, Outcome, TopItems,

@@ -4,8 +4,10 @@
 //! Technometrics 4 (1962); merging by T. F. Chan, G. H. Golub and R. J. Leveque, "Updating Formulae
 //! and a Pairwise Algorithm for Computing Sample Variances" (1979).
 
+use serde::{Deserialize, Serialize};
+
 /// Running mean and sum of squared deviations; the count is kept by whoever owns it.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Moments {
     mean: f64,
     squares: f64,
@@ -46,6 +48,12 @@ impl Moments {
     #[must_use]
     pub fn mean(&self) -> f64 {
         self.mean
+    }
+
+    /// Sum of the squared deviations from the mean, at least 0.
+    #[must_use]
+    pub fn squares(&self) -> f64 {
+        self.squares.max(0.0)
     }
 
     /// Population standard deviation of `count` values; 0 for one value, not finite where the squares

@@ -7,7 +7,11 @@
 //! indices below its greatest; lower ones collapse into the lowest. Which bucket a value ends in
 //! depends on the set of values alone, never on their order or on how sketches were merged.
 
+mod form;
+
 use std::mem::size_of;
+
+pub(super) use form::SketchForm;
 
 /// Greatest relative error of an estimate from a bucket that did not collapse.
 pub const RELATIVE_ERROR: f64 = 0.01;

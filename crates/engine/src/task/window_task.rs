@@ -195,7 +195,9 @@ impl WindowTask {
         for key in batch_keys.iter() {
             keys.drop_unused(*key);
         }
-        self.derive(before, out);
+        if *has_triggers {
+            self.derive(before, out);
+        }
     }
 
     /// Propagates W as of wall clock `now_ms`: fires windows that W has passed, purges old ones.

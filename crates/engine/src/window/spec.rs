@@ -117,6 +117,14 @@ impl WindowSpec {
         self.allowed_lateness_ms
     }
 
+    /// The same windows with another lateness.
+    ///
+    /// # Errors
+    /// [`SpecError::OutOfRange`].
+    pub fn with_allowed_lateness(self, lateness_ms: i64) -> Result<Self, SpecError> {
+        Self::new(self.kind, lateness_ms)
+    }
+
     fn new(kind: WindowKind, allowed_lateness_ms: i64) -> Result<Self, SpecError> {
         in_range("allowed lateness", allowed_lateness_ms, 0)?;
         Ok(Self { kind, allowed_lateness_ms })

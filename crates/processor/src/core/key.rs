@@ -66,6 +66,20 @@ impl fmt::Display for GroupingKey {
     }
 }
 
+/// As [`GroupingKey::new`]: the text as it is.
+impl From<String> for GroupingKey {
+    fn from(key: String) -> Self {
+        Self(key)
+    }
+}
+
+/// As [`GroupingKey::new`]: the text as it is.
+impl From<&str> for GroupingKey {
+    fn from(key: &str) -> Self {
+        Self(key.to_owned())
+    }
+}
+
 impl From<&KeyWriter> for GroupingKey {
     fn from(key: &KeyWriter) -> Self {
         Self(key.as_str().to_owned())

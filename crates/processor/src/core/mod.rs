@@ -5,6 +5,7 @@
 
 mod event;
 mod key;
+pub(crate) mod time;
 
 pub use event::{EventMetadata, EventTimestamp, ProcessorEvent};
 pub use key::GroupingKey;

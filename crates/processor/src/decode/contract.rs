@@ -9,8 +9,8 @@ use crate::record::RecordBatch;
 ///
 /// | law | |
 /// | --- | --- |
-/// | every record ends in one place | it is an event with a key, a time-only row that is counted in `filtered`, or a reject |
-/// | order | events and rejects come in the order of their records |
+/// | every record ends in one place | it has one event with a key, or several (then `fans_out` is set), or none and is counted in `filtered`, or is a reject |
+/// | order | events and rejects come in the order of their records, the events of one record in the order of their times |
 /// | values | every event has one finite number per name in `value_names` |
 pub trait Decode {
     /// Names of the values of an event, in order; they never change.

@@ -18,9 +18,11 @@ pub struct Reject {
 pub struct DecodeOutcome {
     /// Records that cannot be used, in order.
     pub rejects: Vec<Reject>,
-    /// Records without a field the pipeline asks for; each is a time-only row of the batch, so it
-    /// moves the watermark.
+    /// Records without a field the pipeline asks for, or dropped by its operators; each is a
+    /// time-only row of the batch, so it moves the watermark, if its time was known by then.
     pub filtered: u64,
+    /// Whether a record became several events; where none did, each event is a record of its own.
+    pub fans_out: bool,
 }
 
 impl DecodeOutcome {
@@ -28,6 +30,7 @@ impl DecodeOutcome {
     pub fn clear(&mut self) {
         self.rejects.clear();
         self.filtered = 0;
+        self.fans_out = false;
     }
 
     pub(crate) fn reject(&mut self, record: u32, fault: Fault) {

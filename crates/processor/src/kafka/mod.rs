@@ -17,6 +17,7 @@ mod assignment;
 mod batch;
 mod cluster;
 mod config;
+mod dead_letter;
 mod delivery;
 mod notices;
 mod outbound;
@@ -27,6 +28,7 @@ mod reader;
 mod sink;
 mod source;
 
+pub use dead_letter::DeadLetterSink;
 pub use producer::Producers;
 pub use sink::{KafkaSideSink, KafkaSink, MAX_SIDE_RECORD_BYTES};
 pub use source::{KafkaSource, KafkaSourceOptions};

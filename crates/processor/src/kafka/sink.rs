@@ -133,7 +133,7 @@ fn headers(side: &SideOutput) -> OwnedHeaders {
 }
 
 /// The fields of a side record, as text.
-fn fields(record: &SideRecord) -> Vec<(&'static str, String)> {
+pub(super) fn fields(record: &SideRecord) -> Vec<(&'static str, String)> {
     let origin = &record.origin;
     let mut fields = vec![
         ("schema_version", record.schema_version.to_string()),

@@ -8,12 +8,15 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     EventSink, EventSource, PipelineSink, StreamPipeline, checks,
-    plan::{Statistics, WindowChoice},
-    typed::Given,
+    parts::{Parts, UserSide},
+    typed::Flow,
 };
 use crate::{
-    aggregation::Function, core::GroupingKey, error::ProcessorResult, state::StateBackend,
-    watermark::BoundedOutOfOrdernessWatermark,
+    aggregation::Function,
+    core::GroupingKey,
+    error::ProcessorResult,
+    state::StateBackend,
+    window::{SessionWindowAssigner, SlidingWindowAssigner, TumblingWindowAssigner},
 };
 
 /// Begins a pipeline over events of type `T`.
@@ -77,40 +80,71 @@ where
 /// | time of an event, unless `T` has a field `timestamp` or is `FeedbackEvent` | [`with_timestamp`](Self::with_timestamp) |
 /// | its value, unless `T` has a field `value` or is `FeedbackEvent` or events are only counted | [`with_value`](Self::with_value) |
 /// | how late events may come | [`with_watermark_generator`](Self::with_watermark_generator) |
-/// | windows | one of [`with_tumbling_window`](Self::with_tumbling_window), [`with_sliding_window`](Self::with_sliding_window), [`with_session_window`](Self::with_session_window) |
+/// | windows | one of [`with_tumbling_window`](Self::with_tumbling_window), [`with_sliding_window`](Self::with_sliding_window), [`with_session_window`](Self::with_session_window), [`with_window_assigner`](Self::with_window_assigner) |
 /// | where state lives | [`with_state_backend`](Self::with_state_backend) |
 /// | where results go | [`with_sink`](Self::with_sink), as often as you like |
 ///
-/// Of two calls that say the same, the later one counts.
-pub struct StreamPipelineBuilder<T> {
-    pub(super) name: String,
-    pub(super) source: Option<Box<dyn EventSource<T>>>,
-    pub(super) given: Given<T>,
-    pub(super) watermark: Option<BoundedOutOfOrdernessWatermark>,
-    pub(super) window: Option<WindowChoice>,
-    pub(super) lateness: Duration,
-    pub(super) statistics: Statistics,
-    pub(super) state: Option<Arc<dyn StateBackend>>,
-    pub(super) sinks: Vec<Box<dyn PipelineSink>>,
-    pub(super) late: Option<Box<dyn EventSink<SideRecord>>>,
-    pub(super) dead_letters: Option<Box<dyn EventSink<SideRecord>>>,
+/// [`from_config`](Self::from_config) says all of this at once, as a configuration file does.
+/// Triggers, aggregators, assigners and watermarks of your own: see [the module](super).
+///
+/// Of two calls that say the same, the later one counts; their order is free, but for operators.
+///
+/// The operators [`map`](Self::map), [`try_map`](Self::try_map), [`flat_map`](Self::flat_map) and
+/// [`filter`](Self::filter) stand in the order in which an event meets them. `T` is what an event is
+/// after the last one, `In` what the source gives. An extractor speaks of the type that an event is
+/// where it is called: what it draws stays with the event on its further way.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use chrono::{DateTime, Utc};
+/// use llm_optimizer_processor::*;
+/// use serde::{Deserialize, Serialize};
+/// use std::{sync::Arc, time::Duration};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Trace {
+///     at: DateTime<Utc>,
+///     is_test: bool,
+///     steps_ms: Vec<f64>,
+/// }
+///
+/// let traces = vec![
+///     Trace { at: DateTime::UNIX_EPOCH, is_test: false, steps_ms: vec![30.0, 10.0, 20.0] },
+///     Trace { at: DateTime::UNIX_EPOCH, is_test: true, steps_ms: vec![9_000.0] },
+/// ];
+/// let (sink, mut results) = tokio::sync::mpsc::unbounded_channel();
+/// let report = create_pipeline::<Trace>()
+///     .with_source(traces)
+///     .with_timestamp(|trace| trace.at) // a trace's time is the time of its steps
+///     .filter(|trace| !trace.is_test)
+///     .flat_map(|trace| trace.steps_ms) // from here on events are numbers, and so their value
+///     .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::ZERO))
+///     .with_tumbling_window(Duration::from_secs(60))
+///     .with_state_backend(Arc::new(MemoryStateBackend::new()))
+///     .with_sink(sink)
+///     .build()?
+///     .run()
+///     .await?;
+///
+/// let result = results.recv().await.ok_or("no result")?;
+/// assert_eq!((&result.results["count"], result.statistic("max")), (&3.into(), Some(30.0)));
+/// assert_eq!((report.first.accepted, report.first.filtered), (1, 1)); // records
+/// # Ok(())
+/// # }
+/// ```
+pub struct StreamPipelineBuilder<T, In = T> {
+    pub(super) source: Option<Box<dyn EventSource<In>>>,
+    pub(super) flow: Flow<In, T>,
+    pub(super) parts: Parts,
 }
 
-impl<T> Default for StreamPipelineBuilder<T> {
+impl<T> Default for StreamPipelineBuilder<T>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+{
     fn default() -> Self {
-        Self {
-            name: "default".into(),
-            source: None,
-            given: Given::default(),
-            watermark: None,
-            window: None,
-            lateness: Duration::ZERO,
-            statistics: Statistics::default(),
-            state: None,
-            sinks: Vec::new(),
-            late: None,
-            dead_letters: None,
-        }
+        Self { source: None, flow: Flow::new(), parts: Parts::default() }
     }
 }
 
@@ -123,11 +157,17 @@ where
     pub fn new() -> Self {
         Self::default()
     }
+}
 
+impl<T, In> StreamPipelineBuilder<T, In>
+where
+    T: Serialize + DeserializeOwned + Send + 'static,
+    In: Serialize + DeserializeOwned + Send + 'static,
+{
     /// Names the pipeline (`default`); the name is part of the identity of its results.
     #[must_use]
     pub fn with_name(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into();
+        self.parts.name = Some(name.into());
         self
     }
 
@@ -139,27 +179,29 @@ where
         self.with_source(config.into())
     }
 
-    /// Reads events from `source`: a `Vec<T>`, a file, or what else is an [`EventSource`].
+    /// Reads events from `source`: a `Vec`, a file, a channel, or what else is an [`EventSource`].
     #[must_use]
-    pub fn with_source(mut self, source: impl EventSource<T> + 'static) -> Self {
+    pub fn with_source(mut self, source: impl EventSource<In> + 'static) -> Self {
         self.source = Some(Box::new(source));
         self
     }
 
-    /// Says what the time of an event is.
+    /// Says what the time of an event is. It is asked of every event that gets here, also of those
+    /// that a filter drops before another operator: they move the watermark as well.
     #[must_use]
     pub fn with_timestamp(
         mut self,
         timestamp: impl Fn(&T) -> DateTime<Utc> + Send + Sync + 'static,
     ) -> Self {
-        self.given.timestamp = Some(Box::new(timestamp));
+        self.flow.say_time(Box::new(timestamp));
         self
     }
 
-    /// Says what the key of an event is; windows and results are per key.
+    /// Says what the key of an event is; windows and results are per key. See also
+    /// [`key_by`](Self::key_by).
     #[must_use]
     pub fn with_key(mut self, key: impl Fn(&T) -> GroupingKey + Send + Sync + 'static) -> Self {
-        self.given.key = Some(Box::new(key));
+        self.flow.say_key(Box::new(key));
         self
     }
 
@@ -172,43 +214,33 @@ where
         name: impl Into<String>,
         value: impl Fn(&T) -> f64 + Send + Sync + 'static,
     ) -> Self {
-        self.given.values.push((name.into(), Box::new(value)));
-        self
-    }
-
-    /// Says how late events may come and still be on time.
-    #[must_use]
-    pub fn with_watermark_generator(mut self, generator: BoundedOutOfOrdernessWatermark) -> Self {
-        self.watermark = Some(generator);
+        self.flow.say_value(name.into(), Box::new(value));
         self
     }
 
     /// Windows of `size`, side by side, aligned to the Unix epoch.
     #[must_use]
-    pub fn with_tumbling_window(mut self, size: Duration) -> Self {
-        self.window = Some(WindowChoice::Tumbling { size });
-        self
+    pub fn with_tumbling_window(self, size: Duration) -> Self {
+        self.with_window_assigner(TumblingWindowAssigner::new(size))
     }
 
     /// Windows of `size`, one every `slide`, which is at most `size`.
     #[must_use]
-    pub fn with_sliding_window(mut self, size: Duration, slide: Duration) -> Self {
-        self.window = Some(WindowChoice::Sliding { size, slide });
-        self
+    pub fn with_sliding_window(self, size: Duration, slide: Duration) -> Self {
+        self.with_window_assigner(SlidingWindowAssigner::new(size, slide))
     }
 
     /// Windows that end when a key has been silent for `gap`.
     #[must_use]
-    pub fn with_session_window(mut self, gap: Duration) -> Self {
-        self.window = Some(WindowChoice::Session { gap });
-        self
+    pub fn with_session_window(self, gap: Duration) -> Self {
+        self.with_window_assigner(SessionWindowAssigner::new(gap))
     }
 
-    /// Says how long after its end a window still takes late events (0); each time one came its
-    /// result is sent again.
+    /// Says how long after its end a window still takes late events (what the assigner says, else
+    /// 0); each time one came its result is sent again.
     #[must_use]
     pub fn with_allowed_lateness(mut self, lateness: Duration) -> Self {
-        self.lateness = lateness;
+        self.parts.lateness = Some(lateness);
         self
     }
 
@@ -216,14 +248,14 @@ where
     /// What is left out costs neither time nor memory.
     #[must_use]
     pub fn with_aggregations(mut self, functions: impl IntoIterator<Item = Function>) -> Self {
-        self.statistics.functions = functions.into_iter().collect();
+        self.parts.statistics.functions = Some(functions.into_iter().collect());
         self
     }
 
     /// Computes these percentiles (50, 95, 99): each in `0..=100`, with at most three decimals.
     #[must_use]
     pub fn with_percentiles(mut self, percentiles: impl IntoIterator<Item = f64>) -> Self {
-        self.statistics.percentiles = Some(percentiles.into_iter().collect());
+        self.parts.statistics.percentiles = Some(percentiles.into_iter().collect());
         self
     }
 
@@ -231,21 +263,21 @@ where
     /// is.
     #[must_use]
     pub fn with_state_backend(mut self, backend: Arc<dyn StateBackend>) -> Self {
-        self.state = Some(backend);
+        self.parts.state = Some(backend);
         self
     }
 
     /// Adds a sink; every result goes to each of them.
     #[must_use]
     pub fn with_sink(mut self, sink: impl PipelineSink + 'static) -> Self {
-        self.sinks.push(Box::new(sink));
+        self.parts.sinks.push(Box::new(sink));
         self
     }
 
     /// Sends events that are too late for every window to `sink`; without it they are counted.
     #[must_use]
     pub fn with_late_event_sink(mut self, sink: impl EventSink<SideRecord> + 'static) -> Self {
-        self.late = Some(Box::new(sink));
+        self.parts.late = Some(Box::new(UserSide(Box::new(sink))));
         self
     }
 
@@ -253,7 +285,7 @@ where
     /// logged.
     #[must_use]
     pub fn with_dead_letter_sink(mut self, sink: impl EventSink<SideRecord> + 'static) -> Self {
-        self.dead_letters = Some(Box::new(sink));
+        self.parts.dead_letters = Some(Box::new(UserSide(Box::new(sink))));
         self
     }
 

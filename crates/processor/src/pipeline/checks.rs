@@ -1,71 +1,109 @@
 //! From what was said to a pipeline, or everything that is missing or makes no sense.
 
-use llm_optimizer_config::settings::{EventConfig, EventProfile, ProcessorConfig};
+use llm_optimizer_config::{ProcessorConfig, settings::EventConfig};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    StreamPipeline, StreamPipelineBuilder,
-    plan::Plan,
+    SourceContext, StreamPipeline, StreamPipelineBuilder,
+    parts::Parts,
+    plan::{self, Plan},
     run::Outlets,
-    typed::{Extractors, Given, TypedDecoder, is_feedback},
+    typed::{Flow, TypedDecoder, is_feedback},
+    watermarks::WatermarkChoice,
 };
 use crate::{
     decode::{Decode, DecodeSettings, Decoder},
     error::{ProcessorError, ProcessorResult},
+    runtime::decode_settings,
 };
 
 const WATERMARK_CALL: &str = "with_watermark_generator(BoundedOutOfOrdernessWatermark::new(…))";
 const WINDOW_CALLS: &str =
     "with_tumbling_window(…)`, `with_sliding_window(…)` or `with_session_window(…)";
+const DESCRIBED_TWICE: &str = "`event` of the configuration says what time, key and values are, and so \
+    do operators or extractors in code: leave out one of the two";
+const FURTHER: &str = "`aggregation.statistics` of the configuration needs records that are read as \
+    `event` says, without operators, extractors and a watermark generator of your own";
 const STATE_CALL: &str = "with_state_backend(Arc::new(MemoryStateBackend::new()))";
 
 /// The pipeline that `builder` describes.
-pub(super) fn build<T>(builder: StreamPipelineBuilder<T>) -> ProcessorResult<StreamPipeline<T>>
+pub(super) fn build<T, In>(
+    builder: StreamPipelineBuilder<T, In>,
+) -> ProcessorResult<StreamPipeline<T>>
 where
     T: Serialize + DeserializeOwned + Send + 'static,
+    In: Serialize + DeserializeOwned + Send + 'static,
 {
-    let mut faults = Faults::default();
-    let StreamPipelineBuilder { name, source, given, statistics, state, sinks, .. } = builder;
+    let StreamPipelineBuilder { source, flow, mut parts } = builder;
+    let mut faults = Faults(std::mem::take(&mut parts.faults));
+    let configured = parts.config.clone();
+    let config = configured.as_deref();
     let source = faults.need(source, "source", "with_kafka_source(…)` or `with_source(…)");
     faults.0.extend(source.iter().flat_map(|source| source.check()));
     let is_live = source.as_ref().is_some_and(|source| source.is_live());
-    let decoder = decoder(given, statistics.needs_value(), is_live, &mut faults.0);
-    let watermark = faults.need(builder.watermark, "watermark generator", WATERMARK_CALL);
-    let windows = faults.need(builder.window, "window", WINDOW_CALLS);
-    let windows = windows.and_then(|chosen| faults.take(chosen.spec(builder.lateness)));
-    let aggregation = faults.take(statistics.plan(decoder.value_names()));
-    faults.need(state, "state backend", STATE_CALL);
-    faults.need(sinks.first(), "sink", "with_sink(…)");
-    faults.0.extend(sinks.iter().flat_map(|sink| sink.check()));
-    let outlets = Outlets { sinks, late: builder.late, dead_letters: builder.dead_letters };
-    match (source, watermark, windows, aggregation) {
-        (Some(source), Some(watermark), Some(windows), Some(aggregation))
-            if faults.0.is_empty() =>
-        {
-            let plan = Plan { windows, watermark, aggregation };
-            Ok(StreamPipeline::new(name, source, decoder, plan, outlets))
-        }
-        _ => Err(faults.into_error()),
+    let needs_value = parts.statistics.needs_value(config);
+    let decoder = decoder(flow, config, needs_value, is_live, &mut faults.0);
+    let watermark = parts.watermark.take();
+    if config.is_none() {
+        faults.need(watermark.as_ref(), "watermark generator", WATERMARK_CALL);
     }
+    let windows = faults.take(plan::windows(&parts));
+    let windows = windows.and_then(|windows| faults.need(windows, "window", WINDOW_CALLS));
+    let has_further = config.is_some_and(|config| !config.aggregation.statistics.is_empty());
+    if has_further && parts.statistics.is_configured() {
+        let is_read = !decoder.feature_shape().is_empty();
+        let is_announced = watermark.as_ref().is_some_and(WatermarkChoice::is_user);
+        faults.0.extend((!is_read || is_announced).then(|| FURTHER.into()));
+    }
+    let aggregation = faults.take(parts.statistics.plan(config, decoder.value_names()));
+    faults.need(parts.state.as_ref(), "state backend", STATE_CALL);
+    faults.need(parts.sinks.first(), "sink", "with_sink(…)");
+    faults.0.extend(parts.sinks.iter().flat_map(|sink| sink.check()));
+    let (Some(source), Some(windows), Some(aggregation), true) =
+        (source, windows, aggregation, faults.0.is_empty())
+    else {
+        return Err(faults.into_error());
+    };
+    let (watermarks, decoder) = match watermark {
+        Some(watermark) => watermark.apply(decoder),
+        None => (None, decoder),
+    };
+    let triggers = plan::triggers(&parts);
+    let Parts { name, sinks, late, dead_letters, errors, .. } = parts;
+    let config = configured.unwrap_or_default();
+    let plan = Plan { windows, triggers, watermarks, aggregation, errors, config };
+    let outlets = Outlets { sinks, late, dead_letters };
+    let open = Box::new(move |context: &SourceContext| source.open(context));
+    let name = name.unwrap_or_else(|| "default".into());
+    Ok(StreamPipeline::new(name, open, decoder, plan, outlets))
 }
 
-/// The decoder for `T`: the profile's own for feedback events as they are, else one by way of `T`.
-fn decoder<T>(
-    given: Given<T>,
+/// The decoder: the profile's own for feedback events as they are, and for records that a
+/// configuration describes; else one by way of the types.
+fn decoder<T, In>(
+    flow: Flow<In, T>,
+    config: Option<&ProcessorConfig>,
     needs_value: bool,
     is_live: bool,
     faults: &mut Vec<String>,
 ) -> Box<dyn Decode + Send>
 where
     T: Serialize + DeserializeOwned + 'static,
+    In: DeserializeOwned + 'static,
 {
-    let config = ProcessorConfig::default();
-    let event = EventConfig { profile: EventProfile::FeedbackEvent, ..config.event };
-    let settings = DecodeSettings::from_config(&event, &config.limits, &config.watermark, is_live);
-    if is_feedback::<T>() && given.is_empty() {
-        return Box::new(Decoder::new(settings));
+    let is_described = config.is_some_and(|config| config.event != EventConfig::default());
+    let default = ProcessorConfig::default();
+    let ProcessorConfig { event, limits, watermark, .. } = config.unwrap_or(&default);
+    let settings = DecodeSettings::from_config(event, limits, watermark, is_live);
+    if flow.is_plain() && (is_feedback::<In>() || is_described) {
+        let features = config.map(|config| decode_settings(config, false).features);
+        let features = features.unwrap_or_default();
+        return Box::new(Decoder::new(DecodeSettings { features, ..settings }));
     }
-    Box::new(TypedDecoder::new(Extractors::new(given, needs_value, faults), &settings))
+    if is_described {
+        faults.push(DESCRIBED_TWICE.into());
+    }
+    Box::new(TypedDecoder::new(flow.finish(needs_value, faults), &settings))
 }
 
 /// Sentences, each saying what to do.

@@ -42,7 +42,7 @@ impl<T: Send + 'static> Adapter<T> {
 }
 
 /// `Internal` stops a run at once, but in a user's sink it only says that something failed.
-fn retryable(name: &str, error: ProcessorError) -> ProcessorError {
+pub(super) fn retryable(name: &str, error: ProcessorError) -> ProcessorError {
     match error {
         ProcessorError::Internal(reason) => ProcessorError::Sink { name: name.into(), reason },
         error => error,

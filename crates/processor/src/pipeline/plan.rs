@@ -1,110 +1,142 @@
 //! What was said about windows, watermarks and statistics becomes the engine's plan.
 
-use std::{num::TryFromIntError, time::Duration};
+use std::{num::TryFromIntError, sync::Arc};
 
-use llm_optimizer_config::settings::ProcessorConfig;
+use llm_optimizer_config::{
+    ProcessorConfig,
+    settings::{AggregationConfig, StatisticName},
+};
 use llm_optimizer_engine::{
-    aggregation::{AggregationPlan, Percentile},
-    watermark::{WatermarkSettings, WatermarkStrategy},
-    window::WindowSpec,
+    aggregation::{AggregateFunction, AggregationPlan, Percentile},
+    watermark::WatermarkSettings,
+    window::{TriggerSpec, WindowSpec},
 };
 
-use crate::{aggregation::Function, watermark::BoundedOutOfOrdernessWatermark};
-
-/// The windows that were chosen.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum WindowChoice {
-    Tumbling { size: Duration },
-    Sliding { size: Duration, slide: Duration },
-    Session { gap: Duration },
-}
-
-impl WindowChoice {
-    /// The engine's windows, or what makes no sense about them.
-    pub(super) fn spec(self, lateness: Duration) -> Result<WindowSpec, String> {
-        let lateness_ms = whole_millis("allowed lateness", lateness)?;
-        let spec = match self {
-            Self::Tumbling { size } => {
-                WindowSpec::tumbling(whole_millis("size", size)?, 0, lateness_ms)
-            }
-            Self::Sliding { size, slide } => {
-                let (size_ms, slide_ms) =
-                    (whole_millis("size", size)?, whole_millis("slide", slide)?);
-                WindowSpec::sliding(size_ms, slide_ms, 0, lateness_ms)
-            }
-            Self::Session { gap } => WindowSpec::session(whole_millis("gap", gap)?, lateness_ms),
-        };
-        spec.map_err(|error| format!("windows: {error}"))
-    }
-}
-
-/// Milliseconds in `span`; one that is too long is left to the limits of the engine.
-fn whole_millis(what: &str, span: Duration) -> Result<i64, String> {
-    if !span.subsec_nanos().is_multiple_of(1_000_000) {
-        return Err(format!("windows: {what} of {span:?} is finer than a millisecond"));
-    }
-    Ok(millis(span))
-}
-
-fn millis(span: Duration) -> i64 {
-    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
-}
+use super::{parts::Parts, watermarks};
+use crate::{
+    aggregation::Function,
+    core::time::whole_millis,
+    error::ProcessorError,
+    handlers::ErrorPolicy,
+    runtime::{aggregation_plan, watermark_settings, window_spec},
+    watermark::NativeWatermarks,
+    window::{assigner_of, trigger_of},
+};
 
 /// What was said, as the engine needs it.
 pub(super) struct Plan {
     pub(super) windows: WindowSpec,
-    pub(super) watermark: BoundedOutOfOrdernessWatermark,
+    pub(super) triggers: TriggerSpec,
+    /// `None`: as the configuration says.
+    pub(super) watermarks: Option<NativeWatermarks>,
     pub(super) aggregation: AggregationPlan,
+    pub(super) errors: Option<ErrorPolicy>,
+    pub(super) config: Arc<ProcessorConfig>,
 }
 
 impl Plan {
     /// The engine's watermarks; a partition of bounded input is never idle.
     pub(super) fn watermarks(&self, is_bounded: bool) -> WatermarkSettings {
-        let idle_timeout = ProcessorConfig::default().watermark.idle_timeout_secs;
-        WatermarkSettings {
-            strategy: WatermarkStrategy::BoundedOutOfOrderness,
-            max_out_of_orderness_ms: millis(self.watermark.max_out_of_orderness()),
-            idle_timeout_ms: (!is_bounded).then_some(idle_timeout.as_millis()),
-        }
+        let configured = watermark_settings(&self.config, is_bounded);
+        let native = |native| watermarks::settings(native, configured.idle_timeout_ms);
+        self.watermarks.map_or(configured, native)
+    }
+}
+
+/// The engine's windows, or what makes no sense about them; nothing if there are none.
+pub(super) fn windows(parts: &Parts) -> Result<Option<WindowSpec>, String> {
+    let spec = match (&parts.windows, &parts.config) {
+        (Some(assigner), _) => assigner_of(Arc::clone(assigner)).map_err(reason)?,
+        (None, Some(config)) => window_spec(config).map_err(|error| format!("windows: {error}"))?,
+        (None, None) => return Ok(None),
+    };
+    let Some(lateness) = parts.lateness else { return Ok(Some(spec)) };
+    let lateness_ms = whole_millis("allowed lateness", lateness)?;
+    let spec = spec.with_allowed_lateness(lateness_ms);
+    spec.map(Some).map_err(|error| format!("windows: {error}"))
+}
+
+/// The engine's trigger.
+pub(super) fn triggers(parts: &Parts) -> TriggerSpec {
+    parts.trigger.clone().map_or(TriggerSpec::EventTime, trigger_of)
+}
+
+/// What an error says, without its kind.
+fn reason(error: ProcessorError) -> String {
+    match error {
+        ProcessorError::Config(reason) => reason,
+        error => error.to_string(),
     }
 }
 
 /// The statistics that were chosen.
-#[derive(Debug, Clone)]
+#[derive(Default)]
 pub(super) struct Statistics {
-    pub(super) functions: Vec<Function>,
+    /// `None`: all of them, or what the configuration says.
+    pub(super) functions: Option<Vec<Function>>,
     /// `None`: 50, 95 and 99, if percentiles are computed.
     pub(super) percentiles: Option<Vec<f64>>,
-}
-
-impl Default for Statistics {
-    fn default() -> Self {
-        use Function::{Average, Count, Max, Min, Percentile, Stddev, Sum};
-        Self {
-            functions: vec![Count, Sum, Average, Min, Max, Stddev, Percentile],
-            percentiles: None,
-        }
-    }
+    /// Those of the user, computed besides.
+    pub(super) aggregators: Vec<Arc<dyn AggregateFunction>>,
+    /// Those of the user that a configuration may list.
+    pub(super) registered: Vec<Arc<dyn AggregateFunction>>,
 }
 
 impl Statistics {
     /// Whether something is computed of values.
-    pub(super) fn needs_value(&self) -> bool {
-        self.percentiles.is_some() || self.functions.iter().any(|f| *f != Function::Count)
+    pub(super) fn needs_value(&self, config: Option<&ProcessorConfig>) -> bool {
+        let functions =
+            self.functions.as_ref().map(|chosen| chosen.iter().any(|f| *f != Function::Count));
+        let by_config = config.is_none_or(|config| !is_only_counting(config));
+        self.percentiles.is_some() || !self.aggregators.is_empty() || functions.unwrap_or(by_config)
+    }
+
+    /// Whether the configuration's aggregation is computed.
+    pub(super) fn is_configured(&self) -> bool {
+        self.functions.is_none() && self.percentiles.is_none()
     }
 
     /// The engine's plan, or what makes no sense about it. Percentiles that are named are computed.
-    pub(super) fn plan(&self, value_names: &[String]) -> Result<AggregationPlan, String> {
-        let mut functions = self.functions.clone();
-        if self.percentiles.is_some() && !functions.contains(&Function::Percentile) {
-            functions.push(Function::Percentile);
+    pub(super) fn plan(
+        &self,
+        config: Option<&ProcessorConfig>,
+        value_names: &[String],
+    ) -> Result<AggregationPlan, String> {
+        let plan = match config {
+            Some(config) if self.is_configured() => {
+                aggregation_plan(&config.aggregation, value_names, &self.registered)
+                    .map_err(reason)?
+            }
+            _ => self.chosen_plan(value_names)?,
+        };
+        let listed = plan.functions().to_vec();
+        Ok(plan.with_functions([listed, self.aggregators.clone()].concat()))
+    }
+
+    fn chosen_plan(&self, value_names: &[String]) -> Result<AggregationPlan, String> {
+        use Function::{Average, Count, Max, Min, Percentile as Percentiles, Stddev, Sum};
+        let mut functions = match &self.functions {
+            Some(functions) => functions.clone(),
+            None => vec![Count, Sum, Average, Min, Max, Stddev, Percentiles],
+        };
+        if self.percentiles.is_some() && !functions.contains(&Percentiles) {
+            functions.push(Percentiles);
         }
         let percentiles = self.percentiles.as_deref().unwrap_or(&[50.0, 95.0, 99.0]);
         let percentiles: Vec<Percentile> =
             percentiles.iter().map(|p| percentile(*p)).collect::<Result<_, _>>()?;
+        if functions.is_empty() && !self.aggregators.is_empty() {
+            return Ok(AggregationPlan::nothing(value_names.len()));
+        }
         AggregationPlan::new(&functions, &percentiles, value_names)
             .map_err(|error| format!("aggregations: {error}"))
     }
+}
+
+/// Whether nothing is computed of values.
+fn is_only_counting(config: &ProcessorConfig) -> bool {
+    let AggregationConfig { enabled, functions, .. } = &config.aggregation;
+    functions.is_empty() && enabled.iter().all(|name| *name == StatisticName::Count)
 }
 
 fn percentile(percent: f64) -> Result<Percentile, String> {

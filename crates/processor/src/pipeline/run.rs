@@ -1,26 +1,20 @@
 //! A pipeline that was built, and its run.
 
-use std::sync::Arc;
+use std::{marker::PhantomData, sync::Arc};
 
-use llm_optimizer_config::settings::ProcessorConfig;
-use llm_optimizer_engine::{
-    task::{TaskLimits, TaskPlan},
-    window::TriggerSpec,
-};
-use llm_optimizer_types::SideRecord;
+use llm_optimizer_engine::task::TaskPlan;
 use tokio::{runtime::Handle, task::spawn_blocking};
 use tracing::info;
 
-use super::{
-    EventSink, EventSource, PipelineSink, SinkContext, SourceContext, deliver::Adapter, plan::Plan,
-};
+use super::{PipelineSink, SinkContext, SourceContext, handled, parts::PipelineSide, plan::Plan};
 use crate::{
     decode::Decode,
     error::{ProcessorError, ProcessorResult},
-    runtime::{Job, Outcome, Pipeline, PipelineOutputs, RunProgress, RunReport, job_settings},
-    sink::SideSink,
+    runtime::{
+        Job, Outcome, Pipeline, PipelineOutputs, RunProgress, RunReport, job_settings, task_limits,
+    },
     source::{
-        StopToken,
+        Source, StopToken,
         clock::{Clock, SystemClock},
         text::BatchLimits,
     },
@@ -29,29 +23,35 @@ use crate::{
 /// Where results, late events and dead letters go, not opened yet.
 pub(super) struct Outlets {
     pub(super) sinks: Vec<Box<dyn PipelineSink>>,
-    pub(super) late: Option<Box<dyn EventSink<SideRecord>>>,
-    pub(super) dead_letters: Option<Box<dyn EventSink<SideRecord>>>,
+    pub(super) late: Option<Box<dyn PipelineSide>>,
+    pub(super) dead_letters: Option<Box<dyn PipelineSide>>,
 }
 
-/// A pipeline over events of type `T`, ready to run.
+/// Opens the source that was given.
+pub(super) type OpenSource =
+    Box<dyn FnOnce(&SourceContext) -> ProcessorResult<Box<dyn Source>> + Send>;
+
+/// A pipeline whose windows are over events of type `T`, ready to run.
 pub struct StreamPipeline<T> {
     name: String,
-    source: Box<dyn EventSource<T>>,
+    open_source: OpenSource,
     decoder: Box<dyn Decode + Send>,
     plan: Plan,
     outlets: Outlets,
     stop: StopToken,
+    events: PhantomData<fn() -> T>,
 }
 
 impl<T: 'static> StreamPipeline<T> {
     pub(super) fn new(
         name: String,
-        source: Box<dyn EventSource<T>>,
+        open_source: OpenSource,
         decoder: Box<dyn Decode + Send>,
         plan: Plan,
         outlets: Outlets,
     ) -> Self {
-        Self { name, source, decoder, plan, outlets, stop: StopToken::default() }
+        let stop = StopToken::default();
+        Self { name, open_source, decoder, plan, outlets, stop, events: PhantomData }
     }
 
     /// Ends the run when it is asked to stop: nothing more is read, what is computed is delivered.
@@ -107,27 +107,33 @@ impl<T: 'static> StreamPipeline<T> {
 
     /// Opens source and sinks.
     fn job(self, runtime: Handle) -> ProcessorResult<Job> {
-        let config = ProcessorConfig::default();
+        let config = Arc::clone(&self.plan.config);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let opening = SourceContext { clock: Arc::clone(&clock), limits: BatchLimits::default() };
-        let source = self.source.open(&opening)?;
+        let opening = SourceContext {
+            clock: Arc::clone(&clock),
+            limits: BatchLimits::default(),
+            runtime: runtime.clone(),
+        };
+        let source = (self.open_source)(&opening)?;
         let give_up = StopToken::default();
         let client_id = format!("{}-{}", self.name, uuid::Uuid::new_v4());
         let context = SinkContext { runtime, give_up: give_up.clone(), client_id };
         let watermarks = self.plan.watermarks(source.is_bounded());
         let plan = TaskPlan {
             windows: self.plan.windows,
-            triggers: TriggerSpec::EventTime,
+            triggers: self.plan.triggers,
             watermarks,
             aggregation: self.plan.aggregation,
-            limits: TaskLimits::default(),
+            limits: task_limits(&config),
         };
         let outputs = self.outlets.open(&context)?;
         info!(pipeline = self.name, "windows live in memory only; a restart begins anew");
+        let errors = self.plan.errors;
+        let pipeline = Pipeline::new(self.name, self.decoder, plan, outputs);
         Ok(Job {
             source,
-            pipelines: vec![Pipeline::new(self.name, self.decoder, plan, outputs)],
-            settings: job_settings(&config),
+            pipelines: vec![pipeline.with_rejects(handled::rejects(errors))],
+            settings: handled::with_retries(job_settings(&config), errors),
             stop: self.stop,
             give_up,
             clock,
@@ -138,14 +144,12 @@ impl<T: 'static> StreamPipeline<T> {
 
 impl Outlets {
     fn open(self, context: &SinkContext) -> ProcessorResult<PipelineOutputs> {
-        let side = |sink: Box<dyn EventSink<SideRecord>>| -> Box<dyn SideSink> {
-            Box::new(Adapter::new(sink, context.runtime.clone()))
-        };
+        let side = |sink: Box<dyn PipelineSide>| sink.open(context);
         let results = self.sinks.into_iter().map(|sink| sink.open(context));
         Ok(PipelineOutputs {
             results: results.collect::<ProcessorResult<_>>()?,
-            late: self.late.map(side),
-            dead_letters: self.dead_letters.map(side),
+            late: self.late.map(side).transpose()?,
+            dead_letters: self.dead_letters.map(side).transpose()?,
         })
     }
 }

@@ -18,9 +18,11 @@ pub struct Counters {
     pub filtered: u64,
     /// Events too late for every window.
     pub late_dropped: u64,
+    /// Accepted records, of which some of several events were too late or over a limit.
+    pub lost_in_part: u64,
     /// Records that cannot be used, by reason.
     pub dead_letters: BTreeMap<SideReason, u64>,
-    /// Records left out by `error_handling.policy: skip`.
+    /// Records that cannot be used, left out by [`RejectPolicy::Skip`](super::RejectPolicy::Skip).
     pub skipped: u64,
     /// Records left out under pressure.
     pub shed: u64,

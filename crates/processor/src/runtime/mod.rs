@@ -10,6 +10,7 @@
 mod counters;
 mod delivery;
 mod encode;
+mod fan_out;
 mod further;
 mod job;
 mod outputs;
@@ -28,6 +29,7 @@ pub use job::{Job, JobSettings, Outcome, RunProgress};
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};
 pub use setup::{SetupOptions, job_from_config};
-pub use worker::{Pipeline, PipelineOutputs};
+pub use worker::{Pipeline, PipelineOutputs, RejectPolicy};
 
-pub(crate) use setup::job_settings;
+pub(crate) use plan::{aggregation_plan, task_limits, watermark_settings, window_spec};
+pub(crate) use setup::{Setup, job_settings};

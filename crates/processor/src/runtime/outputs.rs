@@ -60,7 +60,10 @@ impl OutputOpener {
         })
     }
 
-    fn result_sink(&mut self, sink: ResultSinkSpec) -> ProcessorResult<Box<dyn ResultSink>> {
+    pub(super) fn result_sink(
+        &mut self,
+        sink: ResultSinkSpec,
+    ) -> ProcessorResult<Box<dyn ResultSink>> {
         Ok(match sink {
             ResultSinkSpec::Console { format } => {
                 let names = self.names_pipelines;
@@ -92,7 +95,7 @@ impl OutputOpener {
         })
     }
 
-    fn side_sink(&mut self, sink: SideSinkSpec) -> ProcessorResult<Box<dyn SideSink>> {
+    pub(super) fn side_sink(&mut self, sink: SideSinkSpec) -> ProcessorResult<Box<dyn SideSink>> {
         Ok(match sink {
             SideSinkSpec::File { path } => {
                 let key = plain_path(&path);

@@ -71,15 +71,19 @@ pub fn task_plan_with(
         triggers: TriggerSpec::EventTime,
         watermarks: watermark_settings(config, bounded),
         aggregation: aggregation_plan(&config.aggregation, value_names, registered)?,
-        limits: TaskLimits {
-            key_groups: config.key_groups,
-            max_keys: config.limits.max_keys,
-            max_windows_per_key: config.limits.max_windows_per_key,
-        },
+        limits: task_limits(config),
     })
 }
 
-fn window_spec(config: &ProcessorConfig) -> Result<WindowSpec, SpecError> {
+pub(crate) fn task_limits(config: &ProcessorConfig) -> TaskLimits {
+    TaskLimits {
+        key_groups: config.key_groups,
+        max_keys: config.limits.max_keys,
+        max_windows_per_key: config.limits.max_windows_per_key,
+    }
+}
+
+pub(crate) fn window_spec(config: &ProcessorConfig) -> Result<WindowSpec, SpecError> {
     match config.window() {
         WindowSettings::Tumbling { size_ms, offset_ms, lateness_ms } => {
             WindowSpec::tumbling(size_ms, offset_ms, lateness_ms)
@@ -91,7 +95,7 @@ fn window_spec(config: &ProcessorConfig) -> Result<WindowSpec, SpecError> {
     }
 }
 
-fn watermark_settings(config: &ProcessorConfig, bounded: bool) -> WatermarkSettings {
+pub(crate) fn watermark_settings(config: &ProcessorConfig, bounded: bool) -> WatermarkSettings {
     let watermark = &config.watermark;
     let idle_ms = watermark.idle_timeout_secs.as_millis();
     WatermarkSettings {
@@ -111,7 +115,7 @@ fn watermark_settings(config: &ProcessorConfig, bounded: bool) -> WatermarkSetti
     }
 }
 
-fn aggregation_plan(
+pub(crate) fn aggregation_plan(
     aggregation: &AggregationConfig,
     value_names: &[String],
     registered: &[Arc<dyn AggregateFunction>],

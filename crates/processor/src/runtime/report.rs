@@ -21,11 +21,15 @@ pub struct PipelineReport {
     pub filtered: u64,
     /// Events too late for every window.
     pub late_dropped: u64,
+    /// Accepted records, of which some of several events (`flat_map`) were too late or over a limit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost_in_part: u64,
     /// Records that cannot be used.
     pub dead_lettered: u64,
     /// The same by reason.
     pub dead_letters: BTreeMap<SideReason, u64>,
-    /// Records left out by `error_handling.policy: skip`; 0 in this release.
+    /// Records that cannot be used, left out by `ErrorPolicy::Skip` of a pipeline built in code; 0 for
+    /// a configuration in this release.
     pub skipped: u64,
     /// Records left out under pressure; 0 in this release.
     pub shed: u64,
@@ -52,6 +56,7 @@ impl PipelineReport {
             accepted: counters.accepted,
             filtered: counters.filtered,
             late_dropped: counters.late_dropped,
+            lost_in_part: counters.lost_in_part,
             dead_lettered: counters.dead_lettered(),
             dead_letters: counters.dead_letters.clone(),
             skipped: counters.skipped,
@@ -63,6 +68,11 @@ impl PipelineReport {
             watermark,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Statistics of a run: of the first pipeline at the top level, of each under `pipelines`.

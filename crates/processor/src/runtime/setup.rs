@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use llm_optimizer_config::{ProcessorConfig, RecordFormat, Source as SourceSpec};
+use llm_optimizer_config::{
+    ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec, Source as SourceSpec,
+};
 
 use super::{
     job::{Job, JobSettings, RunProgress},
@@ -14,7 +16,7 @@ use crate::{
     commit::CommitSettings,
     decode::{DecodeSettings, Decoder},
     error::ProcessorResult,
-    sink::file::OpenMode,
+    sink::{ResultSink, SideSink, file::OpenMode},
     source::{
         Source, StopToken,
         clock::{Clock, SystemClock},
@@ -57,7 +59,8 @@ pub fn job_from_config(
     })
 }
 
-struct Setup<'a> {
+/// Opens what a configuration names.
+pub(crate) struct Setup<'a> {
     config: &'a ProcessorConfig,
     options: SetupOptions,
     clock: Arc<dyn Clock>,
@@ -91,15 +94,7 @@ impl<'a> Setup<'a> {
     /// The pipelines in the order of the configuration.
     fn pipelines(&self) -> ProcessorResult<Vec<Pipeline>> {
         let named = self.config.pipelines();
-        let mut opener = OutputOpener {
-            mode: self.open_mode(),
-            names_pipelines: named.len() > 1,
-            #[cfg(feature = "kafka")]
-            producers: self.producers.clone(),
-            #[cfg(feature = "kafka")]
-            give_up: self.give_up.clone(),
-            opened: Opened::default(),
-        };
+        let mut opener = self.opener(named.len() > 1);
         let mut decoding: Vec<DecodeSettings> = Vec::new();
         let mut pipelines = Vec::new();
         for one in &named {
@@ -117,11 +112,18 @@ impl<'a> Setup<'a> {
         Ok(pipelines)
     }
 
+    /// For parts of a pipeline that is built in code; sinks that wait for a server give up with
+    /// `give_up`.
+    pub(crate) fn of_library(config: &'a ProcessorConfig, give_up: Option<&StopToken>) -> Self {
+        let give_up = give_up.cloned().unwrap_or_default();
+        Self { give_up, ..Self::new(config, SetupOptions::default()) }
+    }
+
     fn is_bounded(&self) -> bool {
         self.options.until_end || self.config.is_bounded()
     }
 
-    fn source(&self) -> ProcessorResult<(Box<dyn Source>, ReadProgress)> {
+    pub(crate) fn source(&self) -> ProcessorResult<(Box<dyn Source>, ReadProgress)> {
         let (clock, limits) = (Arc::clone(&self.clock), self.batch_limits());
         Ok(match self.config.source().map_err(unusable)? {
             SourceSpec::File { path, format, follow } => {
@@ -162,6 +164,28 @@ impl<'a> Setup<'a> {
     #[cfg(not(feature = "kafka"))]
     fn kafka_source(&self) -> ProcessorResult<Box<dyn Source>> {
         Err(without_kafka())
+    }
+
+    /// Opens a sink of a pipeline that is built in code.
+    pub(crate) fn result_sink(&self, sink: ResultSinkSpec) -> ProcessorResult<Box<dyn ResultSink>> {
+        self.opener(false).result_sink(sink)
+    }
+
+    /// Opens a side output of a pipeline that is built in code.
+    pub(crate) fn side_sink(&self, sink: SideSinkSpec) -> ProcessorResult<Box<dyn SideSink>> {
+        self.opener(false).side_sink(sink)
+    }
+
+    fn opener(&self, names_pipelines: bool) -> OutputOpener {
+        OutputOpener {
+            mode: self.open_mode(),
+            names_pipelines,
+            #[cfg(feature = "kafka")]
+            producers: self.producers.clone(),
+            #[cfg(feature = "kafka")]
+            give_up: self.give_up.clone(),
+            opened: Opened::default(),
+        }
     }
 
     /// A bounded run of anything but Kafka begins anew and replaces its files; every other run adds

@@ -1,23 +1,31 @@
 //! One pipeline at work: batches in, a growing commit out.
 
-use std::mem::{replace, take};
+use std::{
+    collections::BTreeSet,
+    mem::{replace, take},
+};
 
 use llm_optimizer_engine::{
     aggregation::Outcome,
-    core::{EventBatch, PartitionId, Rfc3339Millis},
-    task::{TaskOutput, TaskPlan, WindowTask},
+    core::{BatchRow, EventBatch, PartitionId, Rfc3339Millis},
+    task::{LateEvent, TaskOutput, TaskPlan, WindowTask},
     watermark::Alignment,
     window::{Firing, WindowKind, WindowSpec},
 };
 use llm_optimizer_types::{SideKind, SideReason};
 use tracing::warn;
 
-use super::{counters::Counters, encode::ResultEncoder, report::PipelineReport};
+use super::{
+    counters::Counters,
+    encode::ResultEncoder,
+    fan_out::{self, InPart},
+    report::PipelineReport,
+};
 use crate::{
     decode::{Decode, DecodeOutcome, Reject},
-    error::ProcessorResult,
+    error::{ProcessorError, ProcessorResult},
     record::RecordBatch,
-    sink::{Output, ResultSink, SideOutput, SideSink, side::side_output},
+    sink::{Judged, Output, ResultSink, SideOutput, SideSink, side::side_output},
 };
 
 /// Where the output of a pipeline goes.
@@ -29,6 +37,18 @@ pub struct PipelineOutputs {
     pub late: Option<Box<dyn SideSink>>,
     /// Dead letters; without it they are counted and the first one is logged.
     pub dead_letters: Option<Box<dyn SideSink>>,
+}
+
+/// What becomes of records that cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RejectPolicy {
+    /// They are dead letters.
+    #[default]
+    DeadLetter,
+    /// They are counted as skipped.
+    Skip,
+    /// The first of them ends the run.
+    Fail,
 }
 
 /// A pipeline: one decoder, one engine, and what waits for the next commit.
@@ -44,6 +64,9 @@ pub struct Pipeline {
     keeps_late: bool,
     keeps_dead_letters: bool,
     names_side_records: bool,
+    rejects: RejectPolicy,
+    /// Why the run has to end.
+    failure: Option<ProcessorError>,
     counters: Counters,
     events: EventBatch,
     decoded: DecodeOutcome,
@@ -74,6 +97,8 @@ impl Pipeline {
             keeps_dead_letters: outputs.dead_letters.is_some(),
             names_side_records: false,
             outputs,
+            rejects: RejectPolicy::default(),
+            failure: None,
             counters: Counters::default(),
             events: EventBatch::with_features(values, features),
             decoded: DecodeOutcome::default(),
@@ -94,6 +119,13 @@ impl Pipeline {
     /// Late events and dead letters say which pipeline they are of.
     pub(super) fn naming_side_records(mut self) -> Self {
         self.names_side_records = true;
+        self
+    }
+
+    /// Says what becomes of records that cannot be used.
+    #[must_use]
+    pub fn with_rejects(mut self, policy: RejectPolicy) -> Self {
+        self.rejects = policy;
         self
     }
 
@@ -174,11 +206,15 @@ impl Pipeline {
     ) {
         self.fired.accepted = 0;
         self.task.process(batch.origin.id, events, now_ms, &mut self.fired);
+        if decoded.fans_out {
+            let in_part = fan_out::by_record(events, &mut self.fired);
+            self.take_in_part(batch, events, in_part);
+        }
         self.counters.records_read += batch.records.len() as u64;
         self.counters.filtered += decoded.filtered;
         self.counters.accepted += self.fired.accepted;
         self.note_overflow();
-        self.take_late(batch);
+        self.take_late(batch, events);
         self.take_rejects(batch, &decoded.rejects);
         debug_assert!(self.counters.add_up(), "every record is counted once: {:?}", self.counters);
     }
@@ -186,8 +222,12 @@ impl Pipeline {
     /// Propagates the watermark and encodes what fires.
     ///
     /// # Errors
-    /// [`ProcessorError::Serialization`](crate::ProcessorError::Serialization).
+    /// [`ProcessorError::Serialization`]; [`ProcessorError::Source`] for a record that cannot be used,
+    /// if such records end the run.
     pub(super) fn advance(&mut self, now_ms: i64) -> ProcessorResult<()> {
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
+        }
         self.task.advance(now_ms, &mut self.fired);
         self.take_firings(now_ms)
     }
@@ -242,20 +282,82 @@ impl Pipeline {
         self.counters.keys_overflowed = overflowed;
     }
 
-    fn take_late(&mut self, batch: &RecordBatch) {
+    fn take_late(&mut self, batch: &RecordBatch, events: &EventBatch) {
         self.counters.late_dropped += self.fired.late.len() as u64;
-        for late in self.fired.late.drain(..) {
-            if self.keeps_late {
-                let detail = format!("its last window closed {} ms earlier", late.lateness_ms);
-                let (kind, reason) = (SideKind::Late, SideReason::TooLate);
-                let lateness_ms = Some(late.lateness_ms);
-                let index = late.record as usize;
-                let mut output = side_output(batch, index, kind, reason, detail, lateness_ms);
-                output.record.pipeline = self.names_side_records.then(|| self.name.clone());
-                self.waiting_bytes += size_of_side(&output);
-                self.waiting.late.push(output);
-            }
+        for LateEvent { record, lateness_ms } in take(&mut self.fired.late) {
+            let detail = || format!("its last window closed {lateness_ms} ms earlier");
+            self.keep_late((batch, events), record, lateness_ms, detail);
         }
+    }
+
+    /// Accepted records of which events were lost: they are side outputs, and counted apart.
+    fn take_in_part(&mut self, batch: &RecordBatch, events: &EventBatch, in_part: InPart) {
+        let InPart { late, over_limit } = in_part;
+        let records: BTreeSet<u32> =
+            late.iter().map(|(late, ..)| late.record).chain(over_limit.iter().copied()).collect();
+        self.counters.lost_in_part += records.len() as u64;
+        for (LateEvent { record, lateness_ms }, count, of) in late {
+            let detail = || {
+                format!(
+                    "{count} of its {of} events; their last window closed {lateness_ms} ms earlier"
+                )
+            };
+            self.keep_late((batch, events), record, lateness_ms, detail);
+        }
+        for record in over_limit {
+            let detail =
+                "the key of some of its events has `limits.max_windows_per_key` open windows";
+            self.keep_dead_letter(batch, record, SideReason::LimitWindowsPerKey, detail.into());
+        }
+    }
+
+    fn keep_late(
+        &mut self,
+        (batch, events): (&RecordBatch, &EventBatch),
+        record: u32,
+        lateness_ms: i64,
+        detail: impl FnOnce() -> String,
+    ) {
+        if self.keeps_late {
+            let (kind, reason) = (SideKind::Late, SideReason::TooLate);
+            let (index, lateness_ms) = (record as usize, Some(lateness_ms));
+            let mut output = side_output(batch, index, kind, reason, detail(), lateness_ms);
+            output.record.pipeline = self.pipeline_of_sides();
+            output.judged = self.judged(batch.origin.id, events, record);
+            self.waiting_bytes += size_of_side(&output);
+            self.waiting.late.push(output);
+        }
+    }
+
+    /// What the event of a record of the current batch was judged by.
+    fn judged(&self, partition: PartitionId, events: &EventBatch, record: u32) -> Option<Judged> {
+        let is_it = |row: &&BatchRow| row.record == record && row.key.is_some();
+        let row = events.rows().iter().find(is_it)?;
+        let key = row.key.and_then(|key| events.keys().nth(key as usize));
+        let watermark = self.task.partitions().find(|(id, ..)| *id == partition)?.1;
+        let key = key.map(|(_, key)| key.to_owned()).unwrap_or_default();
+        Some(Judged { at_ms: row.at.as_millis(), key, watermark })
+    }
+
+    fn keep_dead_letter(
+        &mut self,
+        batch: &RecordBatch,
+        record: u32,
+        reason: SideReason,
+        detail: String,
+    ) {
+        if self.keeps_dead_letters {
+            let kind = SideKind::DeadLetter;
+            let mut output = side_output(batch, record as usize, kind, reason, detail, None);
+            output.record.pipeline = self.pipeline_of_sides();
+            self.waiting_bytes += size_of_side(&output);
+            self.waiting.dead_letters.push(output);
+        }
+    }
+
+    /// The name that side records carry where there may be several pipelines.
+    fn pipeline_of_sides(&self) -> Option<String> {
+        self.names_side_records.then(|| self.name.clone())
     }
 
     fn take_rejects(&mut self, batch: &RecordBatch, rejects: &[Reject]) {
@@ -269,6 +371,17 @@ impl Pipeline {
         });
         let mut rejects: Vec<Reject> = rejects.iter().cloned().chain(too_many).collect();
         rejects.sort_by_key(|reject| reject.record);
+        if self.rejects == RejectPolicy::Skip {
+            self.counters.skipped += rejects.len() as u64;
+            return;
+        }
+        if let (RejectPolicy::Fail, Some(first)) = (self.rejects, rejects.first()) {
+            let offset = batch.records.get(first.record as usize).map_or(0, |span| span.offset);
+            self.failure = Some(ProcessorError::Source {
+                name: batch.origin.name.clone(),
+                reason: format!("record at offset {offset} cannot be used: {}", first.detail),
+            });
+        }
         for Reject { record, reason, detail } in rejects {
             if !self.keeps_dead_letters && self.counters.dead_letters.is_empty() {
                 warn!(
@@ -280,13 +393,7 @@ impl Pipeline {
                 );
             }
             *self.counters.dead_letters.entry(reason).or_default() += 1;
-            if self.keeps_dead_letters {
-                let kind = SideKind::DeadLetter;
-                let mut output = side_output(batch, record as usize, kind, reason, detail, None);
-                output.record.pipeline = self.names_side_records.then(|| self.name.clone());
-                self.waiting_bytes += size_of_side(&output);
-                self.waiting.dead_letters.push(output);
-            }
+            self.keep_dead_letter(batch, record, reason, detail);
         }
     }
 }

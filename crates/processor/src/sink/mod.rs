@@ -43,6 +43,19 @@ pub struct SideOutput {
     pub key: Option<Vec<u8>>,
     /// Original Kafka headers.
     pub headers: Vec<(String, Option<Vec<u8>>)>,
+    /// What it was judged by, if it is a late event.
+    pub judged: Option<Judged>,
+}
+
+/// What a late event was judged by.
+#[derive(Debug, Clone)]
+pub struct Judged {
+    /// Its time in epoch milliseconds.
+    pub at_ms: i64,
+    /// Its encoded key.
+    pub key: String,
+    /// W(p) of its partition after the batch it was in, in epoch milliseconds.
+    pub watermark: i64,
 }
 
 /// Everything one commit hands to the outside; frozen, so a retry sends the same bytes.

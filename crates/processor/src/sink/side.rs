@@ -47,6 +47,7 @@ pub fn side_output(
         payload,
         key: span.key.as_ref().map(|key| batch.bytes(key).to_vec()),
         headers: headers_of(batch, span),
+        judged: None,
     }
 }
 

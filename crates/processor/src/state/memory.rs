@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 
 use super::StateBackend;
-use crate::error::{ProcessorError, ProcessorResult};
+use crate::error::{ProcessorError, ProcessorResult, StateError};
 
 type Entries = BTreeMap<Vec<u8>, Arc<[u8]>>;
 
@@ -98,6 +98,6 @@ impl StateBackend for MemoryStateBackend {
 
 fn no_checkpoint(id: u64, there: &BTreeMap<u64, Entries>) -> ProcessorError {
     let ids: Vec<String> = there.keys().map(u64::to_string).collect();
-    let there = if ids.is_empty() { "none".into() } else { ids.join(", ") };
-    ProcessorError::State(format!("there is no checkpoint {id}; kept are: {there}"))
+    let kept = if ids.is_empty() { "none".into() } else { ids.join(", ") };
+    StateError::UnknownCheckpoint { id, kept }.into()
 }

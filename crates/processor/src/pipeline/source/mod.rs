@@ -1,12 +1,16 @@
 //! Where a pipeline's events come from.
 
 mod memory;
+mod serialize;
+mod stream;
 
 use std::sync::Arc;
 
 use llm_optimizer_config::settings::GeneratorConfig;
+use tokio::runtime::Handle;
 
 pub use memory::MemorySource;
+pub use stream::StreamSource;
 
 use crate::{
     error::ProcessorResult,
@@ -25,6 +29,8 @@ pub struct SourceContext {
     pub clock: Arc<dyn Clock>,
     /// How large batches and records may become.
     pub limits: BatchLimits,
+    /// The runtime that the pipeline runs on. A source is opened on another thread.
+    pub runtime: Handle,
 }
 
 /// Gives events of type `T`, as records that deserialise to it.
@@ -32,13 +38,14 @@ pub struct SourceContext {
 /// | comes with the library | |
 /// | --- | --- |
 /// | `Vec<T>`, [`MemorySource`] | events that are there already |
+/// | [`StreamSource`], Tokio's receivers of channels | events that come one after the other |
 /// | [`FileSourceConfig`] | a file of JSON lines or CSV |
 /// | `KafkaConfig` | topics |
 /// | [`GeneratorConfig`] | seeded LLM traffic |
 /// | `Box<dyn `[`Source`]`>` | anything that reads records |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no source of `{T}`",
-    note = "a `Vec<{T}>`, `MemorySource`, `FileSourceConfig` or `Box<dyn Source>` is one"
+    note = "a `Vec<{T}>`, `StreamSource`, `MemorySource`, `FileSourceConfig` or `Box<dyn Source>` is one"
 )]
 pub trait EventSource<T>: Send {
     /// Everything that is wrong with its settings, each with what to do.

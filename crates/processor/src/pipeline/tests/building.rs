@@ -4,9 +4,10 @@ use super::*;
 use crate::{ProcessorError, aggregation::Function};
 
 /// The faults of a builder, one per line.
-fn faults<T>(builder: StreamPipelineBuilder<T>) -> Vec<String>
+pub(super) fn faults<T, In>(builder: StreamPipelineBuilder<T, In>) -> Vec<String>
 where
     T: Serialize + serde::de::DeserializeOwned + Send + 'static,
+    In: Serialize + serde::de::DeserializeOwned + Send + 'static,
 {
     let Err(error) = builder.build().map(|_| ()) else { panic!("it was built") };
     assert!(matches!(error, ProcessorError::Config(_)));
@@ -49,6 +50,23 @@ fn extractors_take_the_place_of_fields() {
         .with_timestamp(|_| DateTime::UNIX_EPOCH)
         .with_value("n", |pair| pair.1);
     assert!(!faults(builder).concat().contains("has no field"));
+}
+
+#[test]
+fn last_type_is_named_where_no_type_on_the_way_has_what_is_needed() {
+    #[derive(Serialize, Deserialize)]
+    struct Raw {
+        line: String,
+    }
+    let builder = create_pipeline::<Raw>().map(|raw| raw.line);
+    let found = faults(builder).concat();
+    assert!(
+        found.contains("`String` has no field `timestamp` (it has no named fields)"),
+        "{found}"
+    );
+    assert!(found.contains("call `with_value(name, |event| …)`"), "{found}");
+    let builder = create_pipeline::<CustomEvent>().map(|event| event.metric_name);
+    assert!(!faults(builder).concat().contains("has no field"), "the first type has both");
 }
 
 #[test]

@@ -1,7 +1,12 @@
 //! Pipelines built in code, from events to results.
 
 mod building;
+mod configured;
+mod extensions;
+mod handled;
+mod operators;
 mod sinks;
+mod sources;
 mod stopping;
 mod windows;
 
@@ -46,9 +51,10 @@ fn pipeline(events: Vec<CustomEvent>) -> StreamPipelineBuilder<CustomEvent> {
 }
 
 /// Runs it with one more sink and gives what that received.
-async fn run<T>(builder: StreamPipelineBuilder<T>) -> (Vec<AggregationResult>, RunReport)
+async fn run<T, In>(builder: StreamPipelineBuilder<T, In>) -> (Vec<AggregationResult>, RunReport)
 where
     T: Serialize + serde::de::DeserializeOwned + Send + 'static,
+    In: Serialize + serde::de::DeserializeOwned + Send + 'static,
 {
     let (sink, received) = unbounded_channel();
     let report = builder.with_sink(sink).build().unwrap().run().await.unwrap();

@@ -16,7 +16,7 @@ use serde::{
 pub(super) enum Fields {
     /// The fields of a struct.
     Named(&'static [&'static str]),
-    /// A list or an enum: no named fields.
+    /// A number, a text, a list or an enum: no named fields.
     None,
     /// A map, a type that looks at the input first, or one that is deserialised by hand.
     Unknown,
@@ -37,6 +37,15 @@ impl Probe<'_> {
         self.0.set(fields);
         Err(Error::custom("only asked"))
     }
+}
+
+/// Kinds of value that have no fields.
+macro_rules! plain {
+    ($($kind:ident)*) => {
+        $(fn $kind<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
+            self.note(Fields::None)
+        })*
+    };
 }
 
 impl<'de> Deserializer<'de> for Probe<'_> {
@@ -89,10 +98,14 @@ impl<'de> Deserializer<'de> for Probe<'_> {
         self.note(Fields::None)
     }
 
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option
-        unit unit_struct map identifier ignored_any
+    plain! {
+        deserialize_bool deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+        deserialize_i128 deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64
+        deserialize_u128 deserialize_f32 deserialize_f64 deserialize_char deserialize_str
+        deserialize_string deserialize_bytes deserialize_byte_buf deserialize_unit
     }
+
+    forward_to_deserialize_any! { option unit_struct map identifier ignored_any }
 }
 
 #[cfg(test)]
@@ -138,10 +151,12 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_enums_have_no_named_fields() {
+    fn numbers_texts_lists_and_enums_have_no_named_fields() {
         assert_eq!(fields_of::<(f64, f64)>(), Fields::None);
         assert_eq!(fields_of::<Vec<f64>>(), Fields::None);
         assert_eq!(fields_of::<Either>(), Fields::None);
+        assert_eq!(fields_of::<f64>(), Fields::None);
+        assert_eq!(fields_of::<String>(), Fields::None);
     }
 
     #[test]

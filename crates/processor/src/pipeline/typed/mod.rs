@@ -1,90 +1,76 @@
 //! Records become events of the user's type, and their time, key and values are extracted.
 //!
-//! Judged in this order: size (`record_too_large`), the type (`invalid_json`), time, key, values. A
-//! type is all or nothing: a record that does not deserialise is a dead letter.
+//! ```text
+//! record ─▶ RecordReader: In ─▶ Stage<In> ─ map ─▶ Stage<U> ─ … ─▶ Stage<T> ─▶ rows of the batch
+//! ```
+//!
+//! Each type on the way is a [stage](stage): what was said about it, in any order. Judged in this
+//! order: size (`record_too_large`), the type (`invalid_json`), then by stage: time, filters, key,
+//! values, the operator. A record is all or nothing: where it does not deserialise, or one of the
+//! events it becomes has a fault, it is a dead letter.
 
-mod defaults;
 mod extract;
 mod fields;
+mod flow;
+mod own;
+mod pass;
 mod record;
+mod stage;
 #[cfg(test)]
 mod tests;
 
-use llm_optimizer_engine::core::{EventBatch, EventTime};
+use llm_optimizer_engine::core::EventBatch;
 use llm_optimizer_types::SideReason;
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
-pub(super) use defaults::is_feedback;
-pub(super) use extract::{Extractors, Given, short_name};
+pub(super) use extract::short_name;
+pub(super) use flow::Flow;
+pub(super) use own::is_feedback;
 
 use crate::{
-    core::GroupingKey,
-    decode::{Decode, DecodeOutcome, DecodeSettings, Fault, FutureGuard},
+    decode::{Decode, DecodeOutcome, DecodeSettings, Fault},
     record::{RecordBatch, RecordSpan},
 };
-use extract::Subject;
+use flow::Whole;
+use pass::Pass;
 use record::RecordReader;
 
-/// Turns records into events by way of `T`.
-pub(super) struct TypedDecoder<T> {
-    extractors: Extractors<T>,
-    records: RecordReader<T>,
+/// Turns records into events by way of the types of a flow that begins with `In`.
+pub(super) struct TypedDecoder<In> {
+    whole: Whole<In>,
+    records: RecordReader<In>,
     max_record_bytes: usize,
-    guard: FutureGuard,
-    /// Values of the current event.
-    values: Vec<f64>,
+    pass: Pass,
 }
 
-impl<T: Serialize + DeserializeOwned> TypedDecoder<T> {
-    /// A decoder that extracts with `extractors`; of `settings` the limit and the guard count.
-    pub(super) fn new(extractors: Extractors<T>, settings: &DecodeSettings) -> Self {
+impl<In: DeserializeOwned> TypedDecoder<In> {
+    /// A decoder that sends every record through `whole`; of `settings` the limit and the guard
+    /// count.
+    pub(super) fn new(whole: Whole<In>, settings: &DecodeSettings) -> Self {
         Self {
-            extractors,
             records: RecordReader::default(),
             max_record_bytes: settings.max_record_bytes,
-            guard: FutureGuard::new(settings),
-            values: Vec::new(),
+            pass: Pass::new(settings, whole.value_names.len()),
+            whole,
         }
     }
 
-    /// Time and key of one record; its values are left in `values`. No key: it is filtered.
-    fn read(
-        &mut self,
-        batch: &RecordBatch,
-        record: &RecordSpan,
-        now_ms: i64,
-    ) -> Result<(EventTime, Option<GroupingKey>), Fault> {
+    /// Leaves the events of one record in `pass`.
+    fn read(&mut self, batch: &RecordBatch, record: &RecordSpan, now_ms: i64) -> Result<(), Fault> {
         let bytes = batch.bytes(&record.payload);
         if bytes.len() > self.max_record_bytes {
             let detail = format!("the record is longer than {} bytes", self.max_record_bytes);
             return Err(Fault::new(SideReason::RecordTooLarge, detail));
         }
-        let event: T = self.records.read(bytes, &batch.format)?;
-        let fields = self.fields(&event)?;
-        let subject = Subject { event: &event, fields: &fields };
-        let at = (self.extractors.time)(subject)?;
-        self.guard.check(at, record.append_time_ms, now_ms)?;
-        let key = (self.extractors.key)(subject)?;
-        let is_complete = self.extractors.values_of(subject, &mut self.values)?;
-        Ok((at, key.filter(|_| is_complete)))
-    }
-
-    /// The event as JSON, where an extractor reads its fields.
-    fn fields(&self, event: &T) -> Result<Value, Fault> {
-        if !self.extractors.needs_fields {
-            return Ok(Value::Null);
-        }
-        serde_json::to_value(event).map_err(|error| {
-            let detail = format!("its {} has no JSON form: {error}", short_name::<T>());
-            Fault::new(SideReason::InvalidJson, detail)
-        })
+        self.pass.begin(record.append_time_ms, now_ms);
+        let event: In = self.records.read(bytes, &batch.format)?;
+        self.whole.stage.take(event, &mut self.pass)
     }
 }
 
-impl<T: Serialize + DeserializeOwned> Decode for TypedDecoder<T> {
+impl<In: DeserializeOwned> Decode for TypedDecoder<In> {
     fn value_names(&self) -> &[String] {
-        &self.extractors.value_names
+        &self.whole.value_names
     }
 
     fn decode(
@@ -98,11 +84,7 @@ impl<T: Serialize + DeserializeOwned> Decode for TypedDecoder<T> {
         outcome.clear();
         for (number, record) in (0..).zip(&batch.records) {
             match self.read(batch, record, now_ms) {
-                Ok((at, Some(key))) => events.push(number, at, key.as_str(), &self.values),
-                Ok((at, None)) => {
-                    events.push_time_only(number, at);
-                    outcome.filtered += 1;
-                }
+                Ok(()) => self.pass.give(number, events, outcome),
                 Err(fault) => outcome.reject(number, fault),
             }
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use llm_optimizer_engine::core::{EventBatch, PartitionId};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::*;
 use crate::record::{PartitionOrigin, RecordFormat, SourceKind};
@@ -22,16 +23,12 @@ fn settings() -> DecodeSettings {
     DecodeSettings { max_record_bytes: 200, ..settings }
 }
 
-fn extractors<T: serde::de::DeserializeOwned + 'static>(given: Given<T>) -> Extractors<T> {
-    let mut faults = Vec::new();
-    let extractors = Extractors::new(given, true, &mut faults);
-    assert_eq!(faults, Vec::<String>::new());
-    extractors
-}
-
 /// What becomes of one record at 1970-01-01T00:00:00Z.
 fn fate<T: Serialize + serde::de::DeserializeOwned + 'static>(record: &[u8]) -> String {
-    let mut decoder = TypedDecoder::<T>::new(extractors(Given::default()), &settings());
+    let mut faults = Vec::new();
+    let whole = Flow::<T, T>::new().finish(true, &mut faults);
+    assert_eq!(faults, Vec::<String>::new());
+    let mut decoder = TypedDecoder::<T>::new(whole, &settings());
     let origin = PartitionOrigin {
         id: PartitionId(0),
         kind: SourceKind::Custom,

@@ -1,7 +1,4 @@
-//! What is computed per key and window, and its results, as the library's user sees them.
-//!
-//! Which statistics there are and what they mean: [`Function`]. The accumulators are the engine's;
-//! see [`engine::aggregation`](crate::engine::aggregation).
+//! The result of a window, as sinks of the library's user receive it.
 
 use std::collections::HashMap;
 
@@ -9,8 +6,6 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use llm_optimizer_types::ResultRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-pub use llm_optimizer_engine::aggregation::Function;
 
 use crate::{core::GroupingKey, window::Window};
 

@@ -1,7 +1,4 @@
-//! Windows, as the library's user sees them.
-//!
-//! Which windows an event belongs to is decided by the engine; see
-//! [`engine::window`](crate::engine::window).
+//! A span of time of one key, and the kinds of such spans.
 
 use std::time::Duration;
 
