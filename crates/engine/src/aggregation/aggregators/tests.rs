@@ -1,4 +1,5 @@
 //! The laws, for every aggregator, and what each amounts to.
+#![allow(clippy::float_cmp, reason = "these results are exact")]
 
 use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};

@@ -1,4 +1,5 @@
 //! Known numbers, edges, and laws of merging.
+#![allow(clippy::float_cmp, reason = "these results are exact")]
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
