@@ -3,7 +3,11 @@
 //! its row in `docs/spec-differences.md`.
 #![allow(clippy::wildcard_imports, reason = "as the specification imports")]
 #![allow(clippy::duration_suboptimal_units, reason = "as the specification writes")]
-#![allow(clippy::useless_vec, clippy::uninlined_format_args, reason = "as the specification writes")]
+#![allow(
+    clippy::useless_vec,
+    clippy::uninlined_format_args,
+    reason = "as the specification writes"
+)]
 #![allow(clippy::unnecessary_literal_bound, reason = "as the specification writes")]
 #![allow(clippy::unreadable_literal, reason = "as the specification writes")]
 #![allow(clippy::print_stdout, reason = "as the specification writes")]

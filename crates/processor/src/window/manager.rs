@@ -28,6 +28,9 @@ use crate::{
 /// Windows by end, then by start and key.
 type Due = (DateTime<Utc>, DateTime<Utc>, Option<GroupingKey>);
 
+/// Start and end of a window.
+type Bounds = (DateTime<Utc>, DateTime<Utc>);
+
 /// Assigns events to windows and says when windows are ready, closed and gone. It holds no values.
 ///
 /// | a window … | when |
@@ -66,7 +69,7 @@ pub struct WindowManager<A, T> {
     watermark: Watermark,
     windows: HashMap<Window, WindowMetadata>,
     /// Windows that are not closed, per key.
-    open_per_key: HashMap<Option<GroupingKey>, BTreeSet<(DateTime<Utc>, DateTime<Utc>)>>,
+    open_per_key: HashMap<Option<GroupingKey>, BTreeSet<Bounds>>,
     /// Windows whose end the watermark has not passed, by end.
     pending: BTreeSet<Due>,
     /// Those it has passed and that still take events, by end.
