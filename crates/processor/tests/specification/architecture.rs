@@ -121,7 +121,8 @@ fn benchmark_aggregation(c: &mut Criterion) {
 
 #[test]
 fn performance_benchmarks() {
-    let _benches: [fn(&mut Criterion); 2] = [benchmark_window_assignment, benchmark_aggregation];
+    let benches: [fn(&mut Criterion); 2] = [benchmark_window_assignment, benchmark_aggregation];
+    assert_eq!(benches.len(), 2);
 }
 
 #[test]
