@@ -3,6 +3,17 @@
 //! its row in `docs/spec-differences.md`.
 #![allow(clippy::wildcard_imports, reason = "as the specification imports")]
 #![allow(clippy::duration_suboptimal_units, reason = "as the specification writes")]
+#![allow(
+    clippy::useless_vec,
+    clippy::uninlined_format_args,
+    reason = "as the specification writes"
+)]
+#![allow(clippy::unnecessary_literal_bound, reason = "as the specification writes")]
+#![allow(clippy::unreadable_literal, reason = "as the specification writes")]
+#![allow(clippy::print_stdout, reason = "as the specification writes")]
+#![allow(clippy::float_cmp, reason = "these results are exact")]
+// A helper that fails is a test that fails.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 #[path = "specification/architecture.rs"]
 mod architecture;
@@ -98,12 +109,12 @@ type Span = (DateTime<Utc>, DateTime<Utc>);
 
 /// The sink of the specification with a map in the place of Postgres.
 #[derive(Default)]
-struct TableSink {
+struct PostgresSink {
     rows: tokio::sync::Mutex<HashMap<Span, serde_json::Value>>,
 }
 
 #[async_trait]
-impl EventSink<AggregationResult> for TableSink {
+impl EventSink<AggregationResult> for PostgresSink {
     async fn send(&self, result: AggregationResult) -> ProcessorResult<()> {
         let results = serde_json::to_value(&result.results)
             .map_err(|e| ProcessorError::Internal(e.to_string()))?;
@@ -114,7 +125,7 @@ impl EventSink<AggregationResult> for TableSink {
 
 #[tokio::test]
 async fn custom_events_into_a_custom_sink() -> Result<(), Box<dyn Error>> {
-    let table = Arc::new(TableSink::default());
+    let table = Arc::new(PostgresSink::default());
     let pipeline = create_pipeline::<CustomEvent>()
         .with_source(vec![custom_event(0, 10.0), custom_event(299, 30.0), custom_event(300, 1.0)])
         .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::from_secs(30)))

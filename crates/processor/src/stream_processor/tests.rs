@@ -1,4 +1,5 @@
 //! What a stream processor promises, each as a user would notice it.
+#![allow(clippy::float_cmp, reason = "these results are exact")]
 
 use std::{
     sync::{

@@ -28,6 +28,9 @@ use crate::{
 /// Windows by end, then by start and key.
 type Due = (DateTime<Utc>, DateTime<Utc>, Option<GroupingKey>);
 
+/// Start and end of a window.
+type Bounds = (DateTime<Utc>, DateTime<Utc>);
+
 /// Assigns events to windows and says when windows are ready, closed and gone. It holds no values.
 ///
 /// | a window … | when |
@@ -66,7 +69,7 @@ pub struct WindowManager<A, T> {
     watermark: Watermark,
     windows: HashMap<Window, WindowMetadata>,
     /// Windows that are not closed, per key.
-    open_per_key: HashMap<Option<GroupingKey>, BTreeSet<(DateTime<Utc>, DateTime<Utc>)>>,
+    open_per_key: HashMap<Option<GroupingKey>, BTreeSet<Bounds>>,
     /// Windows whose end the watermark has not passed, by end.
     pending: BTreeSet<Due>,
     /// Those it has passed and that still take events, by end.
@@ -167,7 +170,7 @@ impl<A: WindowAssigner, T: WindowTrigger> WindowManager<A, T> {
         if self.assigner.spec().window_type == WindowType::Session {
             windows = windows.into_iter().map(|session| self.join(session)).collect();
         }
-        self.check_room(key, &windows)?;
+        self.check_room(&windows)?;
         let now = instant(self.clock.now_ms());
         for window in &windows {
             self.take(window, now, event_time);
@@ -261,11 +264,13 @@ impl<A: WindowAssigner, T: WindowTrigger> WindowManager<A, T> {
         moved(window.end, self.lateness) > self.watermark.timestamp
     }
 
-    fn check_room(&self, key: &Option<GroupingKey>, windows: &[Window]) -> Result<(), WindowError> {
+    /// Whether the key of `windows` may have those that are new.
+    fn check_room(&self, windows: &[Window]) -> Result<(), WindowError> {
         let new = windows.iter().filter(|window| !self.windows.contains_key(window)).count();
-        let open = self.open_per_key.get(key).map_or(0, BTreeSet::len);
-        if new > 0 && open + new > self.max_windows_per_key {
-            let key = key.as_ref().map(|key| key.as_str().to_owned()).unwrap_or_default();
+        let Some(window) = windows.first().filter(|_| new > 0) else { return Ok(()) };
+        let open = self.open_per_key.get(&window.key).map_or(0, BTreeSet::len);
+        if open + new > self.max_windows_per_key {
+            let key = window.key.as_ref().map(ToString::to_string).unwrap_or_default();
             return Err(WindowError::TooMany { key, limit: self.max_windows_per_key });
         }
         Ok(())

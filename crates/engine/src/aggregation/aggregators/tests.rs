@@ -1,4 +1,5 @@
 //! The laws, for every aggregator, and what each amounts to.
+#![allow(clippy::float_cmp, reason = "these results are exact")]
 
 use proptest::prelude::*;
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,7 +15,9 @@ where
     A: Aggregator<f64, R>,
 {
     let mut accumulator = aggregator.create_accumulator();
-    values.iter().for_each(|value| aggregator.add(&mut accumulator, value));
+    for value in values {
+        aggregator.add(&mut accumulator, value);
+    }
     accumulator
 }
 
@@ -34,8 +37,9 @@ where
     A: Aggregator<f64, R>,
     R: Serialize + DeserializeOwned,
 {
-    let (i, j) = (cuts.0.min(cuts.1).min(values.len()), cuts.0.max(cuts.1).min(values.len()));
-    let [a, b, c] = [&values[..i], &values[i..j], &values[j..]].map(|part| of(aggregator, part));
+    let (from, to) = (cuts.0.min(cuts.1).min(values.len()), cuts.0.max(cuts.1).min(values.len()));
+    let [a, b, c] =
+        [&values[..from], &values[from..to], &values[to..]].map(|part| of(aggregator, part));
     let results = |accumulator: &R| aggregator.results(accumulator).unwrap();
     let whole = of(aggregator, values);
     let left = aggregator.merge(&aggregator.merge(&a, &b), &c);
@@ -48,7 +52,7 @@ where
     let empty = aggregator.create_accumulator();
     prop_assert_eq!(results(&aggregator.merge(&whole, &empty)), results(&whole));
     prop_assert_eq!(results(&aggregator.merge(&empty, &whole)), results(&whole));
-    let mut in_place = of(aggregator, &values[..i]);
+    let mut in_place = of(aggregator, &values[..from]);
     aggregator.merge_into(&mut in_place, &b);
     prop_assert_eq!(results(&in_place), results(&ab));
     prop_assert_eq!(results(&whole), results(&whole), "evaluating changes nothing");
@@ -95,7 +99,9 @@ proptest! {
         let (left, right) = values.split_at(cut.min(values.len()));
         let mut accumulators = [left, right].map(|part| {
             let mut accumulator = function.create("any");
-            part.iter().for_each(|value| accumulator.add(*value).unwrap());
+            for value in part {
+                accumulator.add(*value).unwrap();
+            }
             accumulator
         });
         let [one, other] = &mut accumulators;

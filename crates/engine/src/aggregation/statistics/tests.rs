@@ -1,4 +1,5 @@
 //! Known numbers, edges, and laws of merging.
+#![allow(clippy::float_cmp, reason = "these results are exact")]
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
@@ -7,7 +8,9 @@ use super::*;
 
 fn variance(values: &[f64]) -> OnlineVariance {
     let mut variance = OnlineVariance::new();
-    values.iter().for_each(|value| variance.update(*value));
+    for value in values {
+        variance.update(*value);
+    }
     variance
 }
 
@@ -55,7 +58,9 @@ proptest! {
         size in 1..20_usize,
     ) {
         let mut stats = SlidingWindowStats::new(size).unwrap();
-        values.iter().for_each(|value| stats.update(*value));
+        for value in &values {
+            stats.update(*value);
+        }
         let last = &values[values.len().saturating_sub(size)..];
         let mean = last.iter().sum::<f64>() / last.len() as f64;
         prop_assert!(close(stats.mean().unwrap(), mean));
@@ -70,7 +75,9 @@ proptest! {
         span in 1.0..100.0_f64,
     ) {
         let mut ema = ExponentialMovingAverage::with_span(span).unwrap();
-        values.iter().for_each(|value| { ema.update(*value); });
+        for value in &values {
+            ema.update(*value);
+        }
         let (least, greatest) = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
         let level = ema.value().unwrap();
         prop_assert!((least - 1e-6..=greatest + 1e-6).contains(&level));
