@@ -515,8 +515,8 @@ fn a_partition_that_is_silent_so_far_does_not_make_the_others_infinitely_far_ahe
          leads
          p1 event 110 a=1
          leads
-         assign p2
          advance
+         assign p2
          leads                  # a new one begins at W",
         "leads p0=30 p1=0
          leads p0=20 p1=0
