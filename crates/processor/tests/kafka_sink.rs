@@ -72,6 +72,7 @@ fn side(payload: Vec<u8>) -> SideOutput {
         payload,
         key: Some(b"original key".to_vec()),
         headers: vec![("event_type".into(), Some(b"performance_metrics".to_vec()))],
+        judged: None,
     }
 }
 
