@@ -1,5 +1,7 @@
 //! Several queries over one read: what an entry takes from the top level, and what is refused.
 
+#![allow(clippy::unwrap_used)] // in helpers of tests
+
 use llm_optimizer_config::{
     NamedPipeline, Place, ProcessorConfig, SideSinkSpec, WindowSettings, load_str,
     settings::{PipelineConfig, Secs, WindowTypeName},

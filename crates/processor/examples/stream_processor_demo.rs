@@ -41,6 +41,9 @@ fn requests() -> impl Iterator<Item = (&'static str, DateTime<Utc>, f64)> {
 }
 
 /// Feeds the requests and gives back all results and the final stats.
+///
+/// # Errors
+/// Those of the processor.
 pub async fn run() -> Result<(Vec<WindowResult>, ProcessorStats), Box<dyn Error>> {
     let config =
         StreamProcessorConfig { late_event_threshold: Duration::seconds(30), ..Default::default() };

@@ -95,7 +95,6 @@ fn meets(found: &Found<'_>, test: &FieldTest, is_csv: bool) -> bool {
 }
 
 /// Whether the field is this value, of this type; a CSV cell may say a number or a boolean.
-#[expect(clippy::float_cmp, reason = "equal means equal")]
 fn is(found: &Found<'_>, value: &ScalarValue, is_csv: bool) -> bool {
     match (value, found) {
         (ScalarValue::Text(text), Found::Text(found)) => found == text,

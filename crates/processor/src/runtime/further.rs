@@ -55,15 +55,21 @@ impl FurtherPlan {
             FurtherKind::Distinct(path) => ExtraFunction::Distinct { item: self.item(path) },
             FurtherKind::TopK { of, k } => ExtraFunction::TopItems { item: self.item(of), k },
             FurtherKind::Ratio { numerator, denominator } => {
-                return Ok(self.derive(&name, DerivedFunction::Ratio { numerator, denominator }));
+                self.derive(&name, DerivedFunction::Ratio { numerator, denominator });
+                return Ok(());
             }
-            FurtherKind::Rate(of) => return Ok(self.derive(&name, DerivedFunction::Rate { of })),
+            FurtherKind::Rate(of) => {
+                self.derive(&name, DerivedFunction::Rate { of });
+                return Ok(());
+            }
             FurtherKind::Ema { of, alpha } => {
-                return Ok(self.derive(&name, DerivedFunction::Ema { of, alpha }));
+                self.derive(&name, DerivedFunction::Ema { of, alpha });
+                return Ok(());
             }
             FurtherKind::Anomaly { of, threshold, min_windows } => {
                 let function = DerivedFunction::Anomaly { of, threshold, min_windows };
-                return Ok(self.derive(&name, function));
+                self.derive(&name, function);
+                return Ok(());
             }
         };
         let condition = self.condition(conditions)?;
