@@ -106,7 +106,7 @@ fn a_late_revision_looks_back_at_the_same_windows() {
         let results = place.read("results.ndjson");
         let last = |minute: &str| -> Value {
             let start = format!("2026-03-01T08:{minute}:00.000Z");
-            let all = results.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let mut all = results.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
             all.rfind(|result| result["window"]["start"] == *start).unwrap()
         };
         assert_eq!(last("01")["results"]["smooth"], 250.0, "average 400 after 100");
