@@ -176,6 +176,12 @@ fn windows() {
         "2:36 windows.sliding.size_secs: -60 must be greater than 0",
     );
     refused(
+        "windows: { trigger: { count: 0, interval_secs: -1, every: 2 } }",
+        "2:32 windows.trigger.count: 0 must be greater than 0
+2:50 windows.trigger.interval_secs: -1 must be greater than 0
+2:54 windows.trigger.every: unknown key `every`",
+    );
+    refused(
         "windows: { sliding: { slide_secs: 0, allowed_lateness_secs: -2 } }",
         "2:37 windows.sliding.slide_secs: 0 must be greater than 0
 2:63 windows.sliding.allowed_lateness_secs: -2 must not be negative",

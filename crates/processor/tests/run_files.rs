@@ -115,3 +115,32 @@ fn a_bounded_run_replaces_the_files_of_the_run_before() {
     assert!(place.run(&[], &[]).status.success());
     assert_eq!(place.read("results.ndjson").lines().count(), lines);
 }
+
+#[test]
+fn a_trigger_gives_results_before_the_window_ends() {
+    let place = Workplace::new(
+        "
+processor:
+  source: { type: file, path: events.ndjson }
+  sinks: [{ type: file, path: results.ndjson }]
+  event: { profile: custom, timestamp: at, timestamp_unit: s, key: [model], values: { ms: ms } }
+  windows: { default_type: tumbling, tumbling: { size_secs: 60 }, trigger: { count: 2 } }
+  watermark: { max_out_of_orderness_secs: 0 }
+  aggregation: { enabled: [count] }
+",
+    );
+    let events = [1, 2, 3, 60].map(|at| format!(r#"{{"at":{at},"model":"a","ms":1}}"#));
+    place.write("events.ndjson", events.join("\n").as_bytes());
+    let output = place.run(&[], &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let results = place.read("results.ndjson");
+    let shown: Vec<String> = results
+        .lines()
+        .map(|line| {
+            let result: serde_json::Value = serde_json::from_str(line).unwrap();
+            let (pane, count) = (&result["pane"], &result["results"]["count"]);
+            format!("{} #{} {count}", pane["timing"], pane["revision"]).replace('"', "")
+        })
+        .collect();
+    assert_eq!(shown, ["early #0 2", "on_time #1 3", "on_time #0 1"]);
+}

@@ -14,6 +14,17 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     let lateness = windows.session.allowed_lateness_secs;
     not_negative(checks, "windows.session.allowed_lateness_secs", lateness);
     sliding(checks);
+    trigger(checks);
+}
+
+fn trigger(checks: &mut Checks<'_>) {
+    let trigger = &checks.config.windows.trigger;
+    if trigger.count == Some(0) {
+        checks.fault("windows.trigger.count", "0 must be greater than 0", "");
+    }
+    if let Some(interval) = trigger.interval_secs {
+        positive(checks, "windows.trigger.interval_secs", interval);
+    }
 }
 
 fn sliding(checks: &mut Checks<'_>) {

@@ -29,6 +29,6 @@ pub use statistics::{
 };
 pub use time::Secs;
 pub use windows::{
-    SessionWindowConfig, SlidingWindowConfig, TumblingWindowConfig, WatermarkConfig,
+    SessionWindowConfig, SlidingWindowConfig, TriggerConfig, TumblingWindowConfig, WatermarkConfig,
     WatermarkStrategyName, WindowTypeName, WindowsConfig,
 };

@@ -30,6 +30,19 @@ pub struct WindowsConfig {
     pub sliding: SlidingWindowConfig,
     /// Settings of session windows.
     pub session: SessionWindowConfig,
+    /// Results before a window ends; without it there are none.
+    pub trigger: TriggerConfig,
+}
+
+/// When a window gives a result before its end. With both keys, whichever comes first.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TriggerConfig {
+    /// Each time the window has this many events more; at least 1.
+    pub count: Option<u64>,
+    /// Each time this much time has passed by the clock since the window's first event or last
+    /// result, if events came since; greater than 0.
+    pub interval_secs: Option<Secs>,
 }
 
 /// Fixed-size windows side by side.

@@ -10,7 +10,7 @@
 //! 4. key, then values (`missing_field`, `invalid_key`, `invalid_value`); a dead letter outranks the
 //!    filter.
 //!
-//! What further statistics need ([`features`]) is looked at last and refuses nothing.
+//! What further statistics need (`features`) is looked at last and refuses nothing.
 //!
 //! A record is one JSON object (RFC 8259; a byte order mark before it is passed over, the last of
 //! several equal names counts, at most 128 levels) or one CSV record. Of a JSON record only the wanted fields are

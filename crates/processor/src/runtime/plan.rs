@@ -1,11 +1,12 @@
 //! Settings become what decoder and engine need.
 
-use std::sync::Arc;
+use std::{num::NonZeroU64, sync::Arc};
 
 use llm_optimizer_config::{
     ProcessorConfig, WindowSettings,
     settings::{
-        AggregationConfig, EventConfig, EventProfile, StatisticName, WatermarkStrategyName,
+        AggregationConfig, EventConfig, EventProfile, StatisticName, TriggerConfig,
+        WatermarkStrategyName,
     },
 };
 use llm_optimizer_engine::{
@@ -68,11 +69,22 @@ pub fn task_plan_with(
 ) -> ProcessorResult<TaskPlan> {
     Ok(TaskPlan {
         windows: window_spec(config).map_err(|error| unusable("windows", &error))?,
-        triggers: TriggerSpec::EventTime,
+        triggers: triggers(&config.windows.trigger),
         watermarks: watermark_settings(config, bounded),
         aggregation: aggregation_plan(&config.aggregation, value_names, registered)?,
         limits: task_limits(config),
     })
+}
+
+fn triggers(trigger: &TriggerConfig) -> TriggerSpec {
+    let count = trigger.count.and_then(NonZeroU64::new).map(TriggerSpec::Count);
+    let interval = trigger
+        .interval_secs
+        .map(|interval| TriggerSpec::ProcessingTime { interval_ms: interval.as_millis() });
+    match (count, interval) {
+        (Some(count), Some(interval)) => TriggerSpec::Any(vec![count, interval]),
+        (one, other) => one.or(other).unwrap_or_default(),
+    }
 }
 
 pub(crate) fn task_limits(config: &ProcessorConfig) -> TaskLimits {

@@ -37,8 +37,8 @@ pub struct SetupOptions {
 /// The job that `config` describes; opens its files, connects when it runs.
 ///
 /// # Errors
-/// [`ProcessorError::Config`] for what this release does not have, [`ProcessorError::Io`] or
-/// [`ProcessorError::Source`] if a file cannot be opened.
+/// [`Config`](crate::ProcessorError::Config) for what this release does not have, [`Io`](crate::ProcessorError::Io) or
+/// [`Source`](crate::ProcessorError::Source) if a file cannot be opened.
 pub fn job_from_config(
     config: &ProcessorConfig,
     options: &SetupOptions,

@@ -8,7 +8,7 @@
 //! | anomaly | how many standard deviations a statistic is from its mean over the key's windows before, and `<name>_is_anomaly`, 1 or 0 |
 //!
 //! Ema and anomaly of a window look at the windows of its key that were closed, allowed lateness
-//! included, by its end ([`history`]). So the last revision of every result is a function of the
+//! included, by its end (`history`). So the last revision of every result is a function of the
 //! accepted events alone.
 
 mod evaluate;

@@ -1,7 +1,7 @@
 //! Further statistics beside the enabled ones: over some of the events, weighted, of other fields,
 //! distinct and frequent items, and functions of the user's.
 //!
-//! An [`AccumulatorTable`](super::AccumulatorTable) holds one [`ExtraColumns`] where its plan has such
+//! An [`AccumulatorTable`](super::AccumulatorTable) holds one `ExtraColumns` where its plan has such
 //! statistics, and nothing where it has none.
 //!
 //! | statistic | of a window without an event that counts | `merge` |
