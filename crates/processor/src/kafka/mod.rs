@@ -13,24 +13,54 @@
 //! Absent: committed offsets and transactions. This release keeps no state across runs, so a
 //! restart begins where `auto_offset_reset` says, and the log says so.
 
+mod admin;
 mod assignment;
 mod batch;
+mod changelog;
+mod changelog_codec;
 mod cluster;
+mod committed;
 mod config;
 mod dead_letter;
 mod delivery;
+mod failure;
+mod internal_topics;
 mod notices;
+mod offset_metadata;
 mod outbound;
 mod partitions;
 mod preflight;
+mod probe;
 mod producer;
 mod reader;
+mod requirements;
 mod sink;
 mod source;
+mod transaction;
+mod wire;
 
+pub use changelog::{
+    Changelog, ChangelogPart, ChangelogRange, ChangelogRead, RestoredGroup,
+};
+pub use changelog_codec::{
+    ChangelogDamage, ChangelogRecord, GroupMeta, MAX_ROW_BYTES, SourceMeta, put_row_key,
+    put_row_value,
+};
+pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;
+pub use failure::{FailureKind, TransactionFailure, TransactionStep};
+pub use internal_topics::{InternalTopic, InternalTopicKind};
+pub use offset_metadata::{
+    InstanceTag, MAX_PIPELINES, OffsetMetadata, OffsetMetadataError, OffsetProgress,
+};
 pub use producer::Producers;
+pub use requirements::{Findings, Requirements};
 pub use sink::{KafkaSideSink, KafkaSink, MAX_SIDE_RECORD_BYTES};
 pub use source::{KafkaSource, KafkaSourceOptions};
+
+pub use transaction::{
+    GroupMetadata, MAX_RECORD_BYTES, OffsetToCommit, TransactionRecord, TransactionResult,
+    TransactionSettings, TransactionalProducer,
+};
 
 pub use crate::pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};

@@ -12,18 +12,14 @@ use std::{
 };
 
 use llm_optimizer_config::settings::{KafkaConsumerConfig, OffsetReset};
-use rdkafka::{
-    ClientContext,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, ConsumerContext},
-    error::KafkaError,
-};
+use rdkafka::consumer::BaseConsumer;
 use tracing::info;
 
 use super::{
     cluster::{self, LogRange, NotYet, OtherMember, TopicPartition},
     config,
     notices::{Notices, Trouble},
+    probe::ProbeContext,
 };
 use crate::{
     error::{ProcessorError, ProcessorResult},
@@ -55,7 +51,7 @@ pub(super) fn wait(
     notices: &Arc<Notices>,
     stop: &StopToken,
 ) -> ProcessorResult<Option<Start>> {
-    let context = ProbeContext(Arc::clone(notices));
+    let context = ProbeContext::new(Arc::clone(notices));
     let client = config::probe(settings, member).create_with_context(context)?;
     let preflight = Preflight {
         client,
@@ -187,18 +183,3 @@ impl Preflight {
         !self.stop.is_stopped()
     }
 }
-
-/// The context of the client that asks.
-struct ProbeContext(Arc<Notices>);
-
-impl ClientContext for ProbeContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.client_log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.client_error(&error, reason);
-    }
-}
-
-impl ConsumerContext for ProbeContext {}

@@ -4,6 +4,7 @@
 //! Without Java or Maven the tests say loudly that they did not run; with `CI=true` they fail.
 
 use std::{
+    collections::HashMap,
     path::PathBuf,
     process::{Command, Stdio},
     sync::{Mutex, OnceLock},
@@ -138,6 +139,29 @@ impl Broker {
         let new = NewPartitions::new(topic, partitions);
         let done = block_on(self.admin().create_partitions(&[new], &AdminOptions::new())).unwrap();
         assert!(done.iter().all(Result::is_ok), "{done:?}");
+    }
+
+    /// Deletes the records of a partition below an offset.
+    pub(crate) fn delete_records(&self, topic: &str, partition: i32, below: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(below)).unwrap();
+        block_on(self.admin().delete_records(&list, &AdminOptions::new())).unwrap();
+    }
+
+    /// Settings of a topic.
+    pub(crate) fn settings(&self, topic: &str) -> HashMap<String, String> {
+        let asked = self.admin();
+        let asked = block_on(
+            asked.describe_configs([&ResourceSpecifier::Topic(topic)], &AdminOptions::new()),
+        );
+        let entries = asked.unwrap().remove(0).unwrap().entries;
+        entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
+    }
+
+    /// Number of partitions of a topic.
+    pub(crate) fn partitions(&self, topic: &str) -> usize {
+        let consumer: BaseConsumer = self.client().create().unwrap();
+        consumer.fetch_metadata(Some(topic), PATIENCE).unwrap().topics()[0].partitions().len()
     }
 
     /// Changes one setting of a topic.

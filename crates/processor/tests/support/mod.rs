@@ -8,3 +8,5 @@ pub(crate) mod binary;
 pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;
+#[cfg(feature = "kafka")]
+pub(crate) mod member;
