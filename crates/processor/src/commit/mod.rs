@@ -5,6 +5,7 @@
 //! meanwhile until the next one has grown to its limit. A commit that failed is delivered again with
 //! the same bytes, so its number stays the same.
 
+pub mod kafka;
 mod machine;
 
 #[cfg(test)]
