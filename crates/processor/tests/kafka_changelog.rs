@@ -60,7 +60,8 @@ fn send(producer: &mut TransactionalProducer, topic: &str, group: u16, name: &st
 fn meta(to: i64) -> GroupMeta {
     let progress = OffsetProgress { watermark: Some(to * 10), greatest_time: Some(to * 11), is_idle: false };
     let source = SourceMeta { topic: "input".into(), partition: 3, to, progress };
-    GroupMeta { fingerprint: 1, watermark: Some(to * 10), greatest_time: None, sources: vec![source] }
+    let sequence = to.cast_unsigned();
+    GroupMeta { sequence, fingerprint: 1, watermark: Some(to * 10), greatest_time: None, sources: vec![source] }
 }
 
 fn send_meta(producer: &mut TransactionalProducer, topic: &str, group: u16, to: i64) {

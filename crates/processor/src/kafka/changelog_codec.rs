@@ -3,7 +3,7 @@
 //! | record | key | value |
 //! | --- | --- | --- |
 //! | row | `r`, then the engine's row key | version, flags, the row's value, checksum; none at all for a row that is gone |
-//! | meta | `m` | version, fingerprint, W, per source partition position and W(p), checksum |
+//! | meta | `m` | version, number of the commit, fingerprint, W, per source partition position and W(p), checksum |
 //!
 //! The partition is the key group. The checksum is XXH3 over key and value, so that neither a changed byte nor a value under
 //! another's key is taken for state. LZ4 is the producer's business.
@@ -26,6 +26,8 @@ pub const MAX_ROW_BYTES: usize = 900_000;
 /// What the rows of one key group reflect; kept with every commit that changes any of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GroupMeta {
+    /// Number of the commit, over all runs of the state.
+    pub sequence: u64,
     /// Hash of what makes state comparable.
     pub fingerprint: u64,
     /// W in epoch milliseconds.
@@ -111,6 +113,7 @@ impl GroupMeta {
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![VERSION, 0];
+        put_u64(&mut bytes, self.sequence);
         bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
         let mut last = 0;
         let own = OffsetProgress { watermark: self.watermark, greatest_time: self.greatest_time, is_idle: false };
@@ -131,6 +134,7 @@ impl GroupMeta {
 
     fn decode(body: &[u8]) -> Result<Self, Malformed> {
         let mut wire = Wire::new(body);
+        let sequence = wire.u64()?;
         let fingerprint = u64::from_le_bytes(wire.array()?);
         let mut last = 0;
         let own = OffsetProgress::take(&mut wire, &mut last)?;
@@ -148,7 +152,7 @@ impl GroupMeta {
         }
         wire.end()?;
         let OffsetProgress { watermark, greatest_time, .. } = own;
-        Ok(Self { fingerprint, watermark, greatest_time, sources })
+        Ok(Self { sequence, fingerprint, watermark, greatest_time, sources })
     }
 }
 
@@ -214,6 +218,7 @@ mod tests {
         let progress = OffsetProgress { watermark: Some(1_700_000_000_000), greatest_time: Some(1_700_000_005_000), is_idle: false };
         let source = |topic: &str, partition, to| SourceMeta { topic: topic.into(), partition, to, progress };
         GroupMeta {
+            sequence: 300,
             fingerprint: 7,
             watermark: Some(1_699_999_999_000),
             greatest_time: Some(1_700_000_005_000),

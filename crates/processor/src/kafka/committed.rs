@@ -90,16 +90,33 @@ impl CommittedOffsets {
         patience: Duration,
         stop: &StopToken,
     ) -> ProcessorResult<Vec<Committed>> {
+        self.fetch_coded(partitions, patience, stop).map_err(|code| self.unavailable(code))
+    }
+
+    /// As [`fetch`](Self::fetch), with Kafka's code as the error.
+    pub(super) fn fetch_coded(
+        &self,
+        partitions: &[TopicPartition],
+        patience: Duration,
+        stop: &StopToken,
+    ) -> Result<Vec<Committed>, RDKafkaErrorCode> {
         let deadline = Instant::now() + patience;
         loop {
             let answer = self.ask(partitions);
             let is_over = stop.is_stopped() || Instant::now() >= deadline;
             match answer {
-                Ok(committed) if is_over || !committed.contains(&Committed::Unstable) => return Ok(committed),
-                Err(code) if is_over || !may_heal(code) => return Err(self.unavailable(code)),
+                Ok(committed) if is_over || !committed.contains(&Committed::Unstable) => {
+                    return Ok(committed);
+                }
+                Err(code) if is_over || !may_heal(code) => return Err(code),
                 Ok(_) | Err(_) => thread::sleep(AGAIN_AFTER),
             }
         }
+    }
+
+    /// What a code means and what to do about it.
+    pub(super) fn explain(&self, code: RDKafkaErrorCode) -> String {
+        explain(code, &format!("offsets of group `{}`: {code}", self.group)).1
     }
 
     fn ask(&self, partitions: &[TopicPartition]) -> Result<Vec<Committed>, RDKafkaErrorCode> {
@@ -127,9 +144,22 @@ impl CommittedOffsets {
     }
 
     fn unavailable(&self, code: RDKafkaErrorCode) -> ProcessorError {
-        let (_, reason) = explain(code, &format!("offsets of group `{}`: {code}", self.group));
-        ProcessorError::Unavailable { name: self.group.clone(), reason }
+        ProcessorError::Unavailable { name: self.group.clone(), reason: self.explain(code) }
     }
+}
+
+/// Whether somebody must grant access first.
+pub(super) fn is_denied(code: RDKafkaErrorCode) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(
+        code,
+        Code::GroupAuthorizationFailed
+            | Code::TopicAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::Authentication
+            | Code::SaslAuthenticationFailed
+            | Code::SSL
+    )
 }
 
 fn read(offset: Offset, metadata: &str) -> Committed {

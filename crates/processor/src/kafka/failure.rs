@@ -97,6 +97,16 @@ impl TransactionFailure {
         Self::new(step, kind, RDKafkaErrorCode::InvalidArgument, said)
     }
 
+    /// There is no producer: it was thrown away, or never made.
+    pub(super) fn no_producer() -> Self {
+        Self::new(TransactionStep::Begin, FailureKind::Fatal, RDKafkaErrorCode::State, "there is no producer")
+    }
+
+    /// No producer can have these settings.
+    pub(super) fn unusable(error: &ProcessorError) -> Self {
+        Self::found(TransactionStep::Init, FailureKind::Refused, &error.to_string())
+    }
+
     fn new(step: TransactionStep, kind: FailureKind, code: RDKafkaErrorCode, said: &str) -> Self {
         let text = advice(code).map_or_else(|| said.to_owned(), |advice| format!("{said}: {advice}"));
         Self { step, kind, code, text }

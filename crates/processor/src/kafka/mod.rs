@@ -19,6 +19,8 @@ mod batch;
 mod changelog;
 mod changelog_codec;
 mod cluster;
+mod commit_io;
+mod commit_records;
 mod committed;
 mod config;
 mod dead_letter;
@@ -34,6 +36,7 @@ mod probe;
 mod producer;
 mod reader;
 mod requirements;
+mod side_message;
 mod sink;
 mod source;
 mod transaction;
@@ -46,6 +49,8 @@ pub use changelog_codec::{
     ChangelogDamage, ChangelogRecord, GroupMeta, MAX_ROW_BYTES, SourceMeta, put_row_key,
     put_row_value,
 };
+pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask};
+pub use commit_records::CommitRecords;
 pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;
 pub use failure::{FailureKind, TransactionFailure, TransactionStep};
@@ -55,7 +60,8 @@ pub use offset_metadata::{
 };
 pub use producer::Producers;
 pub use requirements::{Findings, Requirements};
-pub use sink::{KafkaSideSink, KafkaSink, MAX_SIDE_RECORD_BYTES};
+pub use side_message::MAX_SIDE_RECORD_BYTES;
+pub use sink::{KafkaSideSink, KafkaSink};
 pub use source::{KafkaSource, KafkaSourceOptions};
 
 pub use transaction::{

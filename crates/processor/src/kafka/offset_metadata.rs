@@ -10,6 +10,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::wire::{Malformed, Wire, put_bytes, put_i64, put_u64};
+use crate::commit::kafka::{CommitMetadata, METADATA_VERSION, Progress};
 
 /// Most pipelines whose progress fits beside an offset.
 pub const MAX_PIPELINES: usize = 16;
@@ -19,7 +20,7 @@ const MAX_TEXT_BYTES: usize = 4_096;
 
 /// Told apart from what other programs write there.
 const MARK: u8 = 0xb7;
-const VERSION: u8 = 1;
+const VERSION: u8 = METADATA_VERSION;
 const CHECKSUM_BYTES: usize = 4;
 /// A longer instance id is kept as its hash.
 const MAX_ID_BYTES: usize = 24;
@@ -168,6 +169,39 @@ impl OffsetMetadata {
         let mut last = 0;
         let pipelines = (0..count).map(|_| OffsetProgress::take(wire, &mut last)).collect::<Result<_, _>>()?;
         Ok(Self { commit_seq, fingerprint, instance, pipelines })
+    }
+}
+
+impl OffsetMetadata {
+    /// What the machine of commits says about one partition.
+    #[must_use]
+    pub fn of(metadata: &CommitMetadata) -> Self {
+        let Progress { watermarks, greatest_time, is_idle } = &metadata.progress;
+        let (greatest_time, is_idle) = (*greatest_time, *is_idle);
+        let progress = |watermark: &Option<i64>| OffsetProgress { watermark: *watermark, greatest_time, is_idle };
+        Self {
+            commit_seq: metadata.commit_seq,
+            fingerprint: metadata.fingerprint,
+            instance: InstanceTag::of(&metadata.instance_id),
+            pipelines: watermarks.iter().map(progress).collect(),
+        }
+    }
+
+    /// The same for the machine; `own_id` stands for its own tag, which may be a hash.
+    #[must_use]
+    pub fn for_machine(&self, own_id: &str) -> CommitMetadata {
+        let is_own = self.instance == InstanceTag::of(own_id);
+        CommitMetadata {
+            version: VERSION,
+            commit_seq: self.commit_seq,
+            instance_id: if is_own { own_id.to_owned() } else { self.instance.to_string() },
+            progress: Progress {
+                watermarks: self.pipelines.iter().map(|progress| progress.watermark).collect(),
+                greatest_time: self.pipelines.iter().filter_map(|progress| progress.greatest_time).max(),
+                is_idle: !self.pipelines.is_empty() && self.pipelines.iter().all(|progress| progress.is_idle),
+            },
+            fingerprint: self.fingerprint,
+        }
     }
 }
 
@@ -340,6 +374,21 @@ mod tests {
         (metadata.commit_seq, metadata.instance) = (u64::MAX, InstanceTag::of("a-name-of-24-bytes-abcde"));
         let text = metadata.encode().unwrap();
         assert!(text.len() < 300, "{} bytes", text.len());
+    }
+
+    #[test]
+    fn what_the_machine_commits_it_gets_back() {
+        for id in ["67e55044-10b1-426f-9247-bb680e5fe0c8", "processor-0", "a-very-long-instance-id-of-a-stateful-set-0"] {
+            let metadata = CommitMetadata {
+                version: METADATA_VERSION,
+                commit_seq: 3,
+                instance_id: id.to_owned(),
+                progress: Progress { watermarks: vec![Some(5), None], greatest_time: Some(9), is_idle: true },
+                fingerprint: 11,
+            };
+            let text = OffsetMetadata::of(&metadata).encode().unwrap();
+            assert_eq!(OffsetMetadata::decode(&text).unwrap().for_machine(id), metadata);
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use tracing::warn;
 use super::{
     admin::{Admin, Settings},
     cluster::{NotYet, TopicPartition},
-    committed::CommittedOffsets,
+    committed::{CommittedOffsets, is_denied},
     failure::FailureKind,
     internal_topics::{self, InternalTopic, TopicFault},
     notices::Notices,
@@ -159,11 +159,11 @@ impl Requirements {
         let TransactionSettings { bootstrap_servers, transactional_id, .. } = &self.transaction;
         let client = CommittedOffsets::new(bootstrap_servers, transactional_id, &self.group)?;
         // An undecided offset is an answer.
-        if let Err(ProcessorError::Unavailable { reason, .. }) =
-            client.fetch(std::slice::from_ref(read), Duration::ZERO, stop)
-            && reason.contains("denies")
+        let answer = client.fetch_coded(std::slice::from_ref(read), Duration::ZERO, stop);
+        if let Err(code) = answer
+            && is_denied(code)
         {
-            findings.fault(reason);
+            findings.fault(client.explain(code));
         }
         Ok(())
     }
