@@ -25,6 +25,7 @@ mod committed;
 mod config;
 mod dead_letter;
 mod delivery;
+mod desk;
 mod failure;
 mod internal_topics;
 mod notices;
@@ -39,6 +40,7 @@ mod requirements;
 mod side_message;
 mod sink;
 mod source;
+mod starts;
 mod transaction;
 mod wire;
 
@@ -53,6 +55,7 @@ pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask}
 pub use commit_records::CommitRecords;
 pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;
+pub use desk::{GroupDesk, GroupNews, GroupOrder};
 pub use failure::{FailureKind, TransactionFailure, TransactionStep};
 pub use internal_topics::{InternalTopic, InternalTopicKind};
 pub use offset_metadata::{

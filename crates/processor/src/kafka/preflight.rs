@@ -20,6 +20,7 @@ use super::{
     config,
     notices::{Notices, Trouble},
     probe::ProbeContext,
+    requirements::Requirements,
 };
 use crate::{
     error::{ProcessorError, ProcessorResult},
@@ -48,6 +49,7 @@ pub(super) struct Start {
 pub(super) fn wait(
     settings: &KafkaConsumerConfig,
     member: &str,
+    requirements: Option<&Requirements>,
     notices: &Arc<Notices>,
     stop: &StopToken,
 ) -> ProcessorResult<Option<Start>> {
@@ -57,6 +59,7 @@ pub(super) fn wait(
         client,
         settings: settings.clone(),
         member: member.to_owned(),
+        requirements: requirements.cloned(),
         notices: Arc::clone(notices),
         stop: stop.clone(),
     };
@@ -81,6 +84,7 @@ struct Preflight {
     client: BaseConsumer<ProbeContext>,
     settings: KafkaConsumerConfig,
     member: String,
+    requirements: Option<Requirements>,
     notices: Arc<Notices>,
     stop: StopToken,
 }
@@ -97,7 +101,28 @@ impl Preflight {
         if !self.wait_for_the_group()? {
             return Ok(None);
         }
+        if !self.meet_requirements()? {
+            return Ok(None);
+        }
         Ok(self.until_answered(|this| this.ranges(&counts)))
+    }
+
+    /// Checks what commits need, with all faults in one error. `false`: stopped before.
+    fn meet_requirements(&self) -> ProcessorResult<bool> {
+        let Some(requirements) = &self.requirements else { return Ok(true) };
+        let findings = self.until_answered(|_| {
+            requirements.check(&self.stop).map_err(|error| NotYet {
+                trouble: Trouble::Unreachable,
+                text: error.to_string(),
+            })
+        });
+        match findings {
+            Some(findings) => {
+                findings.into_result(&self.settings.bootstrap_servers)?;
+                Ok(!self.stop.is_stopped())
+            }
+            None => Ok(false),
+        }
     }
 
     fn ranges(&self, counts: &BTreeMap<String, i32>) -> Result<Start, NotYet> {
