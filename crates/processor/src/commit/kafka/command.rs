@@ -53,6 +53,12 @@ pub enum KafkaCommand {
         /// All that are owned.
         starts: Vec<TaskStart>,
     },
+    /// The state in memory is still the newest: read these partitions too, from exactly here, and go on. Without
+    /// progress a partition is new to the engine.
+    GoOn {
+        /// Those that were not read meanwhile.
+        starts: Vec<TaskStart>,
+    },
     /// Freeze everything up to now as one commit.
     Cut {
         /// Its number, within this process.

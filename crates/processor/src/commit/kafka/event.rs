@@ -52,6 +52,8 @@ pub enum KafkaEvent {
     },
     /// The group gave everything to others already.
     Lost,
+    /// The consumer was told that another member has its instance id (`FENCED_INSTANCE_ID`).
+    Fenced,
     /// The producer is initialized: nothing of an earlier incarnation is open.
     InitDone {
         /// Of `InitTransactions`.
@@ -71,7 +73,7 @@ pub enum KafkaEvent {
         /// One entry per key group.
         groups: Vec<ChangelogPartition>,
     },
-    /// The changelog is read and its rows are restored.
+    /// The changelog is read and its rows are restored. Every transaction writes at least one meta record.
     ChangelogRead {
         /// Of `ReadChangelog`.
         ticket: Ticket,

@@ -21,8 +21,11 @@ pub struct CommitMetadata {
     pub version: u8,
     /// Number of commits of this partition, the one that wrote this included.
     pub commit_seq: u64,
-    /// Instance that wrote it.
+    /// Instance that wrote it, for people.
     pub instance_id: String,
+    /// Random number of the process that wrote it, chosen at its start: two processes that wrongly share an
+    /// instance id never take the other's commit for their own.
+    pub incarnation: u64,
     /// Watermarks.
     pub progress: Progress,
     /// Fingerprint of the configuration.

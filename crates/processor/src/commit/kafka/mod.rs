@@ -5,7 +5,16 @@
 
 mod command;
 mod event;
+mod flight;
+mod group;
+mod judge;
+mod machine;
 mod metadata;
+mod recovery;
+mod requests;
+
+#[cfg(test)]
+mod tests;
 
 pub use command::{
     ExitReason, KafkaCommand, OffsetCommit, ReadFrom, ReadGroup, StartAt, TaskStart, Ticket,
@@ -14,4 +23,5 @@ pub use event::{
     ChangelogMark, ChangelogPartition, Failure, KafkaEvent, LocalCopy, Membership, StoredOffset,
     TaskCut,
 };
+pub use machine::{KafkaCommitMachine, KafkaCommitSettings};
 pub use metadata::{CommitMetadata, METADATA_VERSION, Progress};
