@@ -11,8 +11,8 @@ use std::{
 
 use llm_optimizer_processor::{
     kafka::{
-        Changelog, ChangelogPart, ChangelogRead, GroupMeta, OffsetProgress, RestoredGroup, SourceMeta,
-        TransactionRecord, TransactionalProducer, put_row_key, put_row_value,
+        Changelog, ChangelogPart, ChangelogRead, GroupMeta, OffsetProgress, RestoredGroup,
+        SourceMeta, TransactionRecord, TransactionalProducer, put_row_key, put_row_value,
     },
     source::StopToken,
 };
@@ -43,7 +43,13 @@ fn row_key(group: u16, name: &str) -> Vec<u8> {
 }
 
 /// Sends a row; no value: it is gone.
-fn send(producer: &mut TransactionalProducer, topic: &str, group: u16, name: &str, value: Option<&str>) {
+fn send(
+    producer: &mut TransactionalProducer,
+    topic: &str,
+    group: u16,
+    name: &str,
+    value: Option<&str>,
+) {
     let (mut key, mut payload) = (Vec::new(), Vec::new());
     put_row_key(&mut key, &row_key(group, name));
     put_row_value(&mut payload, &key, value.unwrap_or_default().as_bytes());
@@ -58,16 +64,24 @@ fn send(producer: &mut TransactionalProducer, topic: &str, group: u16, name: &st
 }
 
 fn meta(to: i64) -> GroupMeta {
-    let progress = OffsetProgress { watermark: Some(to * 10), greatest_time: Some(to * 11), is_idle: false };
+    let progress =
+        OffsetProgress { watermark: Some(to * 10), greatest_time: Some(to * 11), is_idle: false };
     let source = SourceMeta { topic: "input".into(), partition: 3, to, progress };
     let sequence = to.cast_unsigned();
-    GroupMeta { sequence, fingerprint: 1, watermark: Some(to * 10), greatest_time: None, sources: vec![source] }
+    GroupMeta {
+        sequence,
+        fingerprint: 1,
+        watermark: Some(to * 10),
+        greatest_time: None,
+        sources: vec![source],
+    }
 }
 
 fn send_meta(producer: &mut TransactionalProducer, topic: &str, group: u16, to: i64) {
     let payload = meta(to).encode();
     let (partition, key) = (Some(i32::from(group)), Some(GroupMeta::KEY));
-    let record = TransactionRecord { topic, partition, key, payload: Some(&payload), headers: None };
+    let record =
+        TransactionRecord { topic, partition, key, payload: Some(&payload), headers: None };
     producer.produce(record, PATIENCE).unwrap();
 }
 
@@ -75,7 +89,11 @@ fn from_start(changelog: &Changelog, key_groups: u16) -> Vec<ChangelogPart> {
     let measured = changelog.measure(key_groups).unwrap();
     measured
         .into_iter()
-        .map(|range| ChangelogPart { key_group: range.key_group, from: range.first, until: range.end })
+        .map(|range| ChangelogPart {
+            key_group: range.key_group,
+            from: range.first,
+            until: range.end,
+        })
         .collect()
 }
 
@@ -175,7 +193,10 @@ fn a_foreign_record_stops_the_start_and_says_where_it_is() {
     let changelog = changelog(&broker, &topic);
     let parts = from_start(&changelog, 1);
     let error = changelog.read(&parts, PATIENCE, &StopToken::default()).unwrap_err().to_string();
-    assert!(error.contains("partition 0, offset 0") && error.contains("another group_id"), "{error}");
+    assert!(
+        error.contains("partition 0, offset 0") && error.contains("another group_id"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -70,8 +70,17 @@ fn everything_that_is_wrong_is_said_at_once() {
     requirements.transaction.transaction_timeout = Duration::from_mins(20);
     requirements.session_timeout = Duration::from_millis(500);
     let findings = check(&requirements);
-    for part in ["transaction.max.timeout.ms", "sessions of 1000 to", "cleanup.policy=delete", "set key_groups to 3"] {
-        assert_eq!(findings.faults.iter().filter(|fault| fault.contains(part)).count(), 1, "{part}: {findings:?}");
+    for part in [
+        "transaction.max.timeout.ms",
+        "sessions of 1000 to",
+        "cleanup.policy=delete",
+        "set key_groups to 3",
+    ] {
+        assert_eq!(
+            findings.faults.iter().filter(|fault| fault.contains(part)).count(),
+            1,
+            "{part}: {findings:?}"
+        );
     }
     let error = findings.into_result(&broker.servers).unwrap_err().to_string();
     assert!(error.contains("4 things must be changed"), "{error}");

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use llm_optimizer_config::settings::KafkaProducerConfig;
 use llm_optimizer_processor::{
     kafka::{
-        Committed, CommittedOffsets, FailureKind, MAX_RECORD_BYTES, TransactionRecord, TransactionSettings,
-        TransactionStep, TransactionalProducer,
+        Committed, CommittedOffsets, FailureKind, MAX_RECORD_BYTES, TransactionRecord,
+        TransactionSettings, TransactionStep, TransactionalProducer,
     },
     source::StopToken,
 };
@@ -41,7 +41,8 @@ fn a_committed_transaction_shows_records_positions_and_their_metadata() {
         producer.offsets(&[offset(&input, position, seq)], &member.newest(), PATIENCE).unwrap();
         producer.commit(PATIENCE).unwrap();
     }
-    let mut values: Vec<_> = broker.read_all(&output, 6).into_iter().map(|read| read.value).collect();
+    let mut values: Vec<_> =
+        broker.read_all(&output, 6).into_iter().map(|read| read.value).collect();
     values.sort();
     assert_eq!(values, ["a1", "a2", "b1", "b2", "c1", "c2"]);
     let expected = Committed::Known { position: 20, metadata: metadata(2) };
@@ -70,7 +71,8 @@ fn an_aborted_transaction_shows_nothing_and_the_same_content_may_follow() {
 #[test]
 fn an_undecided_offset_is_never_read_as_the_one_before() {
     let Some(broker) = broker() else { return };
-    let (input, output, group, id) = (broker.topic(1), broker.topic(1), fresh("group"), fresh("id"));
+    let (input, output, group, id) =
+        (broker.topic(1), broker.topic(1), fresh("group"), fresh("id"));
     let member = Member::join(&broker, &group, "m", &input);
     let mut owner = producer(&broker, &id);
     owner.begin().unwrap();
@@ -105,7 +107,11 @@ fn a_copy_of_the_group_from_before_the_last_rebalance_commits_nothing() {
     producer.begin().unwrap();
     producer.produce(record(&output, "k", "v"), PATIENCE).unwrap();
     let failure = producer.offsets(&[offset(&input, 1, 1)], &before, PATIENCE).unwrap_err();
-    assert_eq!((failure.kind, failure.is_stale_membership()), (FailureKind::Abortable, true), "{failure}");
+    assert_eq!(
+        (failure.kind, failure.is_stale_membership()),
+        (FailureKind::Abortable, true),
+        "{failure}"
+    );
     producer.abort(PATIENCE).unwrap();
     assert_eq!(committed(&broker, &group, &input, PATIENCE), Committed::Absent);
 }
@@ -129,12 +135,25 @@ fn records_that_are_too_long_are_refused_with_what_to_do() {
     let mut producer = producer(&broker, &fresh("id"));
     producer.begin().unwrap();
     let long = vec![b'x'; MAX_RECORD_BYTES + 1];
-    let huge = TransactionRecord { topic: &topic, partition: Some(0), key: None, payload: Some(&long), headers: None };
+    let huge = TransactionRecord {
+        topic: &topic,
+        partition: Some(0),
+        key: None,
+        payload: Some(&long),
+        headers: None,
+    };
     let failure = producer.produce(huge, PATIENCE).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
     // Noise does not shrink by compression.
-    let noise: Vec<u8> = (0..4_000_u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
-    let refused = TransactionRecord { topic: &topic, partition: Some(0), key: None, payload: Some(&noise), headers: None };
+    let noise: Vec<u8> =
+        (0..4_000_u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
+    let refused = TransactionRecord {
+        topic: &topic,
+        partition: Some(0),
+        key: None,
+        payload: Some(&noise),
+        headers: None,
+    };
     producer.produce(refused, PATIENCE).unwrap();
     let failure = producer.settle(PATIENCE).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
@@ -149,7 +168,8 @@ fn a_producer_waits_for_brokers_that_are_away() {
         transactional_id: "nobody".into(),
         transaction_timeout: Duration::from_secs(6),
     };
-    let mut producer = TransactionalProducer::open(&KafkaProducerConfig::default(), &settings).unwrap();
+    let mut producer =
+        TransactionalProducer::open(&KafkaProducerConfig::default(), &settings).unwrap();
     let failure = producer.init(Duration::from_millis(300)).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Retriable, "{failure}");
 }

@@ -35,10 +35,18 @@ pub(super) type Settings = HashMap<String, String>;
 
 impl Admin {
     /// A client of the cluster at `bootstrap_servers`.
-    pub(super) fn new(bootstrap_servers: &str, client_id: &str, notices: Arc<Notices>) -> ProcessorResult<Self> {
+    pub(super) fn new(
+        bootstrap_servers: &str,
+        client_id: &str,
+        notices: Arc<Notices>,
+    ) -> ProcessorResult<Self> {
         let settings = config::client(bootstrap_servers, client_id);
-        let client = AdminClient::from_config_and_context(&settings, ProbeContext::new(Arc::clone(&notices)))?;
-        let probe = config::without_group(bootstrap_servers, client_id).create_with_context(ProbeContext::new(notices))?;
+        let client = AdminClient::from_config_and_context(
+            &settings,
+            ProbeContext::new(Arc::clone(&notices)),
+        )?;
+        let probe = config::without_group(bootstrap_servers, client_id)
+            .create_with_context(ProbeContext::new(notices))?;
         Ok(Self { client, probe })
     }
 
@@ -60,12 +68,16 @@ impl Admin {
     fn settings(&self, of: &ResourceSpecifier<'_>) -> Result<Settings, NotYet> {
         let asked = block_on(self.client.describe_configs([of], &options()));
         let answers = asked.map_err(|error| not_yet(&error))?;
-        let entries = answers.into_iter().flatten().flat_map(|ConfigResource { entries, .. }| entries);
+        let entries =
+            answers.into_iter().flatten().flat_map(|ConfigResource { entries, .. }| entries);
         Ok(entries.filter_map(|entry| Some((entry.name, entry.value?))).collect())
     }
 
     /// Makes a topic. The code is the broker's refusal; `TopicAlreadyExists` is one.
-    pub(super) fn create(&self, topic: &NewTopic<'_>) -> Result<Result<(), RDKafkaErrorCode>, NotYet> {
+    pub(super) fn create(
+        &self,
+        topic: &NewTopic<'_>,
+    ) -> Result<Result<(), RDKafkaErrorCode>, NotYet> {
         let asked = block_on(self.client.create_topics([topic], &options()));
         let answers = asked.map_err(|error| not_yet(&error))?;
         let refused = answers.into_iter().find_map(|answer| answer.err().map(|(_, code)| code));
@@ -74,5 +86,7 @@ impl Admin {
 }
 
 fn options() -> AdminOptions {
-    AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).operation_timeout(Some(ANSWER_TIMEOUT))
+    AdminOptions::new()
+        .request_timeout(Some(ANSWER_TIMEOUT))
+        .operation_timeout(Some(ANSWER_TIMEOUT))
 }

@@ -139,6 +139,22 @@ impl GroupContext {
         consumer.incremental_assign(&list)
     }
 
+    /// Takes those of `starts` that are read already out of what is read, so that they can begin anew.
+    pub(super) fn stop_reading(
+        &self,
+        consumer: &GroupConsumer,
+        starts: &[(TopicPartition, Offset)],
+    ) -> KafkaResult<()> {
+        let assigned = consumer.assignment()?;
+        let mut read = TopicPartitionList::new();
+        for ((topic, partition), _) in starts {
+            if assigned.find_partition(topic, *partition).is_some() {
+                read.add_partition(topic, *partition);
+            }
+        }
+        if read.count() == 0 { Ok(()) } else { consumer.incremental_unassign(&read) }
+    }
+
     fn assign(&self, consumer: &GroupConsumer, given: &TopicPartitionList) -> KafkaResult<()> {
         let partitions = partitions_of(given);
         let Some(desk) = &self.desk else {
@@ -188,7 +204,10 @@ impl GroupContext {
 }
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
-    list.elements().iter().map(|element| (element.topic().to_owned(), element.partition())).collect()
+    list.elements()
+        .iter()
+        .map(|element| (element.topic().to_owned(), element.partition()))
+        .collect()
 }
 
 impl ClientContext for GroupContext {

@@ -127,7 +127,8 @@ impl Changelog {
     /// # Errors
     /// [`ProcessorError::Unavailable`] if the brokers do not answer.
     pub fn measure(&self, key_groups: u16) -> ProcessorResult<Vec<ChangelogRange>> {
-        let probe = self.probe(&config::uncommitted_probe(&self.bootstrap_servers, &self.client_id))?;
+        let probe =
+            self.probe(&config::uncommitted_probe(&self.bootstrap_servers, &self.client_id))?;
         let range = |key_group| {
             let LogRange { first, end } = self.range(&probe, key_group)?;
             Ok(ChangelogRange { key_group, first, end })
@@ -140,9 +141,18 @@ impl Changelog {
     /// # Errors
     /// [`ProcessorError::State`] for a damaged record, a part that is not in the log any more; brokers that do not answer
     /// while it waits.
-    pub fn read(&self, parts: &[ChangelogPart], patience: Duration, stop: &StopToken) -> ProcessorResult<ChangelogRead> {
+    pub fn read(
+        &self,
+        parts: &[ChangelogPart],
+        patience: Duration,
+        stop: &StopToken,
+    ) -> ProcessorResult<ChangelogRead> {
         if !self.await_stable(parts, patience, stop)? {
-            return Ok(if stop.is_stopped() { ChangelogRead::Stopped } else { ChangelogRead::Blocked });
+            return Ok(if stop.is_stopped() {
+                ChangelogRead::Stopped
+            } else {
+                ChangelogRead::Blocked
+            });
         }
         let begun = Instant::now();
         let mut reading = Reading::new(self, parts)?;
@@ -163,7 +173,12 @@ impl Changelog {
     }
 
     /// Waits until no transaction below the ends is open; `false`: one still is, or stopped.
-    fn await_stable(&self, parts: &[ChangelogPart], patience: Duration, stop: &StopToken) -> ProcessorResult<bool> {
+    fn await_stable(
+        &self,
+        parts: &[ChangelogPart],
+        patience: Duration,
+        stop: &StopToken,
+    ) -> ProcessorResult<bool> {
         let probe = self.probe(&config::without_group(&self.bootstrap_servers, &self.client_id))?;
         let deadline = Instant::now() + patience;
         for part in parts {
@@ -177,12 +192,19 @@ impl Changelog {
         Ok(true)
     }
 
-    fn probe(&self, settings: &rdkafka::ClientConfig) -> ProcessorResult<BaseConsumer<ProbeContext>> {
+    fn probe(
+        &self,
+        settings: &rdkafka::ClientConfig,
+    ) -> ProcessorResult<BaseConsumer<ProbeContext>> {
         let notices = Arc::new(Notices::new(&self.bootstrap_servers));
         Ok(settings.create_with_context(ProbeContext::new(notices))?)
     }
 
-    fn range(&self, probe: &BaseConsumer<ProbeContext>, key_group: u16) -> ProcessorResult<LogRange> {
+    fn range(
+        &self,
+        probe: &BaseConsumer<ProbeContext>,
+        key_group: u16,
+    ) -> ProcessorResult<LogRange> {
         let partition = (self.topic.clone(), i32::from(key_group));
         cluster::log_range(probe, &partition).map_err(|NotYet { text, .. }| self.unavailable(text))
     }
@@ -223,7 +245,11 @@ impl<'a> Reading<'a> {
         };
         for part in parts {
             let partition = i32::from(part.key_group);
-            let group = RestoredGroup { key_group: part.key_group, next: part.from, ..RestoredGroup::default() };
+            let group = RestoredGroup {
+                key_group: part.key_group,
+                next: part.from,
+                ..RestoredGroup::default()
+            };
             reading.groups.insert(partition, group);
             if part.from < part.until {
                 list.add_partition_offset(&changelog.topic, partition, Offset::Offset(part.from))?;
@@ -247,14 +273,18 @@ impl<'a> Reading<'a> {
                     message.key().unwrap_or_default(),
                     message.payload(),
                 );
-                let record = record.map_err(|damage| damaged(self.changelog, partition, message.offset(), &damage))?;
+                let record = record.map_err(|damage| {
+                    damaged(self.changelog, partition, message.offset(), &damage)
+                })?;
                 group.take(record);
                 group.next = message.offset() + 1;
                 self.records += 1;
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
                 // The marker of the last transaction is behind its last record.
-                if let (Some(until), Some(group)) = (self.unread.remove(&partition), self.groups.get_mut(&partition)) {
+                if let (Some(until), Some(group)) =
+                    (self.unread.remove(&partition), self.groups.get_mut(&partition))
+                {
                     group.next = group.next.max(until);
                     self.open = self.unread.len();
                 }
@@ -273,18 +303,30 @@ impl<'a> Reading<'a> {
                 "records that were to be read are gone: somebody deleted them or made the topic anew; state is lost \
                  with them, so start with another group_id"
             }
-            Some(Code::TopicAuthorizationFailed) => "access is denied; grant READ and DESCRIBE on the topic",
+            Some(Code::TopicAuthorizationFailed) => {
+                "access is denied; grant READ and DESCRIBE on the topic"
+            }
             Some(Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic) => {
                 "the topic was deleted while it was read; start again"
             }
-            Some(Code::BadMessage) => "a batch is damaged (CRC); restore the topic, or start with another group_id",
+            Some(Code::BadMessage) => {
+                "a batch is damaged (CRC); restore the topic, or start with another group_id"
+            }
             _ => return Ok(()),
         };
-        Err(ProcessorError::State(format!("changelog `{}`: {reason} ({error})", self.changelog.topic)))
+        Err(ProcessorError::State(format!(
+            "changelog `{}`: {reason} ({error})",
+            self.changelog.topic
+        )))
     }
 }
 
-fn damaged(changelog: &Changelog, partition: i32, offset: i64, damage: &ChangelogDamage) -> ProcessorError {
+fn damaged(
+    changelog: &Changelog,
+    partition: i32,
+    offset: i64,
+    damage: &ChangelogDamage,
+) -> ProcessorError {
     ProcessorError::State(format!(
         "changelog `{}`, partition {partition}, offset {offset}: {damage}; state is not read past it: find out who writes \
          to this topic, or start with another group_id, which reads the input again",

@@ -116,13 +116,20 @@ impl GroupMeta {
         put_u64(&mut bytes, self.sequence);
         bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
         let mut last = 0;
-        let own = OffsetProgress { watermark: self.watermark, greatest_time: self.greatest_time, is_idle: false };
+        let own = OffsetProgress {
+            watermark: self.watermark,
+            greatest_time: self.greatest_time,
+            is_idle: false,
+        };
         own.put(&mut bytes, &mut last);
         put_u64(&mut bytes, self.sources.len() as u64);
         let mut topic = "";
         for source in &self.sources {
             // Sources of one topic stand together: its name is written once.
-            put_bytes(&mut bytes, if source.topic == topic { b"" } else { source.topic.as_bytes() });
+            put_bytes(
+                &mut bytes,
+                if source.topic == topic { b"" } else { source.topic.as_bytes() },
+            );
             topic = &source.topic;
             put_u64(&mut bytes, u64::from(source.partition.cast_unsigned()));
             put_i64(&mut bytes, source.to);
@@ -161,7 +168,11 @@ impl<'a> ChangelogRecord<'a> {
     ///
     /// # Errors
     /// [`ChangelogDamage`]; nothing of such a record is used.
-    pub fn decode(key_group: u16, key: &'a [u8], value: Option<&'a [u8]>) -> Result<Self, ChangelogDamage> {
+    pub fn decode(
+        key_group: u16,
+        key: &'a [u8],
+        value: Option<&'a [u8]>,
+    ) -> Result<Self, ChangelogDamage> {
         match (key.split_first(), value) {
             (Some((&ROW, row_key)), value) => {
                 let found = key_group_of(row_key).ok_or(ChangelogDamage::Damaged)?;
@@ -171,7 +182,9 @@ impl<'a> ChangelogRecord<'a> {
                 let value = value.map(|value| open(value, key)).transpose()?;
                 Ok(Self::Row { key: row_key, value })
             }
-            (Some((&META, [])), Some(value)) => Ok(Self::Meta(GroupMeta::decode(open(value, key)?)?)),
+            (Some((&META, [])), Some(value)) => {
+                Ok(Self::Meta(GroupMeta::decode(open(value, key)?)?))
+            }
             _ => Err(ChangelogDamage::Damaged),
         }
     }
@@ -198,7 +211,11 @@ fn open<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], ChangelogDamage> {
         return Err(ChangelogDamage::Newer(*version));
     }
     let is_whole = sum == xxh3_64_with_seed(body, xxh3_64(key)).to_le_bytes();
-    if is_whole && *version == VERSION && *flags == 0 { Ok(content) } else { Err(ChangelogDamage::Damaged) }
+    if is_whole && *version == VERSION && *flags == 0 {
+        Ok(content)
+    } else {
+        Err(ChangelogDamage::Damaged)
+    }
 }
 
 #[cfg(test)]
@@ -215,8 +232,17 @@ mod tests {
     }
 
     fn meta() -> GroupMeta {
-        let progress = OffsetProgress { watermark: Some(1_700_000_000_000), greatest_time: Some(1_700_000_005_000), is_idle: false };
-        let source = |topic: &str, partition, to| SourceMeta { topic: topic.into(), partition, to, progress };
+        let progress = OffsetProgress {
+            watermark: Some(1_700_000_000_000),
+            greatest_time: Some(1_700_000_005_000),
+            is_idle: false,
+        };
+        let source = |topic: &str, partition, to| SourceMeta {
+            topic: topic.into(),
+            partition,
+            to,
+            progress,
+        };
         GroupMeta {
             sequence: 300,
             fingerprint: 7,
@@ -238,7 +264,10 @@ mod tests {
             Ok(ChangelogRecord::Row { key: b"\0\x05key", value: Some(b"value") })
         );
         let value = meta().encode();
-        assert_eq!(ChangelogRecord::decode(9, b"m", Some(&value)), Ok(ChangelogRecord::Meta(meta())));
+        assert_eq!(
+            ChangelogRecord::decode(9, b"m", Some(&value)),
+            Ok(ChangelogRecord::Meta(meta()))
+        );
     }
 
     const GOLDEN_ROW: &str = "?";

@@ -17,11 +17,15 @@ use super::{
     commit_records::CommitRecords,
     committed::{Committed, CommittedOffsets, is_denied},
     failure::{FailureKind, TransactionFailure},
-    transaction::{GroupMetadata, OffsetToCommit, TransactionResult, TransactionSettings, TransactionalProducer},
+    transaction::{
+        GroupMetadata, OffsetToCommit, TransactionResult, TransactionSettings,
+        TransactionalProducer,
+    },
 };
 use crate::{
     commit::kafka::{
-        ChangelogMark, ChangelogPartition, Failure, KafkaEvent, ReadFrom, ReadGroup, StoredOffset, Ticket,
+        ChangelogMark, ChangelogPartition, Failure, KafkaEvent, ReadFrom, ReadGroup, StoredOffset,
+        Ticket,
     },
     error::{ProcessorError, ProcessorResult},
     source::StopToken,
@@ -70,7 +74,7 @@ pub enum IoTask {
         /// Numbers of the input partitions.
         partitions: HashMap<TopicPartition, PartitionId>,
     },
-    /// Begins a transaction; a failure is told by the next task.
+    /// Begins a transaction; a failure is told by the tasks that follow.
     Begin,
     /// Writes the records and waits for every acknowledgement.
     Produce(Ticket, Arc<CommitRecords>),
@@ -116,7 +120,9 @@ impl ChangelogRows {
 
     /// What the newest commit of all said.
     fn newest_of_all(&self) -> Option<&GroupMeta> {
-        (0..self.pipelines.len()).filter_map(|index| self.newest(index)).max_by_key(|meta| meta.sequence)
+        (0..self.pipelines.len())
+            .filter_map(|index| self.newest(index))
+            .max_by_key(|meta| meta.sequence)
     }
 }
 
@@ -126,8 +132,8 @@ pub struct CommitIo {
     settings: CommitIoSettings,
     producer: Option<TransactionalProducer>,
     offsets: CommittedOffsets,
-    /// Why the open transaction could not be begun.
-    not_begun: Option<TransactionFailure>,
+    /// Why the open transaction cannot be committed any more.
+    broken: Option<TransactionFailure>,
     stop: StopToken,
 }
 
@@ -139,7 +145,7 @@ impl CommitIo {
     pub fn new(settings: CommitIoSettings, stop: StopToken) -> ProcessorResult<Self> {
         let TransactionSettings { bootstrap_servers, transactional_id, .. } = &settings.transaction;
         let offsets = CommittedOffsets::new(bootstrap_servers, transactional_id, &settings.group)?;
-        Ok(Self { settings, producer: None, offsets, not_begun: None, stop })
+        Ok(Self { settings, producer: None, offsets, broken: None, stop })
     }
 
     /// Carries out tasks until nobody asks or listens any more.
@@ -160,13 +166,15 @@ impl CommitIo {
                 let done = self.init();
                 answer(ticket, done, KafkaEvent::InitDone { ticket })
             }
-            IoTask::FetchOffsets(ticket, partitions) => Some(self.fetch(ticket, &partitions).into()),
+            IoTask::FetchOffsets(ticket, partitions) => {
+                Some(self.fetch(ticket, &partitions).into())
+            }
             IoTask::MeasureChangelog(ticket) => Some(self.measure(ticket).into()),
             IoTask::ReadChangelog { ticket, groups, patience, partitions } => {
                 Some(self.read(ticket, &groups, patience, &partitions))
             }
             IoTask::Begin => {
-                self.not_begun = self.with_producer(TransactionalProducer::begin).err();
+                self.broken = self.with_producer(TransactionalProducer::begin).err();
                 None
             }
             IoTask::Produce(ticket, records) => {
@@ -175,7 +183,8 @@ impl CommitIo {
             }
             IoTask::SendOffsets(ticket, offsets, group) => {
                 let patience = self.patience();
-                let done = self.with_producer(|producer| producer.offsets(&offsets, &group, patience));
+                let done =
+                    self.with_producer(|producer| producer.offsets(&offsets, &group, patience));
                 answer(ticket, done, KafkaEvent::OffsetsSent { ticket })
             }
             IoTask::CommitTransaction(ticket) => {
@@ -201,25 +210,31 @@ impl CommitIo {
     }
 
     fn init(&mut self) -> TransactionResult<()> {
-        self.not_begun = None;
+        self.broken = None;
         if self.producer.is_none() {
-            let opened = TransactionalProducer::open(&self.settings.producer, &self.settings.transaction);
+            let opened =
+                TransactionalProducer::open(&self.settings.producer, &self.settings.transaction);
             self.producer = Some(opened.map_err(|error| TransactionFailure::unusable(&error))?);
         }
         self.with_producer(|producer| producer.init(INIT_PATIENCE))
     }
 
     fn produce(&mut self, records: &CommitRecords) -> TransactionResult<()> {
-        if let Some(failure) = self.not_begun.take() {
-            return Err(failure);
-        }
+        self.unbroken()?;
         let patience = self.patience();
-        self.with_producer(|producer| {
+        let done = self.with_producer(|producer| {
             for record in records.iter() {
                 producer.produce(record, patience)?;
             }
             producer.settle(patience)
-        })
+        });
+        self.broken = done.as_ref().err().cloned();
+        done
+    }
+
+    /// What came before in this transaction went well.
+    fn unbroken(&self) -> TransactionResult<()> {
+        self.broken.clone().map_or(Ok(()), Err)
     }
 
     fn with_producer(
@@ -230,11 +245,13 @@ impl CommitIo {
     }
 
     fn fetch(&self, ticket: Ticket, partitions: &[(PartitionId, TopicPartition)]) -> KafkaEvent {
-        let asked: Vec<TopicPartition> = partitions.iter().map(|(_, partition)| partition.clone()).collect();
+        let asked: Vec<TopicPartition> =
+            partitions.iter().map(|(_, partition)| partition.clone()).collect();
         match self.offsets.fetch_coded(&asked, OFFSET_PATIENCE, &self.stop) {
             Ok(committed) => {
                 let stored = partitions.iter().zip(committed);
-                let offsets = stored.map(|((id, partition), committed)| (*id, self.stored(partition, committed)));
+                let offsets = stored
+                    .map(|((id, partition), committed)| (*id, self.stored(partition, committed)));
                 KafkaEvent::OffsetsFetched { ticket, offsets: offsets.collect() }
             }
             Err(code) => {
@@ -264,7 +281,8 @@ impl CommitIo {
     }
 
     fn changelog(&self, topic: &str) -> Changelog {
-        let TransactionSettings { bootstrap_servers, transactional_id, .. } = &self.settings.transaction;
+        let TransactionSettings { bootstrap_servers, transactional_id, .. } =
+            &self.settings.transaction;
         Changelog {
             bootstrap_servers: bootstrap_servers.clone(),
             group: self.settings.group.clone(),
@@ -275,7 +293,9 @@ impl CommitIo {
 
     fn measure(&self, ticket: Ticket) -> KafkaEvent {
         let mut groups = Vec::new();
-        for (topic, first) in self.settings.changelogs.iter().zip(first_groups(self.settings.key_groups)) {
+        for (topic, first) in
+            self.settings.changelogs.iter().zip(first_groups(self.settings.key_groups))
+        {
             match self.changelog(topic).measure(self.settings.key_groups) {
                 Ok(ranges) => groups.extend(ranges.into_iter().map(|range| ChangelogPartition {
                     group: first + range.key_group,
@@ -299,13 +319,20 @@ impl CommitIo {
         partitions: &HashMap<TopicPartition, PartitionId>,
     ) -> IoAnswer {
         let mut rows = ChangelogRows::default();
-        for (topic, first) in self.settings.changelogs.iter().zip(first_groups(self.settings.key_groups)) {
-            let own = groups.iter().filter_map(|group| part_of(group, first, self.settings.key_groups));
+        for (topic, first) in
+            self.settings.changelogs.iter().zip(first_groups(self.settings.key_groups))
+        {
+            let own =
+                groups.iter().filter_map(|group| part_of(group, first, self.settings.key_groups));
             let parts: Vec<ChangelogPart> = own.collect();
             match self.changelog(topic).read(&parts, patience, &self.stop) {
                 Ok(ChangelogRead::Done(groups)) => rows.pipelines.push(groups),
-                Ok(ChangelogRead::Blocked) => return KafkaEvent::ChangelogBlocked { ticket }.into(),
-                Ok(ChangelogRead::Stopped) => return KafkaEvent::Failed { ticket, failure: Failure::Retriable }.into(),
+                Ok(ChangelogRead::Blocked) => {
+                    return KafkaEvent::ChangelogBlocked { ticket }.into();
+                }
+                Ok(ChangelogRead::Stopped) => {
+                    return KafkaEvent::Failed { ticket, failure: Failure::Retriable }.into();
+                }
                 Err(error) => return failed(ticket, &error).into(),
             }
         }
@@ -340,7 +367,11 @@ fn part_of(group: &ReadGroup, first: u16, key_groups: u16) -> Option<ChangelogPa
 fn answer(ticket: Ticket, done: TransactionResult<()>, event: KafkaEvent) -> Option<IoAnswer> {
     let Err(failure) = done else { return Some(event.into()) };
     let kind = failure_of(failure.kind);
-    if kind == Failure::Refused { error!("{failure}") } else { warn!("{failure}") }
+    if kind == Failure::Refused {
+        error!("{failure}")
+    } else {
+        warn!("{failure}")
+    }
     Some(KafkaEvent::Failed { ticket, failure: kind }.into())
 }
 
@@ -378,7 +409,10 @@ mod tests {
         assert_eq!(first_groups(32).take(3).collect::<Vec<_>>(), [0, 32, 64]);
         let group = ReadGroup { group: 33, from: ReadFrom::LogStart(4), until: 9 };
         assert_eq!(part_of(&group, 0, 32), None);
-        assert_eq!(part_of(&group, 32, 32), Some(ChangelogPart { key_group: 1, from: 4, until: 9 }));
+        assert_eq!(
+            part_of(&group, 32, 32),
+            Some(ChangelogPart { key_group: 1, from: 4, until: 9 })
+        );
         assert_eq!(part_of(&group, 64, 32), None);
     }
 
@@ -388,7 +422,9 @@ mod tests {
             meta: Some(GroupMeta { sequence, ..GroupMeta::default() }),
             ..RestoredGroup::default()
         };
-        let rows = ChangelogRows { pipelines: vec![vec![group(4), group(9), RestoredGroup::default()], vec![group(8)]] };
+        let rows = ChangelogRows {
+            pipelines: vec![vec![group(4), group(9), RestoredGroup::default()], vec![group(8)]],
+        };
         assert_eq!(rows.newest(0).map(|meta| meta.sequence), Some(9));
         assert_eq!(rows.newest(1).map(|meta| meta.sequence), Some(8));
         assert_eq!(rows.newest(2), None);

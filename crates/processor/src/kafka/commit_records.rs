@@ -46,7 +46,13 @@ impl CommitRecords {
     }
 
     /// Adds a row of state, or that it is gone, to the changelog partition of its key group.
-    pub fn push_row(&mut self, changelog: &Arc<str>, key_group: u16, key: &[u8], value: Option<&[u8]>) {
+    pub fn push_row(
+        &mut self,
+        changelog: &Arc<str>,
+        key_group: u16,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) {
         let (mut record_key, mut record_value) = std::mem::take(&mut self.row);
         put_row_key(&mut record_key, key);
         let payload = value.map(|value| {
@@ -131,11 +137,14 @@ mod tests {
                 ChangelogRecord::decode(5, record.key.unwrap(), record.payload).unwrap()
             })
             .collect();
-        assert_eq!(read, [
-            ChangelogRecord::Row { key: b"\0\x05a", value: Some(b"value") },
-            ChangelogRecord::Row { key: b"\0\x05b", value: None },
-            ChangelogRecord::Meta(GroupMeta { sequence: 3, ..GroupMeta::default() }),
-        ]);
+        assert_eq!(
+            read,
+            [
+                ChangelogRecord::Row { key: b"\0\x05a", value: Some(b"value") },
+                ChangelogRecord::Row { key: b"\0\x05b", value: None },
+                ChangelogRecord::Meta(GroupMeta { sequence: 3, ..GroupMeta::default() }),
+            ]
+        );
         assert_eq!((records.len(), records.is_empty()), (3, false));
     }
 }

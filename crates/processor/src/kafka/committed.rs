@@ -75,7 +75,8 @@ impl CommittedOffsets {
     /// If no client can have these settings.
     pub fn new(bootstrap_servers: &str, client_id: &str, group: &str) -> ProcessorResult<Self> {
         let context = ProbeContext::new(Arc::new(Notices::new(bootstrap_servers)));
-        let client = config::group_probe(bootstrap_servers, client_id, group).create_with_context(context)?;
+        let client = config::group_probe(bootstrap_servers, client_id, group)
+            .create_with_context(context)?;
         Ok(Self { client, group: group.to_owned() })
     }
 
@@ -124,16 +125,22 @@ impl CommittedOffsets {
         for (topic, partition) in partitions {
             list.add_partition(topic, *partition);
         }
-        let code = |error: rdkafka::error::KafkaError| error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+        let code = |error: rdkafka::error::KafkaError| {
+            error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail)
+        };
         let answer = match self.client.committed_offsets(list, ANSWER_TIMEOUT).map_err(code) {
             // The client says so for the whole answer.
-            Err(RDKafkaErrorCode::UnstableOffsetCommit) => return Ok(vec![Committed::Unstable; partitions.len()]),
+            Err(RDKafkaErrorCode::UnstableOffsetCommit) => {
+                return Ok(vec![Committed::Unstable; partitions.len()]);
+            }
             answer => answer?,
         };
         partitions
             .iter()
             .map(|(topic, partition)| {
-                let Some(element) = answer.find_partition(topic, *partition) else { return Ok(Committed::Absent) };
+                let Some(element) = answer.find_partition(topic, *partition) else {
+                    return Ok(Committed::Absent);
+                };
                 match element.error().map_err(code) {
                     Ok(()) => Ok(read(element.offset(), element.metadata())),
                     Err(RDKafkaErrorCode::UnstableOffsetCommit) => Ok(Committed::Unstable),

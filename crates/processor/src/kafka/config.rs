@@ -143,7 +143,8 @@ pub(super) fn transactional(
     settings: &KafkaProducerConfig,
     transaction: &TransactionSettings,
 ) -> ClientConfig {
-    let mut config = producer(settings, &transaction.bootstrap_servers, &transaction.transactional_id);
+    let mut config =
+        producer(settings, &transaction.bootstrap_servers, &transaction.transactional_id);
     let timeout_ms = transaction.transaction_timeout.as_millis().to_string();
     config
         .set("transactional.id", &transaction.transactional_id)

@@ -45,6 +45,8 @@ pub enum GroupNews {
     },
     /// Others may have all of them already.
     Lost,
+    /// Another member has this one's name.
+    Fenced,
     /// Records to be read next were deleted.
     PositionGone {
         /// Where.
@@ -61,11 +63,15 @@ pub enum GroupNews {
 pub enum GroupOrder {
     /// Make a consumer and join.
     Join,
-    /// Read from here.
-    Assign(Vec<TaskStart>),
+    /// Read from here; whatever is still on its way from these partitions is not wanted any more.
+    Assign(OrderNumber, Vec<TaskStart>),
     /// Close the consumer.
     Close,
 }
+
+/// Number of an order to read, over the life of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OrderNumber(pub u64);
 
 /// The desk; both sides share it.
 #[derive(Debug)]
@@ -81,6 +87,8 @@ struct State {
     copies: HashMap<Membership, GroupMetadata>,
     newest: u64,
     ids: HashMap<TopicPartition, PartitionId>,
+    /// By which order a partition is read, and the origin that its batches then carry.
+    read: HashMap<PartitionId, (OrderNumber, Arc<PartitionOrigin>)>,
     /// A callback waits until its partitions are released.
     is_held: bool,
     /// The consumer is being closed, and nobody cares what it gives back.
@@ -103,7 +111,7 @@ impl GroupDesk {
         match &order {
             GroupOrder::Join => state.is_closing = false,
             GroupOrder::Close => (state.is_closing, state.is_held) = (true, false),
-            GroupOrder::Assign(_) => {}
+            GroupOrder::Assign(..) => {}
         }
         state.orders.push_back(order);
         drop(state);
@@ -124,6 +132,15 @@ impl GroupDesk {
     /// Forgets every copy.
     pub fn forget_all(&self) {
         self.lock().copies.clear();
+    }
+
+    /// Whether `origin` belongs to a partition as it is read since this order: one that was sent before is another one, with
+    /// the same content.
+    #[must_use]
+    pub fn is_of(&self, origin: &Arc<PartitionOrigin>, order: OrderNumber) -> bool {
+        let state = self.lock();
+        let read = state.read.get(&origin.id);
+        read.is_some_and(|(by, known)| *by == order && Arc::ptr_eq(known, origin))
     }
 
     /// Lets the group have what it wants back.
@@ -174,13 +191,21 @@ impl GroupDesk {
         number
     }
 
+    /// Remembers by which order a partition is read.
+    pub(super) fn begun(&self, order: OrderNumber, origin: Arc<PartitionOrigin>) {
+        self.lock().read.insert(origin.id, (order, origin));
+    }
+
     /// Remembers the number of a partition.
     pub(super) fn number(&self, partition: &TopicPartition, id: PartitionId) {
         self.lock().ids.insert(partition.clone(), id);
     }
 
     /// Numbers of partitions; those that nobody knows are left out.
-    pub(super) fn numbers<'a>(&self, partitions: impl Iterator<Item = &'a TopicPartition>) -> Vec<PartitionId> {
+    pub(super) fn numbers<'a>(
+        &self,
+        partitions: impl Iterator<Item = &'a TopicPartition>,
+    ) -> Vec<PartitionId> {
         let state = self.lock();
         partitions.filter_map(|partition| state.ids.get(partition).copied()).collect()
     }
@@ -210,6 +235,7 @@ impl GroupDesk {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::SourceKind;
 
     #[test]
     fn orders_are_carried_out_in_turn() {
@@ -228,6 +254,20 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(desk.next_order(Duration::from_mins(1)), None);
         assert!(begun.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn what_was_sent_before_the_last_order_is_told_apart() {
+        let (desk, _news) = GroupDesk::new();
+        let origin = || {
+            Arc::new(PartitionOrigin { id: PartitionId(3), kind: SourceKind::Kafka, name: "t".into(), partition: 0 })
+        };
+        let (first, second) = (origin(), origin());
+        desk.begun(OrderNumber(1), Arc::clone(&first));
+        assert!(desk.is_of(&first, OrderNumber(1)));
+        assert!(!desk.is_of(&first, OrderNumber(2)), "the second order is not carried out yet");
+        desk.begun(OrderNumber(2), Arc::clone(&second));
+        assert!(desk.is_of(&second, OrderNumber(2)) && !desk.is_of(&first, OrderNumber(2)));
     }
 
     #[test]

@@ -99,7 +99,12 @@ impl TransactionFailure {
 
     /// There is no producer: it was thrown away, or never made.
     pub(super) fn no_producer() -> Self {
-        Self::new(TransactionStep::Begin, FailureKind::Fatal, RDKafkaErrorCode::State, "there is no producer")
+        Self::new(
+            TransactionStep::Begin,
+            FailureKind::Fatal,
+            RDKafkaErrorCode::State,
+            "there is no producer",
+        )
     }
 
     /// No producer can have these settings.
@@ -108,7 +113,8 @@ impl TransactionFailure {
     }
 
     fn new(step: TransactionStep, kind: FailureKind, code: RDKafkaErrorCode, said: &str) -> Self {
-        let text = advice(code).map_or_else(|| said.to_owned(), |advice| format!("{said}: {advice}"));
+        let text =
+            advice(code).map_or_else(|| said.to_owned(), |advice| format!("{said}: {advice}"));
         Self { step, kind, code, text }
     }
 
@@ -116,13 +122,20 @@ impl TransactionFailure {
     #[must_use]
     pub fn is_stale_membership(&self) -> bool {
         use RDKafkaErrorCode as Code;
-        matches!(self.code, Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress)
+        matches!(
+            self.code,
+            Code::IllegalGeneration | Code::UnknownMemberId | Code::RebalanceInProgress
+        )
     }
 }
 
 impl fmt::Display for TransactionFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "transaction failed at {:?} ({:?}, {:?}): {}", self.step, self.kind, self.code, self.text)
+        write!(
+            f,
+            "transaction failed at {:?} ({:?}, {:?}): {}",
+            self.step, self.kind, self.code, self.text
+        )
     }
 }
 
@@ -216,12 +229,19 @@ fn advice(code: RDKafkaErrorCode) -> Option<&'static str> {
         Code::ClusterAuthorizationFailed => "grant IDEMPOTENT_WRITE on the cluster",
         Code::TopicAuthorizationFailed => "grant WRITE and DESCRIBE on the topic",
         Code::GroupAuthorizationFailed => "grant READ on the group",
-        Code::InvalidTransactionTimeout => "lower the transaction timeout or raise the broker's transaction.max.timeout.ms",
-        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => "raise max.message.bytes of the topic to 1 MB or more",
+        Code::InvalidTransactionTimeout => {
+            "lower the transaction timeout or raise the broker's transaction.max.timeout.ms"
+        }
+        Code::MessageSizeTooLarge | Code::MessageBatchTooLarge => {
+            "raise max.message.bytes of the topic to 1 MB or more"
+        }
         Code::UnsupportedVersion | Code::UnsupportedFeature | Code::UnsupportedForMessageFormat => {
             "the brokers are too old; exactly_once needs Kafka 3.6.1 or later"
         }
-        Code::FencedInstanceId | Code::ProducerFenced | Code::Fenced | Code::InvalidProducerEpoch => {
+        Code::FencedInstanceId
+        | Code::ProducerFenced
+        | Code::Fenced
+        | Code::InvalidProducerEpoch => {
             "another process uses the same group_id and instance_id, or this one was away longer than the transaction timeout"
         }
         _ => return None,
@@ -249,9 +269,18 @@ mod tests {
     #[test]
     fn fenced_is_fenced_whatever_librdkafka_calls_it() {
         for step in STEPS {
-            for code in [Code::Fenced, Code::ProducerFenced, Code::InvalidProducerEpoch, Code::FencedInstanceId] {
+            for code in [
+                Code::Fenced,
+                Code::ProducerFenced,
+                Code::InvalidProducerEpoch,
+                Code::FencedInstanceId,
+            ] {
                 for marks in [RETRIABLE, ABORT, ENDS] {
-                    assert_eq!(classify(step, code, marks), FailureKind::Fenced, "{step:?} {code:?}");
+                    assert_eq!(
+                        classify(step, code, marks),
+                        FailureKind::Fenced,
+                        "{step:?} {code:?}"
+                    );
                 }
             }
         }
@@ -259,7 +288,8 @@ mod tests {
 
     #[test]
     fn a_commit_that_timed_out_may_have_happened() {
-        for code in [Code::OperationTimedOut, Code::BrokerTransportFailure, Code::UnknownProducerId] {
+        for code in [Code::OperationTimedOut, Code::BrokerTransportFailure, Code::UnknownProducerId]
+        {
             for marks in [RETRIABLE, ABORT, ENDS] {
                 let kind = classify(TransactionStep::Commit, code, marks);
                 assert_eq!(kind, FailureKind::Ambiguous, "{code:?}");
@@ -275,7 +305,11 @@ mod tests {
 
     #[test]
     fn refused_access_and_records_say_what_to_do() {
-        for code in [Code::TransactionalIdAuthorizationFailed, Code::TopicAuthorizationFailed, Code::MessageSizeTooLarge] {
+        for code in [
+            Code::TransactionalIdAuthorizationFailed,
+            Code::TopicAuthorizationFailed,
+            Code::MessageSizeTooLarge,
+        ] {
             let failure = TransactionFailure::of_record(code, "no");
             assert_eq!(failure.kind, FailureKind::Refused);
             assert!(failure.text.starts_with("no: ") && failure.text.len() > 10, "{failure}");
@@ -297,7 +331,10 @@ mod tests {
     fn brokers_that_are_away_at_the_start_are_waited_for() {
         for step in [TransactionStep::Init, TransactionStep::Begin] {
             assert_eq!(classify(step, Code::OperationTimedOut, RETRIABLE), FailureKind::Retriable);
-            assert_eq!(classify(step, Code::AllBrokersDown, Marks::default()), FailureKind::Retriable);
+            assert_eq!(
+                classify(step, Code::AllBrokersDown, Marks::default()),
+                FailureKind::Retriable
+            );
         }
     }
 

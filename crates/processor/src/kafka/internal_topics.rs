@@ -89,7 +89,11 @@ impl InternalTopic {
     /// # Ok::<(), String>(())
     /// ```
     pub fn changelog(group: &str, pipeline: &str, key_groups: u16) -> Result<Self, String> {
-        Self::named(InternalTopicKind::Changelog, format!("{group}-{pipeline}-changelog"), i32::from(key_groups))
+        Self::named(
+            InternalTopicKind::Changelog,
+            format!("{group}-{pipeline}-changelog"),
+            i32::from(key_groups),
+        )
     }
 
     /// The outbox of a pipeline.
@@ -97,7 +101,11 @@ impl InternalTopic {
     /// # Errors
     /// What to do if Kafka does not take the name.
     pub fn outbox(group: &str, pipeline: &str, partitions: u16) -> Result<Self, String> {
-        Self::named(InternalTopicKind::Outbox, format!("{group}-{pipeline}-outbox"), i32::from(partitions))
+        Self::named(
+            InternalTopicKind::Outbox,
+            format!("{group}-{pipeline}-outbox"),
+            i32::from(partitions),
+        )
     }
 
     fn named(kind: InternalTopicKind, name: String, partitions: i32) -> Result<Self, String> {
@@ -123,7 +131,11 @@ impl InternalTopic {
                 ("delete.retention.ms", "604800000"),
             ],
             InternalTopicKind::Outbox => {
-                vec![("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")]
+                vec![
+                    ("cleanup.policy", "delete"),
+                    ("retention.ms", "-1"),
+                    ("retention.bytes", "-1"),
+                ]
             }
         };
         if brokers >= REPLICAS {
@@ -221,7 +233,9 @@ fn partition_count(admin: &Admin, topic: &InternalTopic) -> Result<Option<i32>, 
     let Some(found) = found else { return Ok(None) };
     match found.error().map(RDKafkaErrorCode::from) {
         None => Ok(Some(i32::try_from(found.partitions().len()).unwrap_or(i32::MAX))),
-        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => Ok(None),
+        Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {
+            Ok(None)
+        }
         Some(code) => Err(refused(topic, code)),
     }
 }
@@ -247,14 +261,24 @@ fn refused(topic: &InternalTopic, code: RDKafkaErrorCode) -> TopicFault {
     use RDKafkaErrorCode as Code;
     let name = &topic.name;
     match code {
-        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => TopicFault::Refused(format!(
-            "topic `{name}` may not be made or seen ({code}); grant CREATE, DESCRIBE, DESCRIBE_CONFIGS, READ and WRITE \
+        Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
+            TopicFault::Refused(format!(
+                "topic `{name}` may not be made or seen ({code}); grant CREATE, DESCRIBE, DESCRIBE_CONFIGS, READ and WRITE \
              on topics with prefix `{}`, or make it: {} partitions, {}",
-            name.trim_end_matches("-changelog").trim_end_matches("-outbox"),
-            topic.partitions,
-            topic.settings(1).iter().map(|(setting, value)| format!("{setting}={value}")).collect::<Vec<_>>().join(" "),
-        )),
-        Code::PolicyViolation | Code::InvalidTopic | Code::InvalidConfig | Code::InvalidReplicationFactor => {
+                name.trim_end_matches("-changelog").trim_end_matches("-outbox"),
+                topic.partitions,
+                topic
+                    .settings(1)
+                    .iter()
+                    .map(|(setting, value)| format!("{setting}={value}"))
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ))
+        }
+        Code::PolicyViolation
+        | Code::InvalidTopic
+        | Code::InvalidConfig
+        | Code::InvalidReplicationFactor => {
             TopicFault::Refused(format!("the broker refuses to make topic `{name}`: {code}"))
         }
         code => {
@@ -296,7 +320,10 @@ mod tests {
         let topic = InternalTopic::changelog("g", "p", 4).unwrap();
         for policy in ["delete", "compact,delete"] {
             let text = topic.contradiction(&settings(&[("cleanup.policy", policy)])).unwrap();
-            assert!(text.contains("--entity-name g-p-changelog --add-config cleanup.policy=compact"), "{text}");
+            assert!(
+                text.contains("--entity-name g-p-changelog --add-config cleanup.policy=compact"),
+                "{text}"
+            );
         }
         assert_eq!(topic.contradiction(&settings(&[("cleanup.policy", "compact")])), None);
     }
@@ -304,7 +331,8 @@ mod tests {
     #[test]
     fn an_outbox_that_ends_by_age_or_size_is_refused() {
         let topic = InternalTopic::outbox("g", "p", 4).unwrap();
-        let good = [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
+        let good =
+            [("cleanup.policy", "delete"), ("retention.ms", "-1"), ("retention.bytes", "-1")];
         assert_eq!(topic.contradiction(&settings(&good)), None);
         for (index, bad) in ["compact", "604800000", "1073741824"].iter().enumerate() {
             let mut changed = good;

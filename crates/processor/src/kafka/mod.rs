@@ -44,9 +44,7 @@ mod starts;
 mod transaction;
 mod wire;
 
-pub use changelog::{
-    Changelog, ChangelogPart, ChangelogRange, ChangelogRead, RestoredGroup,
-};
+pub use changelog::{Changelog, ChangelogPart, ChangelogRange, ChangelogRead, RestoredGroup};
 pub use changelog_codec::{
     ChangelogDamage, ChangelogRecord, GroupMeta, MAX_ROW_BYTES, SourceMeta, put_row_key,
     put_row_value,
@@ -55,7 +53,7 @@ pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask}
 pub use commit_records::CommitRecords;
 pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;
-pub use desk::{GroupDesk, GroupNews, GroupOrder};
+pub use desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber};
 pub use failure::{FailureKind, TransactionFailure, TransactionStep};
 pub use internal_topics::{InternalTopic, InternalTopicKind};
 pub use offset_metadata::{

@@ -1,7 +1,7 @@
 //! What is committed beside an offset: from where W(p) goes on, and whose commit it was.
 //!
 //! Text in base64 without padding, because Kafka keeps text there. The bytes: a mark, the version, the number of the
-//! commit, the fingerprint, the instance, the progress of each pipeline, and the first four bytes of their XXH3 hash. Times are
+//! commit, the fingerprint, the process, the instance, the progress of each pipeline, and the first four bytes of their XXH3 hash. Times are
 //! written as distances from the one before, so the text stays below 300 bytes for 16 pipelines whose
 //! events have one time.
 
@@ -23,7 +23,7 @@ const MARK: u8 = 0xb7;
 const VERSION: u8 = METADATA_VERSION;
 const CHECKSUM_BYTES: usize = 4;
 /// A longer instance id is kept as its hash.
-const MAX_ID_BYTES: usize = 24;
+const MAX_ID_BYTES: usize = 16;
 
 /// What is committed beside the offset of one input partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ pub struct OffsetMetadata {
     pub fingerprint: u64,
     /// Who committed.
     pub instance: InstanceTag,
+    /// Random number of the process that committed.
+    pub incarnation: u64,
     /// W(p) and what belongs to it, for each pipeline in the order of the configuration.
     pub pipelines: Vec<OffsetProgress>,
 }
@@ -49,7 +51,7 @@ pub struct OffsetProgress {
     pub is_idle: bool,
 }
 
-/// An instance id, short: a UUID as it is, text up to 24 bytes as it is, longer text as its hash.
+/// An instance id, short: a UUID as it is, text up to 16 bytes as it is, longer text as its hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceTag(Tag);
 
@@ -87,7 +89,9 @@ pub enum OffsetMetadataError {
         found: String,
     },
     /// It would not fit.
-    #[error("{pipelines} pipelines take {bytes} bytes; at most {MAX_PIPELINES} pipelines and {MAX_TEXT_BYTES} bytes fit")]
+    #[error(
+        "{pipelines} pipelines take {bytes} bytes; at most {MAX_PIPELINES} pipelines and {MAX_TEXT_BYTES} bytes fit"
+    )]
     TooLong {
         /// How many there are.
         pipelines: usize,
@@ -105,7 +109,7 @@ impl OffsetMetadata {
     /// ```
     /// use llm_optimizer_processor::kafka::{InstanceTag, OffsetMetadata, OffsetProgress};
     /// let progress = OffsetProgress { watermark: Some(1_000), greatest_time: Some(6_000), is_idle: false };
-    /// let metadata = OffsetMetadata { commit_seq: 7, fingerprint: 42, instance: InstanceTag::of("a"), pipelines: vec![progress] };
+    /// let metadata = OffsetMetadata { commit_seq: 7, fingerprint: 42, instance: InstanceTag::of("a"), incarnation: 5, pipelines: vec![progress] };
     /// let text = metadata.encode()?;
     /// assert_eq!(OffsetMetadata::decode(&text)?, metadata);
     /// # Ok::<(), llm_optimizer_processor::kafka::OffsetMetadataError>(())
@@ -114,6 +118,7 @@ impl OffsetMetadata {
         let mut bytes = vec![MARK, VERSION];
         put_u64(&mut bytes, self.commit_seq);
         bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
+        bytes.extend_from_slice(&self.incarnation.to_le_bytes());
         self.instance.put(&mut bytes);
         put_u64(&mut bytes, self.pipelines.len() as u64);
         let mut last = 0;
@@ -161,14 +166,16 @@ impl OffsetMetadata {
     fn take(wire: &mut Wire<'_>) -> Result<Self, Malformed> {
         let commit_seq = wire.u64()?;
         let fingerprint = u64::from_le_bytes(wire.array()?);
+        let incarnation = u64::from_le_bytes(wire.array()?);
         let instance = InstanceTag::take(wire)?;
         let count = usize::try_from(wire.u64()?).map_err(|_| Malformed)?;
         if count > MAX_PIPELINES {
             return Err(Malformed);
         }
         let mut last = 0;
-        let pipelines = (0..count).map(|_| OffsetProgress::take(wire, &mut last)).collect::<Result<_, _>>()?;
-        Ok(Self { commit_seq, fingerprint, instance, pipelines })
+        let pipelines =
+            (0..count).map(|_| OffsetProgress::take(wire, &mut last)).collect::<Result<_, _>>()?;
+        Ok(Self { commit_seq, fingerprint, instance, incarnation, pipelines })
     }
 }
 
@@ -178,11 +185,16 @@ impl OffsetMetadata {
     pub fn of(metadata: &CommitMetadata) -> Self {
         let Progress { watermarks, greatest_time, is_idle } = &metadata.progress;
         let (greatest_time, is_idle) = (*greatest_time, *is_idle);
-        let progress = |watermark: &Option<i64>| OffsetProgress { watermark: *watermark, greatest_time, is_idle };
+        let progress = |watermark: &Option<i64>| OffsetProgress {
+            watermark: *watermark,
+            greatest_time,
+            is_idle,
+        };
         Self {
             commit_seq: metadata.commit_seq,
             fingerprint: metadata.fingerprint,
             instance: InstanceTag::of(&metadata.instance_id),
+            incarnation: metadata.incarnation,
             pipelines: watermarks.iter().map(progress).collect(),
         }
     }
@@ -194,11 +206,17 @@ impl OffsetMetadata {
         CommitMetadata {
             version: VERSION,
             commit_seq: self.commit_seq,
+            incarnation: self.incarnation,
             instance_id: if is_own { own_id.to_owned() } else { self.instance.to_string() },
             progress: Progress {
                 watermarks: self.pipelines.iter().map(|progress| progress.watermark).collect(),
-                greatest_time: self.pipelines.iter().filter_map(|progress| progress.greatest_time).max(),
-                is_idle: !self.pipelines.is_empty() && self.pipelines.iter().all(|progress| progress.is_idle),
+                greatest_time: self
+                    .pipelines
+                    .iter()
+                    .filter_map(|progress| progress.greatest_time)
+                    .max(),
+                is_idle: !self.pipelines.is_empty()
+                    && self.pipelines.iter().all(|progress| progress.is_idle),
             },
             fingerprint: self.fingerprint,
         }
@@ -307,6 +325,7 @@ mod tests {
             commit_seq: 41,
             fingerprint: 0x0123_4567_89ab_cdef,
             instance: InstanceTag::of("67e55044-10b1-426f-9247-bb680e5fe0c8"),
+            incarnation: 0xfedc_ba98_7654_3210,
             pipelines,
         }
     }
@@ -323,7 +342,11 @@ mod tests {
             commit_seq: 0,
             fingerprint: 0,
             instance: InstanceTag::of("processor-0"),
-            pipelines: vec![OffsetProgress { is_idle: true, ..OffsetProgress::default() }, progress(-1, 0, true)],
+            incarnation: 0,
+            pipelines: vec![
+                OffsetProgress { is_idle: true, ..OffsetProgress::default() },
+                progress(-1, 0, true),
+            ],
         };
         for (golden, metadata) in [(GOLDEN_ONE, one), (GOLDEN_TWO, two)] {
             assert_eq!(OffsetMetadata::decode(golden), Ok(metadata.clone()));
@@ -336,7 +359,11 @@ mod tests {
 
     fn any_progress() -> impl Strategy<Value = OffsetProgress> {
         (any::<Option<i64>>(), any::<Option<i64>>(), any::<bool>()).prop_map(
-            |(watermark, greatest_time, is_idle)| OffsetProgress { watermark, greatest_time, is_idle },
+            |(watermark, greatest_time, is_idle)| OffsetProgress {
+                watermark,
+                greatest_time,
+                is_idle,
+            },
         )
     }
 
@@ -345,10 +372,11 @@ mod tests {
         fn what_was_encoded_is_decoded(
             commit_seq: u64,
             fingerprint: u64,
+            incarnation: u64,
             id in ".{0,40}",
             pipelines in prop::collection::vec(any_progress(), 0..=16),
         ) {
-            let metadata = OffsetMetadata { commit_seq, fingerprint, instance: InstanceTag::of(&id), pipelines };
+            let metadata = OffsetMetadata { commit_seq, fingerprint, instance: InstanceTag::of(&id), incarnation, pipelines };
             let text = metadata.encode().unwrap();
             prop_assert_eq!(OffsetMetadata::decode(&text), Ok(metadata));
         }
@@ -370,20 +398,34 @@ mod tests {
 
     #[test]
     fn sixteen_pipelines_with_one_event_time_stay_below_300_bytes() {
-        let mut metadata = metadata((0..16).map(|i| progress(8_640_000_000_000_000 - i * 60_000, 8_640_000_000_000_000, true)).collect());
-        (metadata.commit_seq, metadata.instance) = (u64::MAX, InstanceTag::of("a-name-of-24-bytes-abcde"));
+        let mut metadata = metadata(
+            (0..16)
+                .map(|i| progress(8_640_000_000_000_000 - i * 60_000, 8_640_000_000_000_000, true))
+                .collect(),
+        );
+        (metadata.commit_seq, metadata.instance) =
+            (u64::MAX, InstanceTag::of("a-name-16-bytes-"));
         let text = metadata.encode().unwrap();
         assert!(text.len() < 300, "{} bytes", text.len());
     }
 
     #[test]
     fn what_the_machine_commits_it_gets_back() {
-        for id in ["67e55044-10b1-426f-9247-bb680e5fe0c8", "processor-0", "a-very-long-instance-id-of-a-stateful-set-0"] {
+        for id in [
+            "67e55044-10b1-426f-9247-bb680e5fe0c8",
+            "processor-0",
+            "a-very-long-instance-id-of-a-stateful-set-0",
+        ] {
             let metadata = CommitMetadata {
                 version: METADATA_VERSION,
                 commit_seq: 3,
                 instance_id: id.to_owned(),
-                progress: Progress { watermarks: vec![Some(5), None], greatest_time: Some(9), is_idle: true },
+                incarnation: 77,
+                progress: Progress {
+                    watermarks: vec![Some(5), None],
+                    greatest_time: Some(9),
+                    is_idle: true,
+                },
                 fingerprint: 11,
             };
             let text = OffsetMetadata::of(&metadata).encode().unwrap();

@@ -117,11 +117,14 @@ impl Partition {
         Ok(collected)
     }
 
-    /// It is read from `position` on, as if never before.
-    pub(super) fn begin_at(&mut self, position: i64) {
+    /// It is read from `position` on, as if never before, under an origin that tells its batches from earlier ones.
+    pub(super) fn begin_at(&mut self, position: i64) -> Arc<PartitionOrigin> {
         self.position = position;
+        self.origin = Arc::new(PartitionOrigin::clone(&self.origin));
+        self.queue = None;
         (self.announced, self.ended, self.caught_up) = (false, false, false);
         (self.in_doubt, self.resumed) = (false, false);
+        Arc::clone(&self.origin)
     }
 
     /// It is read again after a pause.

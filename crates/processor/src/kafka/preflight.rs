@@ -111,10 +111,9 @@ impl Preflight {
     fn meet_requirements(&self) -> ProcessorResult<bool> {
         let Some(requirements) = &self.requirements else { return Ok(true) };
         let findings = self.until_answered(|_| {
-            requirements.check(&self.stop).map_err(|error| NotYet {
-                trouble: Trouble::Unreachable,
-                text: error.to_string(),
-            })
+            requirements
+                .check(&self.stop)
+                .map_err(|error| NotYet { trouble: Trouble::Unreachable, text: error.to_string() })
         });
         match findings {
             Some(findings) => {

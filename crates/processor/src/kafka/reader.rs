@@ -19,7 +19,7 @@ use super::{
     assignment::{Change, GroupConsumer},
     batch::BatchLimits,
     cluster,
-    desk::{GroupDesk, GroupNews, GroupOrder},
+    desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber},
     notices::Trouble,
     partitions::{Collected, Partitions},
     source::source_error,
@@ -61,6 +61,14 @@ pub(super) enum Ended {
     ForGood,
     /// The commit side closed the consumer, and will say when to join again.
     UntilToldToJoin,
+}
+
+/// Whether this process is a member still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Served,
+    /// Another member has its name.
+    Fenced,
 }
 
 /// What became of the waiting events.
@@ -134,8 +142,8 @@ impl<'a> Reader<'a> {
         self.subscribe()?;
         let mut ended = Ended::ForGood;
         while !self.stop.is_stopped() {
-            self.serve_group()?;
-            if self.carry_out_orders()? == Ended::UntilToldToJoin {
+            let group = self.serve_group()?;
+            if group == Group::Fenced || self.carry_out_orders()? == Ended::UntilToldToJoin {
                 ended = Ended::UntilToldToJoin;
                 break;
             }
@@ -170,10 +178,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Lets the client call back: assignments, errors, log lines.
-    fn serve_group(&mut self) -> ProcessorResult<()> {
+    fn serve_group(&mut self) -> ProcessorResult<Group> {
         for _ in 0..8 {
             match self.consumer.poll(Duration::ZERO) {
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    if let Some(desk) = &self.starts.desk {
+                        desk.tell(GroupNews::Fenced);
+                        return Ok(Group::Fenced);
+                    }
                     return Err(source_error(
                         &self.topics,
                         format!(
@@ -194,7 +206,7 @@ impl<'a> Reader<'a> {
             // The next callback may take back what this one gave.
             self.apply_changes();
         }
-        Ok(())
+        Ok(Group::Served)
     }
 
     /// Does what the commit side says.
@@ -202,7 +214,7 @@ impl<'a> Reader<'a> {
         let Some(desk) = self.starts.desk.clone() else { return Ok(Ended::ForGood) };
         while let Some(order) = desk.next_order(Duration::ZERO) {
             match order {
-                GroupOrder::Assign(starts) => self.read_from(&desk, &starts)?,
+                GroupOrder::Assign(order, starts) => self.read_from(&desk, order, &starts)?,
                 GroupOrder::Close => return Ok(Ended::UntilToldToJoin),
                 GroupOrder::Join => {}
             }
@@ -211,25 +223,37 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads granted partitions from where their state ends.
-    fn read_from(&mut self, desk: &GroupDesk, starts: &[TaskStart]) -> ProcessorResult<()> {
+    fn read_from(
+        &mut self,
+        desk: &GroupDesk,
+        order: OrderNumber,
+        starts: &[TaskStart],
+    ) -> ProcessorResult<()> {
         let mut from = Vec::with_capacity(starts.len());
         for start in starts {
-            let Some(partition) = self.partitions.get_mut(start.partition.0 as usize) else { continue };
+            let Some(partition) = self.partitions.get_mut(start.partition.0 as usize) else {
+                continue;
+            };
             // The group has taken it back meanwhile.
             if !partition.is_granted() {
                 continue;
             }
             let position = self.starts.position(&self.consumer, &partition.key, start.position)?;
             if let Position::Gone { position, log_start } = position {
-                desk.tell(GroupNews::PositionGone { partition: start.partition, position, log_start });
+                desk.tell(GroupNews::PositionGone {
+                    partition: start.partition,
+                    position,
+                    log_start,
+                });
                 return Ok(());
             }
             let Position::At(position) = position else { continue };
-            partition.begin_at(position);
+            desk.begun(order, partition.begin_at(position));
             self.consumer.context().moved(&partition.key, position);
             from.push((partition.key.clone(), Offset::Offset(position)));
         }
         let context = Arc::clone(self.consumer.context());
+        context.stop_reading(&self.consumer, &from)?;
         context.read_from(&self.consumer, &from)?;
         self.apply_changes();
         Ok(())

@@ -81,7 +81,8 @@ impl Findings {
         }
         let count = self.faults.len();
         let list: String = self.faults.iter().map(|fault| format!("\n  - {fault}")).collect();
-        let reason = format!("{count} things must be changed before commits can be kept here:{list}");
+        let reason =
+            format!("{count} things must be changed before commits can be kept here:{list}");
         Err(ProcessorError::Unavailable { name: format!("kafka at {cluster}"), reason })
     }
 }
@@ -109,7 +110,8 @@ impl Requirements {
         let any_topic = self.topics.first().map_or("", |topic| &topic.name);
         let metadata = admin.metadata(any_topic).map_err(|error| self.unanswered(error))?;
         for broker in metadata.brokers() {
-            let settings = admin.broker_settings(broker.id()).map_err(|error| self.unanswered(error))?;
+            let settings =
+                admin.broker_settings(broker.id()).map_err(|error| self.unanswered(error))?;
             self.judge_broker(broker.id(), &settings, findings);
         }
         Ok(())
@@ -126,7 +128,9 @@ impl Requirements {
         judge_version(broker, settings, findings);
         let number = |name: &str| settings.get(name).and_then(|value| value.parse::<u128>().ok());
         let transaction_ms = self.transaction.transaction_timeout.as_millis();
-        if let Some(most) = number("transaction.max.timeout.ms").filter(|most| transaction_ms > *most) {
+        if let Some(most) =
+            number("transaction.max.timeout.ms").filter(|most| transaction_ms > *most)
+        {
             findings.fault(format!(
                 "broker {broker} allows transactions of {most} ms, and they may take {transaction_ms} ms here; raise \
                  transaction.max.timeout.ms, or lower session_timeout_ms"
@@ -232,7 +236,10 @@ mod tests {
     }
 
     fn judged(requirements: &Requirements, settings: &[(&str, &str)]) -> Findings {
-        let settings = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let settings = settings
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
         let mut findings = Findings::default();
         requirements.judge_broker(1, &settings, &mut findings);
         findings
@@ -242,7 +249,12 @@ mod tests {
 
     #[test]
     fn a_broker_with_room_passes() {
-        let settings = [VERIFIED, ("transaction.max.timeout.ms", "900000"), ("group.min.session.timeout.ms", "6000"), ("group.max.session.timeout.ms", "1800000")];
+        let settings = [
+            VERIFIED,
+            ("transaction.max.timeout.ms", "900000"),
+            ("group.min.session.timeout.ms", "6000"),
+            ("group.max.session.timeout.ms", "1800000"),
+        ];
         assert_eq!(judged(&requirements(6_000, 6_000), &settings), Findings::default());
     }
 
@@ -256,22 +268,35 @@ mod tests {
 
     #[test]
     fn kafka_3_6_is_warned_about() {
-        let found = judged(&requirements(6_000, 6_000), &[VERIFIED, ("inter.broker.protocol.version", "3.6-IV2")]);
+        let found = judged(
+            &requirements(6_000, 6_000),
+            &[VERIFIED, ("inter.broker.protocol.version", "3.6-IV2")],
+        );
         assert!(found.faults.is_empty() && found.warnings[0].contains("3.6.0"), "{found:?}");
     }
 
     #[test]
     fn all_limits_are_reported_at_once() {
-        let settings = [VERIFIED, ("transaction.max.timeout.ms", "5000"), ("group.max.session.timeout.ms", "10000")];
+        let settings = [
+            VERIFIED,
+            ("transaction.max.timeout.ms", "5000"),
+            ("group.max.session.timeout.ms", "10000"),
+        ];
         let found = judged(&requirements(6_000, 30_000), &settings);
         assert_eq!(found.faults.len(), 2, "{found:?}");
         let error = found.into_result("localhost:9092").unwrap_err().to_string();
-        assert!(error.contains("2 things") && error.contains("transaction.max.timeout.ms"), "{error}");
+        assert!(
+            error.contains("2 things") && error.contains("transaction.max.timeout.ms"),
+            "{error}"
+        );
     }
 
     #[test]
     fn hidden_settings_are_warned_about() {
         let found = judged(&requirements(6_000, 6_000), &[]);
-        assert!(found.faults.is_empty() && found.warnings[0].contains("DESCRIBE_CONFIGS"), "{found:?}");
+        assert!(
+            found.faults.is_empty() && found.warnings[0].contains("DESCRIBE_CONFIGS"),
+            "{found:?}"
+        );
     }
 }

@@ -76,7 +76,12 @@ impl KafkaSource {
     /// A source of the topics in `settings`; connects when it runs.
     #[must_use]
     pub fn new(settings: &KafkaConsumerConfig, options: KafkaSourceOptions) -> Self {
-        Self { settings: settings.clone(), options, pauses: PartitionPauses::default(), commits: None }
+        Self {
+            settings: settings.clone(),
+            options,
+            pauses: PartitionPauses::default(),
+            commits: None,
+        }
     }
 
     /// Reads from committed positions: `desk` is told what the group gives and takes, and says from where to read. The group
@@ -123,7 +128,8 @@ impl KafkaSource {
         desk.tell(GroupNews::Ready(partitions.origins()));
         while !stop.is_stopped() && !desk.is_left() {
             if desk.next_order(ORDER_CHECK) == Some(GroupOrder::Join) {
-                let (ended, left) = self.read(partitions, start, Arc::clone(notices), queue, stop)?;
+                let (ended, left) =
+                    self.read(partitions, start, Arc::clone(notices), queue, stop)?;
                 if ended == Ended::ForGood {
                     break;
                 }
@@ -144,7 +150,8 @@ impl KafkaSource {
     ) -> ProcessorResult<(Ended, Partitions)> {
         let (waker, wake) = bounded(1);
         let desk = self.commits.as_ref().map(|commits| Arc::clone(&commits.desk));
-        let starts = Starts { desk: desk.clone(), configured: start.positions.clone(), stop: stop.clone() };
+        let starts =
+            Starts { desk: desk.clone(), configured: start.positions.clone(), stop: stop.clone() };
         let context = GroupContext::new(notices, start.positions.clone(), waker, desk.clone());
         let settings = config::consumer(&self.settings, &self.member(), partitions.len());
         let mut consumer: GroupConsumer = settings.create_with_context(context)?;
@@ -193,7 +200,9 @@ impl Source for KafkaSource {
         let start = preflight::wait(&self.settings, &self.member(), requirements, &notices, stop)?;
         let Some(start) = start else { return Ok(()) };
         match &self.commits {
-            Some(Commits { desk, .. }) => self.read_with_commits(desk, &start, &notices, queue, stop),
+            Some(Commits { desk, .. }) => {
+                self.read_with_commits(desk, &start, &notices, queue, stop)
+            }
             None => {
                 let partitions = Partitions::new(&start, self.options.until_end);
                 self.read(partitions, &start, notices, queue, stop).map(|_| ())

@@ -53,12 +53,14 @@ impl Starts {
             }
         };
         Ok(match start {
-            StartAt::Offset(position) if position < log_start => Position::Gone { position, log_start },
+            StartAt::Offset(position) if position < log_start => {
+                Position::Gone { position, log_start }
+            }
             StartAt::Offset(position) => Position::At(position),
             // What was deleted before the first start was never promised.
-            StartAt::Configured => {
-                Position::At(self.configured.get(partition).map_or(log_start, |at| (*at).max(log_start)))
-            }
+            StartAt::Configured => Position::At(
+                self.configured.get(partition).map_or(log_start, |at| (*at).max(log_start)),
+            ),
             StartAt::Beginning => Position::At(log_start),
         })
     }

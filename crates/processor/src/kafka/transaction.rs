@@ -137,7 +137,10 @@ impl TransactionalProducer {
     ///
     /// # Errors
     /// `Config` if no producer can have these settings.
-    pub fn open(producer: &KafkaProducerConfig, settings: &TransactionSettings) -> ProcessorResult<Self> {
+    pub fn open(
+        producer: &KafkaProducerConfig,
+        settings: &TransactionSettings,
+    ) -> ProcessorResult<Self> {
         let reports = Reports::default();
         let notices = Notices::new(&settings.bootstrap_servers);
         let context = ReportContext { notices, reports };
@@ -161,7 +164,9 @@ impl TransactionalProducer {
     /// # Errors
     /// As classified.
     pub fn begin(&mut self) -> TransactionResult<()> {
-        if let Some(pause) = self.committed_at.and_then(|at| PAUSE_AFTER_COMMIT.checked_sub(at.elapsed())) {
+        if let Some(pause) =
+            self.committed_at.and_then(|at| PAUSE_AFTER_COMMIT.checked_sub(at.elapsed()))
+        {
             thread::sleep(pause);
         }
         let begun = self.client.begin_transaction();
@@ -175,7 +180,11 @@ impl TransactionalProducer {
     ///
     /// # Errors
     /// A record that cannot be written, this or one before it.
-    pub fn produce(&mut self, record: TransactionRecord<'_>, patience: Duration) -> TransactionResult<()> {
+    pub fn produce(
+        &mut self,
+        record: TransactionRecord<'_>,
+        patience: Duration,
+    ) -> TransactionResult<()> {
         check_size(&record)?;
         let deadline = Instant::now() + patience;
         let mut message: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(record.topic);
@@ -187,7 +196,9 @@ impl TransactionalProducer {
             let Err((error, returned)) = self.client.send(message) else { break };
             message = returned;
             self.fail_with_a_record()?;
-            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull) || Instant::now() >= deadline {
+            if error.rdkafka_error_code() != Some(RDKafkaErrorCode::QueueFull)
+                || Instant::now() >= deadline
+            {
                 return Err(TransactionFailure::of(TransactionStep::Produce, &error));
             }
             thread::sleep(SETTLE_STEP);
@@ -205,8 +216,14 @@ impl TransactionalProducer {
         while self.client.in_flight_count() > 0 {
             self.fail_with_a_record()?;
             if Instant::now() >= deadline {
-                let said = format!("{} records are not acknowledged in time", self.client.in_flight_count());
-                return Err(TransactionFailure::of_record(RDKafkaErrorCode::MessageTimedOut, &said));
+                let said = format!(
+                    "{} records are not acknowledged in time",
+                    self.client.in_flight_count()
+                );
+                return Err(TransactionFailure::of_record(
+                    RDKafkaErrorCode::MessageTimedOut,
+                    &said,
+                ));
             }
             thread::sleep(SETTLE_STEP);
         }
@@ -285,7 +302,9 @@ fn header_bytes(headers: &OwnedHeaders) -> usize {
 }
 
 fn offset_list(offsets: &[OffsetToCommit]) -> TransactionResult<TopicPartitionList> {
-    let refused = |said: &str| TransactionFailure::found(TransactionStep::Offsets, FailureKind::Refused, said);
+    let refused = |said: &str| {
+        TransactionFailure::found(TransactionStep::Offsets, FailureKind::Refused, said)
+    };
     if offsets.is_empty() {
         return Err(refused("a transaction without positions would not be fenced"));
     }
@@ -330,7 +349,8 @@ impl Reports {
             }
             Err((error, message)) => {
                 let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
-                let said = format!("a record for topic `{}` was not written ({error})", message.topic());
+                let said =
+                    format!("a record for topic `{}` was not written ({error})", message.topic());
                 let mut failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner);
                 failure.get_or_insert((code, said));
             }

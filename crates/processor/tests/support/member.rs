@@ -25,7 +25,12 @@ struct Copies(Mutex<Vec<GroupMetadata>>);
 impl ClientContext for Copies {}
 
 impl ConsumerContext for Copies {
-    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        event: RDKafkaRespErr,
+        list: &mut TopicPartitionList,
+    ) {
         self.0.lock().unwrap().extend(consumer.group_metadata().map(GroupMetadata::new));
         if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
             consumer.incremental_assign(list).unwrap();
@@ -97,7 +102,8 @@ pub(crate) fn producer(broker: &Broker, id: &str) -> TransactionalProducer {
         transactional_id: id.to_owned(),
         transaction_timeout: Duration::from_secs(30),
     };
-    let mut producer = TransactionalProducer::open(&KafkaProducerConfig::default(), &settings).unwrap();
+    let mut producer =
+        TransactionalProducer::open(&KafkaProducerConfig::default(), &settings).unwrap();
     producer.init(PATIENCE).unwrap();
     producer
 }
@@ -115,8 +121,14 @@ pub(crate) fn record<'a>(topic: &'a str, key: &'a str, value: &'a str) -> Transa
 
 /// Metadata of commit `commit_seq`.
 pub(crate) fn metadata(commit_seq: u64) -> OffsetMetadata {
-    let progress = OffsetProgress { watermark: Some(1_000), greatest_time: Some(2_000), is_idle: false };
-    OffsetMetadata { commit_seq, fingerprint: 9, instance: InstanceTag::of("test"), pipelines: vec![progress] }
+    let progress =
+        OffsetProgress { watermark: Some(1_000), greatest_time: Some(2_000), is_idle: false };
+    OffsetMetadata {
+        commit_seq,
+        fingerprint: 9,
+        instance: InstanceTag::of("test"),
+        pipelines: vec![progress],
+    }
 }
 
 /// A position of partition 0.
