@@ -3,7 +3,7 @@
 //! | record | key | value |
 //! | --- | --- | --- |
 //! | row | `r`, then the engine's row key | version, flags, the row's value, checksum; none at all for a row that is gone |
-//! | meta | `m` | version, number of the commit, fingerprint, W, per source partition position and W(p), checksum |
+//! | meta | `m` | version, number of the commit, fingerprint, W, per source partition position and W(p), a note, checksum |
 //!
 //! The partition is the key group. The checksum is XXH3 over key and value, so that neither a changed byte nor a value under
 //! another's key is taken for state. LZ4 is the producer's business.
@@ -36,6 +36,8 @@ pub struct GroupMeta {
     pub greatest_time: Option<i64>,
     /// One per source partition.
     pub sources: Vec<SourceMeta>,
+    /// What the runtime keeps with it: counters of the run.
+    pub note: Vec<u8>,
 }
 
 /// Up to where one source partition is reflected.
@@ -135,6 +137,7 @@ impl GroupMeta {
             put_i64(&mut bytes, source.to);
             source.progress.put(&mut bytes, &mut last);
         }
+        put_bytes(&mut bytes, &self.note);
         seal(&mut bytes, Self::KEY);
         bytes
     }
@@ -157,9 +160,10 @@ impl GroupMeta {
             let progress = OffsetProgress::take(&mut wire, &mut last)?;
             sources.push(SourceMeta { topic, partition, to, progress });
         }
+        let note = wire.bytes()?.to_vec();
         wire.end()?;
         let OffsetProgress { watermark, greatest_time, .. } = own;
-        Ok(Self { sequence, fingerprint, watermark, greatest_time, sources })
+        Ok(Self { sequence, fingerprint, watermark, greatest_time, sources, note })
     }
 }
 
@@ -249,6 +253,7 @@ mod tests {
             watermark: Some(1_699_999_999_000),
             greatest_time: Some(1_700_000_005_000),
             sources: vec![source("a", 0, 10), source("a", 1, 11), source("b", 0, 0)],
+            note: b"{}".to_vec(),
         }
     }
 

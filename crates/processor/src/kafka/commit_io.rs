@@ -28,6 +28,7 @@ use crate::{
         Ticket,
     },
     error::{ProcessorError, ProcessorResult},
+    sink::Output,
     source::StopToken,
 };
 
@@ -52,6 +53,22 @@ pub struct CommitIoSettings {
     pub changelogs: Vec<String>,
     /// Partitions of each.
     pub key_groups: u16,
+}
+
+/// Sinks that are not in the transaction: what a commit holds reaches them before it is committed, so at least once.
+pub trait Outlet: Send {
+    /// Hands on the output of each pipeline; returns when all is acknowledged. Called again with the same output after a
+    /// failure.
+    ///
+    /// # Errors
+    /// What a retry may heal, unless [`is_final`](crate::ProcessorError::is_final).
+    fn deliver(&mut self, outputs: &[Arc<Output>]) -> ProcessorResult<()>;
+
+    /// Syncs and closes every sink.
+    ///
+    /// # Errors
+    /// If what was delivered could not be made durable.
+    fn close(&mut self) -> ProcessorResult<()>;
 }
 
 /// One thing to do. Those with a ticket are answered by an event with it.
@@ -86,6 +103,10 @@ pub enum IoTask {
     AbortTransaction(Ticket),
     /// Throws the producer away, with what it has in flight.
     DestroyProducer,
+    /// Closes what is outside the transaction, and says how that went.
+    CloseOutlet(Sender<ProcessorResult<()>>),
+    /// Cannot be done, for this reason.
+    Fail(Ticket, String),
 }
 
 /// What came of a task.
@@ -127,9 +148,11 @@ impl ChangelogRows {
 }
 
 /// Owns the producer and asks the brokers.
-#[derive(Debug)]
 pub struct CommitIo {
     settings: CommitIoSettings,
+    outlet: Option<Box<dyn Outlet>>,
+    /// The records whose output the outlet has.
+    handed_on: Option<Arc<CommitRecords>>,
     producer: Option<TransactionalProducer>,
     offsets: CommittedOffsets,
     /// Why the open transaction cannot be committed any more.
@@ -145,7 +168,14 @@ impl CommitIo {
     pub fn new(settings: CommitIoSettings, stop: StopToken) -> ProcessorResult<Self> {
         let TransactionSettings { bootstrap_servers, transactional_id, .. } = &settings.transaction;
         let offsets = CommittedOffsets::new(bootstrap_servers, transactional_id, &settings.group)?;
-        Ok(Self { settings, producer: None, offsets, broken: None, stop })
+        Ok(Self { settings, outlet: None, handed_on: None, producer: None, offsets, broken: None, stop })
+    }
+
+    /// Hands on to `outlet` what is not in the transaction.
+    #[must_use]
+    pub fn with_outlet(mut self, outlet: Box<dyn Outlet>) -> Self {
+        self.outlet = Some(outlet);
+        self
     }
 
     /// Carries out tasks until nobody asks or listens any more.
@@ -178,6 +208,9 @@ impl CommitIo {
                 None
             }
             IoTask::Produce(ticket, records) => {
+                if let Err(failed) = self.hand_on(ticket, &records) {
+                    return Some(failed.into());
+                }
                 let done = self.produce(&records);
                 answer(ticket, done, KafkaEvent::Produced { ticket })
             }
@@ -200,6 +233,15 @@ impl CommitIo {
             IoTask::DestroyProducer => {
                 self.producer = None;
                 None
+            }
+            IoTask::CloseOutlet(closed) => {
+                // Nobody may be waiting any more.
+                let _ = closed.send(self.outlet.take().map_or(Ok(()), |mut outlet| outlet.close()));
+                None
+            }
+            IoTask::Fail(ticket, reason) => {
+                warn!("{reason}");
+                Some(KafkaEvent::Failed { ticket, failure: Failure::Abortable }.into())
             }
         }
     }
@@ -230,6 +272,26 @@ impl CommitIo {
         });
         self.broken = done.as_ref().err().cloned();
         done
+    }
+
+    /// Gives the outlet what leaves outside the transaction; once, however often the commit is sent.
+    fn hand_on(&mut self, ticket: Ticket, records: &Arc<CommitRecords>) -> Result<(), KafkaEvent> {
+        let is_done = self.handed_on.as_ref().is_some_and(|done| Arc::ptr_eq(done, records));
+        let Some(outlet) = self.outlet.as_mut().filter(|_| !is_done && !records.outside.is_empty()) else {
+            return Ok(());
+        };
+        match outlet.deliver(&records.outside) {
+            Ok(()) => {
+                self.handed_on = Some(Arc::clone(records));
+                Ok(())
+            }
+            Err(error) => {
+                warn!(%error, "delivery failed");
+                self.broken = Some(TransactionFailure::undelivered(&error));
+                let failure = if error.is_final() { Failure::Refused } else { Failure::Abortable };
+                Err(KafkaEvent::Failed { ticket, failure })
+            }
+        }
     }
 
     /// What came before in this transaction went well.
@@ -347,6 +409,12 @@ impl CommitIo {
                 .collect(),
         });
         IoAnswer { event: KafkaEvent::ChangelogRead { ticket, newest }, rows: Some(rows) }
+    }
+}
+
+impl std::fmt::Debug for CommitIo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CommitIo").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 

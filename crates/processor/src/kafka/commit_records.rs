@@ -9,11 +9,13 @@ use super::{
     side_message::SideMessage,
     transaction::TransactionRecord,
 };
-use crate::sink::{EncodedResult, SideOutput};
+use crate::sink::{EncodedResult, Output, SideOutput};
 
 /// Records on their way into one transaction, in order.
 #[derive(Debug, Default)]
 pub struct CommitRecords {
+    /// What leaves outside the transaction, before it is committed: one per pipeline.
+    pub outside: Vec<Arc<Output>>,
     arena: Vec<u8>,
     records: Vec<Span>,
     /// Used over and over.

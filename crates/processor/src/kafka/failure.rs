@@ -107,6 +107,12 @@ impl TransactionFailure {
         )
     }
 
+    /// What leaves outside the transaction did not.
+    pub(super) fn undelivered(error: &ProcessorError) -> Self {
+        let kind = if error.is_final() { FailureKind::Refused } else { FailureKind::Abortable };
+        Self::new(TransactionStep::Produce, kind, RDKafkaErrorCode::Fail, &error.to_string())
+    }
+
     /// No producer can have these settings.
     pub(super) fn unusable(error: &ProcessorError) -> Self {
         Self::found(TransactionStep::Init, FailureKind::Refused, &error.to_string())

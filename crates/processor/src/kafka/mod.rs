@@ -8,10 +8,13 @@
 //! | `cluster` | topics, partitions and group members as the broker knows them |
 //! | `assignment` | which partitions the group gives this process |
 //! | `partitions`, `batch`, `reader`, `source` | reading |
-//! | `producer`, `delivery`, `outbound`, `sink` | writing |
-//!
-//! Absent: committed offsets and transactions. This release keeps no state across runs, so a
-//! restart begins where `auto_offset_reset` says, and the log says so.
+//! | `producer`, `delivery`, `outbound`, `sink`, `side_message` | writing |
+//! | `transaction`, `failure` | writing in transactions; what a failed step means |
+//! | `requirements`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
+//! | `offset_metadata`, `committed` | what is committed beside offsets, and back |
+//! | `changelog_codec`, `changelog`, `commit_records` | state as records, and back |
+//! | `desk`, `starts` | the group's thread and the commit side agree on what is read from where |
+//! | `commit_io`, `driver` | carry out what the machine in `commit::kafka` says |
 
 mod admin;
 mod assignment;
@@ -26,6 +29,7 @@ mod config;
 mod dead_letter;
 mod delivery;
 mod desk;
+mod driver;
 mod failure;
 mod internal_topics;
 mod notices;
@@ -49,11 +53,12 @@ pub use changelog_codec::{
     ChangelogDamage, ChangelogRecord, GroupMeta, MAX_ROW_BYTES, SourceMeta, put_row_key,
     put_row_value,
 };
-pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask};
+pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask, Outlet};
 pub use commit_records::CommitRecords;
 pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;
 pub use desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber};
+pub use driver::{KafkaDriver, WorkerOrder};
 pub use failure::{FailureKind, TransactionFailure, TransactionStep};
 pub use internal_topics::{InternalTopic, InternalTopicKind};
 pub use offset_metadata::{

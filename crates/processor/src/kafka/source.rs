@@ -13,7 +13,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use tracing::info;
 
 use super::{
-    assignment::{GroupConsumer, GroupContext},
+    assignment::{Change, GroupConsumer, GroupContext},
     batch::BatchLimits,
     cluster, config,
     notices::Notices,
@@ -263,6 +263,13 @@ fn stay_until_committed(consumer: Arc<GroupConsumer>, desk: Arc<GroupDesk>) {
         }
         while !desk.is_left() && desk.next_order(Duration::ZERO) != Some(GroupOrder::Close) {
             let _ = consumer.poll(ORDER_CHECK);
+            for change in Consumer::context(&*consumer).take_changes() {
+                // The last commit must name the newest membership.
+                if let Change::Granted(keys, membership) = change {
+                    let partitions = desk.numbers(keys.iter());
+                    desk.tell(GroupNews::Granted { partitions, membership });
+                }
+            }
         }
         drop(consumer);
     });

@@ -20,7 +20,7 @@ use rdkafka::{
     },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
     message::{Header, Headers, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
@@ -250,6 +250,31 @@ impl Broker {
         }
         read.sort_by_key(|read| (read.partition, read.offset));
         read
+    }
+
+    /// Every committed record of a topic with one partition, in order; there must be no open transaction.
+    pub(crate) fn read_to_end(&self, topic: &str) -> Vec<Read> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", fresh("probe"))
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let mut all = TopicPartitionList::new();
+        all.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        consumer.assign(&all).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let mut read = Vec::new();
+        loop {
+            assert!(Instant::now() < deadline, "no end of {topic} after {} records", read.len());
+            match consumer.poll(Duration::from_millis(50)) {
+                Some(Ok(message)) => read.push(Read::from(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => return read,
+                _ => {}
+            }
+        }
     }
 
     /// Settings of a client of this broker.
