@@ -103,6 +103,8 @@ impl CommittedOffsets {
     ) -> Result<Vec<Committed>, RDKafkaErrorCode> {
         let deadline = Instant::now() + patience;
         loop {
+            // Serves what the client has to say.
+            while self.client.poll(Duration::ZERO).is_some() {}
             let answer = self.ask(partitions);
             let is_over = stop.is_stopped() || Instant::now() >= deadline;
             match answer {
