@@ -3,13 +3,19 @@
 //! In this release windows live in memory only, whichever backend a pipeline is given: a run that
 //! ends takes its open windows with it. The backends are complete as stores of their own.
 
+mod batch;
 mod memory;
+mod memory_store;
+mod store;
 #[cfg(test)]
 mod tests;
 
 use async_trait::async_trait;
 
+pub use batch::{Change, WriteBatch};
 pub use memory::MemoryStateBackend;
+pub use memory_store::MemoryStore;
+pub use store::{Durability, Store, StoreView, Visit, prefix_end};
 
 use crate::error::ProcessorResult;
 
