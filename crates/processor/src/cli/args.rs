@@ -42,6 +42,9 @@ struct ShortRun {
     /// Stop at the end offsets seen at start and fire all windows
     #[arg(long, requires = "config")]
     until_end: bool,
+    /// Begin with an empty state; the old one is kept beside it
+    #[arg(long, requires = "config")]
+    new_state: bool,
 }
 
 /// How logs look; they go to standard error.
@@ -95,6 +98,9 @@ pub(super) struct RunArgs {
     /// Stop at the end offsets seen at start and fire all windows
     #[arg(long)]
     pub(super) until_end: bool,
+    /// Begin with an empty state; the old one is kept beside it
+    #[arg(long)]
+    pub(super) new_state: bool,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -123,8 +129,8 @@ impl Args {
     pub(super) fn asked(self) -> Option<Command> {
         let short = self.run;
         self.command.or_else(|| {
-            let (report, until_end) = (short.report, short.until_end);
-            short.config.map(|config| Command::Run(RunArgs { config, report, until_end }))
+            let (report, until_end, new_state) = (short.report, short.until_end, short.new_state);
+            short.config.map(|config| Command::Run(RunArgs { config, report, until_end, new_state }))
         })
     }
 }

@@ -67,6 +67,7 @@ impl Exit {
             },
             ProcessorError::Source { .. } => Self::NoInput,
             ProcessorError::Sink { .. } => Self::CannotCreate,
+            ProcessorError::State(_) => Self::Io,
             ProcessorError::Unavailable { .. } => Self::Unavailable,
             #[cfg(feature = "kafka")]
             ProcessorError::Kafka(_) => Self::Unavailable,

@@ -4,6 +4,7 @@
 //! ends takes its open windows with it. The backends are complete as stores of their own.
 
 mod batch;
+mod directory;
 mod memory;
 mod memory_store;
 mod store;
@@ -13,6 +14,7 @@ mod tests;
 use async_trait::async_trait;
 
 pub use batch::{Change, WriteBatch};
+pub use directory::DataDirectory;
 pub use memory::MemoryStateBackend;
 pub use memory_store::MemoryStore;
 pub use store::{Durability, Store, StoreView, Visit, prefix_end};
