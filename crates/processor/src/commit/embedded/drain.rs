@@ -11,7 +11,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use tracing::warn;
 
 use super::{
-    Cursor, OutboxCommand, OutboxEvent, OutboxMachine, SinkAbility, SinkNumber,
+    Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,
     cursors::StoredCursor, entry::Entry, keys, outlet::Outlet,
 };
 use crate::{
@@ -370,7 +370,9 @@ impl Work {
         if let Some(last) = remove_up_to {
             batch.delete_range(&keys::outbox(0), &keys::outbox(last.saturating_add(1)));
         }
-        self.store.write(&batch, Durability::Buffered)?;
+        let planted = self.machine.planted() == Some(PlantedFault::CursorBeforeWrite);
+        let durability = if planted { Durability::Synced } else { Durability::Buffered };
+        self.store.write(&batch, durability)?;
         CrashPoint::AfterCursor.pass();
         Ok(())
     }

@@ -109,7 +109,7 @@ pub enum PlantedFault {
     SkipSync,
     /// Rows go as soon as one sink has them.
     RemoveEarly,
-    /// After a failure writing goes on where it broke off.
+    /// After a failure or a crash writing goes on where it broke off.
     SkipRewind,
 }
 
@@ -177,6 +177,12 @@ impl OutboxMachine {
     pub fn with_fault(mut self, fault: Option<PlantedFault>) -> Self {
         self.planted = fault;
         self
+    }
+
+    /// The fault that is planted.
+    #[must_use]
+    pub fn planted(&self) -> Option<PlantedFault> {
+        self.planted
     }
 
     /// Bytes of commits that not every sink has.

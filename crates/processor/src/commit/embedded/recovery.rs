@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::ControlFlow, sync::Arc};
 use tracing::{info, warn};
 
 use super::{
-    CommitPoint, Cursor, EmbeddedSettings, OutboxMachine, SinkAbility,
+    CommitPoint, Cursor, EmbeddedSettings, OutboxMachine, PlantedFault, SinkAbility,
     cursors::StoredCursor,
     drain::Drain,
     entry::Entry,
@@ -95,7 +95,9 @@ pub(super) fn start(
         };
         let stored = cursors.remove(&name);
         let sequence = stored.map_or(oldest, |cursor| cursor.sequence);
-        outlet.rewind(sequence, stored.and_then(|cursor| cursor.mark).as_ref())?;
+        let mark = stored.and_then(|cursor| cursor.mark);
+        let mark = mark.filter(|_| settings.planted != Some(PlantedFault::SkipRewind));
+        outlet.rewind(sequence, mark.as_ref())?;
         CrashPoint::AfterTruncation.pass();
         let cursor = Cursor { sequence, mark: outlet.mark() };
         batch.put(&keys::cursor(&name), &StoredCursor::of(cursor).to_json()?);
