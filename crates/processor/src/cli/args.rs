@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::checkpoint::CheckpointArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   processor demo                                     windows over recorded and generated LLM traffic
@@ -11,11 +13,12 @@ Examples:
   processor run --config processor.yaml              run it; results on stdout, logs on stderr
   processor run --config processor.yaml --report r.json --until-end
   PROCESSOR_KAFKA__CONSUMER__GROUP_ID=test processor --config processor.yaml
+  processor checkpoint list --config processor.yaml  kept copies of the state
   processor completions bash > /etc/bash_completion.d/processor
 
 Every key of the file can be set by the environment: processor.state.backend is
-PROCESSOR_STATE__BACKEND. Exit codes are those of sysexits.h: 0 done, 64 usage, 66 no input,
-69 service unavailable, 70 internal error, 73 cannot create output, 74 input or output error,
+PROCESSOR_STATE__BACKEND. Exit codes are those of sysexits.h: 0 done, 64 usage, 65 damaged data,
+66 no input, 69 service unavailable, 70 internal error, 73 cannot create output, 74 input or output error,
 77 no permission, 78 configuration.";
 
 /// Turns streams of LLM feedback events into correct, timely window statistics.
@@ -81,6 +84,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Show windows over recorded and generated LLM traffic, nothing prepared
     Demo(DemoArgs),
+    /// List, check, keep, restore and compare kept copies of the state
+    Checkpoint(CheckpointArgs),
     /// Print the JSON schema of the configuration
     Schema,
     /// Print a completion script for a shell

@@ -1,13 +1,14 @@
 //! The folder in which a process keeps its state: one process at a time.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
 use uuid::Uuid;
 
+use super::StateLock;
 use crate::error::{ProcessorError, ProcessorResult};
 
 const LOCK: &str = "lock";
@@ -25,16 +26,14 @@ const ASIDE: &str = "before-";
 /// | all else | the store and its checkpoints |
 #[derive(Debug)]
 pub struct DataDirectory {
-    path: PathBuf,
-    /// Locked as long as it is open.
-    _lock: File,
+    lock: StateLock,
 }
 
 impl DataDirectory {
     /// Locks the folder, which is made if it is not there.
     ///
     /// # Errors
-    /// [`ProcessorError::Unavailable`] if another process uses it, [`ProcessorError::Io`] if the system
+    /// [`ProcessorError::State`] if another process uses it, [`ProcessorError::Io`] if the system
     /// refuses.
     ///
     /// ```
@@ -45,27 +44,13 @@ impl DataDirectory {
     /// # Ok::<(), llm_optimizer_processor::ProcessorError>(())
     /// ```
     pub fn lock(path: &Path) -> ProcessorResult<Self> {
-        fs::create_dir_all(path).map_err(|cause| failed("create", path, cause))?;
-        let name = path.join(LOCK);
-        let mut options = OpenOptions::new();
-        let lock = options.write(true).create(true).truncate(false).open(&name);
-        let lock = lock.map_err(|cause| failed("create", &name, cause))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(ProcessorError::Unavailable {
-                name: path.display().to_string(),
-                reason: "another process keeps its state here; stop it, or give this one another \
-                         `state.path`"
-                    .into(),
-            }),
-            Err(TryLockError::Error(cause)) => Err(failed("lock", &name, cause)),
-        }
+        Ok(Self { lock: StateLock::acquire(path)? })
     }
 
     /// The folder.
     #[must_use]
     pub fn path(&self) -> &Path {
-        &self.path
+        self.lock.folder()
     }
 
     /// The UUID of the folder, made when it is asked for first.
@@ -74,7 +59,7 @@ impl DataDirectory {
     /// [`ProcessorError::State`] if what is there is no UUID, [`ProcessorError::Io`] if the system
     /// refuses.
     pub fn instance_id(&self) -> ProcessorResult<String> {
-        let path = self.path.join(INSTANCE);
+        let path = self.path().join(INSTANCE);
         match fs::read_to_string(&path) {
             Ok(text) => match text.trim().parse::<Uuid>() {
                 Ok(id) => Ok(id.to_string()),
@@ -91,7 +76,7 @@ impl DataDirectory {
     fn make_instance_id(&self, path: &Path) -> ProcessorResult<String> {
         let id = Uuid::new_v4().to_string();
         let failed = |cause| failed("create", path, cause);
-        let mut file = tempfile::NamedTempFile::new_in(&self.path).map_err(failed)?;
+        let mut file = tempfile::NamedTempFile::new_in(self.path()).map_err(failed)?;
         io::Write::write_all(&mut file, format!("{id}\n").as_bytes()).map_err(failed)?;
         file.as_file().sync_all().map_err(failed)?;
         file.persist(path).map_err(|error| failed(error.error))?;
@@ -105,9 +90,9 @@ impl DataDirectory {
     /// # Errors
     /// [`ProcessorError::Io`] if the system refuses; what was moved until then stays there.
     pub fn set_aside(&self, now_ms: i64) -> ProcessorResult<Option<PathBuf>> {
-        let failed = |action| move |cause| failed(action, &self.path, cause);
+        let failed = |action| move |cause| failed(action, self.path(), cause);
         let mut found = Vec::new();
-        for entry in fs::read_dir(&self.path).map_err(failed("read"))? {
+        for entry in fs::read_dir(self.path()).map_err(failed("read"))? {
             let name = entry.map_err(failed("read"))?.file_name();
             let text = name.to_string_lossy();
             if text != LOCK && text != INSTANCE && !text.starts_with(ASIDE) {
@@ -120,7 +105,7 @@ impl DataDirectory {
         let aside = self.free_name(now_ms);
         fs::create_dir(&aside).map_err(failed("create a folder in"))?;
         for name in found {
-            fs::rename(self.path.join(&name), aside.join(&name)).map_err(failed("rename"))?;
+            fs::rename(self.path().join(&name), aside.join(&name)).map_err(failed("rename"))?;
         }
         self.sync()?;
         Ok(Some(aside))
@@ -129,14 +114,14 @@ impl DataDirectory {
     fn free_name(&self, now_ms: i64) -> PathBuf {
         let at = chrono::DateTime::from_timestamp_millis(now_ms).unwrap_or_default();
         let name = format!("{ASIDE}{}", at.format("%Y-%m-%dT%H-%M-%SZ"));
-        let numbered = (2..).map(|number| self.path.join(format!("{name}-{number}")));
-        let mut names = std::iter::once(self.path.join(&name)).chain(numbered);
-        names.find(|path| !path.exists()).unwrap_or_else(|| self.path.join(name))
+        let numbered = (2..).map(|number| self.path().join(format!("{name}-{number}")));
+        let mut names = std::iter::once(self.path().join(&name)).chain(numbered);
+        names.find(|path| !path.exists()).unwrap_or_else(|| self.path().join(name))
     }
 
     fn sync(&self) -> ProcessorResult<()> {
-        let synced = File::open(&self.path).and_then(|folder| folder.sync_all());
-        synced.map_err(|cause| failed("sync", &self.path, cause))
+        let synced = File::open(self.path()).and_then(|folder| folder.sync_all());
+        synced.map_err(|cause| failed("sync", self.path(), cause))
     }
 }
 
@@ -154,7 +139,7 @@ mod tests {
         let directory = DataDirectory::lock(place.path()).unwrap();
         let id = directory.instance_id().unwrap();
         let refused = DataDirectory::lock(place.path()).unwrap_err();
-        assert!(refused.to_string().contains("another process keeps its state here"), "{refused}");
+        assert!(refused.to_string().contains("another process"), "{refused}");
         drop(directory);
         let again = DataDirectory::lock(place.path()).unwrap();
         assert_eq!(again.instance_id().unwrap(), id);

@@ -9,7 +9,7 @@ use std::{
 use super::{Change, Durability, Store, StoreView, WriteBatch, store::Visit};
 use crate::error::ProcessorResult;
 
-type Rows = BTreeMap<Vec<u8>, Arc<[u8]>>;
+pub(super) type Rows = BTreeMap<Vec<u8>, Arc<[u8]>>;
 
 /// Keeps rows in memory; all of it ends with the process.
 ///
@@ -75,7 +75,7 @@ impl Store for MemoryStore {
     }
 }
 
-fn apply(rows: &mut Rows, change: Change<'_>) {
+pub(super) fn apply(rows: &mut Rows, change: Change<'_>) {
     match change {
         Change::Put { key, value } => {
             rows.insert(key.to_vec(), value.into());
@@ -94,7 +94,7 @@ fn apply(rows: &mut Rows, change: Change<'_>) {
 }
 
 /// Rows with `from <= key < to`; none if `to` is not greater.
-fn range<'a>(
+pub(super) fn range<'a>(
     rows: &'a Rows,
     from: &[u8],
     to: Option<&[u8]>,
