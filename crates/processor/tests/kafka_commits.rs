@@ -251,7 +251,7 @@ impl Counter {
             *self.counts.entry(key.clone()).or_default() += 1;
             self.changed.insert(key);
         }
-        self.positions.insert(batch.origin.id, batch.next_position);
+        self.positions.insert(batch.origin.id, batch.next_position.offset);
         self.moved = true;
     }
 

@@ -8,6 +8,7 @@
 //! The partition is the key group. The checksum is XXH3 over key and value, so that neither a changed byte nor a value under
 //! another's key is taken for state. LZ4 is the producer's business.
 
+use llm_optimizer_engine::state::key_group_of;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::{
@@ -192,11 +193,6 @@ impl<'a> ChangelogRecord<'a> {
             _ => Err(ChangelogDamage::Damaged),
         }
     }
-}
-
-/// Key group of a row: its first two bytes.
-fn key_group_of(row_key: &[u8]) -> Option<u16> {
-    row_key.first_chunk().map(|bytes| u16::from_be_bytes(*bytes))
 }
 
 /// Appends the checksum.

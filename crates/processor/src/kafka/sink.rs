@@ -58,6 +58,10 @@ impl ResultSink for KafkaSink {
         })
     }
 
+    fn cursor_name(&self) -> Option<String> {
+        Some(format!("results kafka {}", self.outbound.place()))
+    }
+
     fn close(&mut self) -> ProcessorResult<()> {
         self.outbound.close()
     }
@@ -102,6 +106,10 @@ impl SideSink for KafkaSideSink {
             }
             None => Outgoing { key: None, payload: &[], headers: None },
         })
+    }
+
+    fn cursor_name(&self) -> Option<String> {
+        Some(format!("side kafka {}", self.outbound.place()))
     }
 
     fn close(&mut self) -> ProcessorResult<()> {

@@ -1,6 +1,7 @@
 //! A file of NDJSON or CSV, read once or followed like `tail -F`.
 
 mod follow;
+mod identity;
 mod open;
 mod source;
 #[cfg(test)]
