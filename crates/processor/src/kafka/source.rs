@@ -16,10 +16,13 @@ use super::{
     assignment::{Change, GroupConsumer, GroupContext},
     batch::BatchLimits,
     cluster, config,
+    desk::{GroupDesk, GroupNews, GroupOrder},
     notices::Notices,
     partitions::Partitions,
     preflight::{self, Start},
-    reader::{Reader, ReaderParts},
+    reader::{Ended, Reader, ReaderParts},
+    requirements::Requirements,
+    starts::Starts,
 };
 use crate::{
     error::{ProcessorError, ProcessorResult},
