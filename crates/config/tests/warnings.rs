@@ -55,15 +55,22 @@ fn topics_are_not_written_exactly_once_yet() {
 }
 
 #[test]
-fn a_kafka_run_is_told_once_that_nothing_is_durable() {
-    for body in
-        ["buffer_size: 100", "source: { type: kafka }", "state: { backend: memory }", "kafka: {}"]
-    {
-        let loaded = loaded(body);
-        assert_eq!(loaded.warnings.len(), 1, "{body}: {:?}", loaded.warnings);
-        assert!(loaded.warnings[0].message.contains("auto_offset_reset"), "{body}");
-        assert!(loaded.blocking().is_none());
+fn a_local_store_is_not_used_with_kafka_yet() {
+    for body in ["buffer_size: 100", "source: { type: kafka }", "state: { backend: memory }"] {
+        assert_eq!(loaded(body).warnings, [], "{body}");
     }
+    let loaded = loaded("state: { backend: redb }");
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    assert!(loaded.warnings[0].message.contains("changelog"));
+    assert!(loaded.blocking().is_none());
+}
+
+#[test]
+fn exactly_once_from_kafka_is_for_topics() {
+    assert_eq!(loaded("delivery: exactly_once").warnings, []);
+    let body = "delivery: exactly_once\nsinks: [{ type: file, path: a }]";
+    let paths: Vec<_> = loaded(body).warnings.iter().map(|warning| warning.path.clone()).collect();
+    assert_eq!(paths, ["processor.delivery"]);
 }
 
 #[test]
@@ -101,8 +108,8 @@ fn a_warning_says_where() {
 #[test]
 fn a_config_made_in_code_warns_about_what_differs_from_the_defaults() {
     let mut config = ProcessorConfig::default();
-    assert_eq!(config.validate().unwrap().len(), 1, "Kafka: not durable");
+    assert_eq!(config.validate().unwrap().len(), 0);
     config.kafka.producer.retries = Some(3);
     config.checkpoint_interval_secs = llm_optimizer_config::settings::Secs::new(5);
-    assert_eq!(config.validate().unwrap().len(), 3);
+    assert_eq!(config.validate().unwrap().len(), 2);
 }

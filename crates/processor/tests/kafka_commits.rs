@@ -107,6 +107,7 @@ impl Counter {
             session_timeout: Duration::from_secs(6),
             topics: vec![plan.changelog()],
             read: Some((plan.input.clone(), 0)),
+            written: vec![plan.output.clone()],
         };
         let io = CommitIoSettings {
             producer: KafkaProducerConfig::default(),
@@ -234,8 +235,10 @@ impl Counter {
             SourceEvent::Assigned(origins) => {
                 for origin in origins {
                     let order = self.wanted.get(&origin.id).copied();
-                    if order.is_some_and(|order| self.driver.is_of(&origin, order)) {
+                    let begun = order.and_then(|order| self.driver.begun_at(&origin, order));
+                    if let Some(position) = begun {
                         self.live.insert(origin.id);
+                        self.positions.insert(origin.id, position);
                     }
                 }
             }

@@ -25,6 +25,7 @@ fn requirements(broker: &Broker, group: &str, topics: Vec<InternalTopic>) -> Req
         session_timeout: Duration::from_secs(6),
         topics,
         read: Some((broker.topic(1), 0)),
+        written: vec![broker.topic(1)],
     }
 }
 
@@ -101,8 +102,18 @@ fn brokers_that_are_away_are_no_finding() {
         session_timeout: Duration::from_secs(6),
         topics,
         read: None,
+        written: vec![],
     };
     requirements.read = Some(("t".into(), 0));
     let error = requirements.check(&StopToken::default()).unwrap_err().to_string();
     assert!(error.contains("no kafka broker answers"), "{error}");
+}
+
+#[test]
+fn a_topic_of_results_that_is_missing_is_waited_for() {
+    let Some(broker) = broker() else { return };
+    let mut requirements = requirements(&broker, &fresh("group"), vec![]);
+    requirements.written = vec![fresh("missing")];
+    let error = requirements.check(&StopToken::default()).unwrap_err().to_string();
+    assert!(error.contains("does not exist"), "{error}");
 }

@@ -19,7 +19,7 @@ pub(crate) fn warnings(
 ) -> Vec<Warning> {
     let checks = Checks { config, written, entry: None, found: Vec::new() };
     let mut notes = Vec::new();
-    notes.extend(durability(&checks));
+    notes.extend(local_state(&checks));
     notes.extend(first_written(&checks));
     notes.extend(kafka(&checks));
     let pipelines = config.pipelines();
@@ -54,20 +54,18 @@ impl Note {
     }
 }
 
-/// From Kafka nothing is kept yet: one warning for all keys that promise more.
-fn durability(checks: &Checks<'_>) -> Option<Note> {
-    let config = checks.config;
-    let from_kafka = config.source.as_ref().is_none_or(|source| source.kind == SourceType::Kafka);
-    if !from_kafka {
-        return None;
-    }
-    let keys = ["state.backend", "state", "source", "kafka"];
-    let key = keys.into_iter().find(|key| checks.has(key)).unwrap_or("source");
-    Some(Note::new(
-        key,
-        "state and positions of a Kafka source are kept in memory for now: they are not durable yet, \
-         and a restart begins where `auto_offset_reset` says",
-    ))
+/// Whether the source is Kafka.
+fn is_from_kafka(checks: &Checks<'_>) -> bool {
+    checks.config.source.as_ref().is_none_or(|source| source.kind == SourceType::Kafka)
+}
+
+/// From Kafka state is kept on Kafka: a local store that is asked for is not used yet.
+fn local_state(checks: &Checks<'_>) -> Option<Note> {
+    let is_stored =
+        checks.config.state.as_ref().is_some_and(|state| state.backend != StateBackendName::Memory);
+    let message = "state of a Kafka source lies in the topic <group>-<pipeline>-changelog and is read back from it \
+                   at each start; the local folder keeps the name of the instance only, for now";
+    (is_from_kafka(checks) && is_stored).then(|| Note::new("state", message))
 }
 
 /// Groups of keys of one later feature; the first that is written speaks for all.
@@ -94,7 +92,13 @@ fn first_written(checks: &Checks<'_>) -> Vec<Note> {
         })
         .collect();
     let config = checks.config;
-    if checks.has("delivery") && config.delivery == Delivery::ExactlyOnce && has_topics(checks) {
+    let is_exactly_once = checks.has("delivery") && config.delivery == Delivery::ExactlyOnce;
+    if is_exactly_once && is_from_kafka(checks) && has_other_than_topics(checks) {
+        let message = "only topics of the source's cluster get results exactly once for now; other sinks are written \
+                       before each commit, and a crash repeats what they had of the last one";
+        notes.push(Note::new("delivery", message));
+    }
+    if is_exactly_once && !is_from_kafka(checks) && has_topics(checks) {
         let message = "topics get results at least once for now; transactions come later. Files have \
                        each result once";
         notes.push(Note::new("delivery", message));
@@ -115,6 +119,12 @@ fn has_topics(checks: &Checks<'_>) -> bool {
     let config = checks.config;
     let is_topic = |sink: &SinkConfig| sink.kind == SinkType::Kafka;
     config.sinks.as_ref().is_none_or(|sinks| sinks.iter().any(is_topic))
+}
+
+/// Whether a pipeline writes elsewhere than to Kafka.
+fn has_other_than_topics(checks: &Checks<'_>) -> bool {
+    let is_other = |sink: &SinkConfig| sink.kind != SinkType::Kafka;
+    checks.config.sinks.as_ref().is_some_and(|sinks| sinks.iter().any(is_other))
 }
 
 /// Accepted Kafka keys whose value has a price, or no effect.

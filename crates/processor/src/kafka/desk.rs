@@ -88,12 +88,20 @@ struct State {
     newest: u64,
     ids: HashMap<TopicPartition, PartitionId>,
     /// By which order a partition is read, and the origin that its batches then carry.
-    read: HashMap<PartitionId, (OrderNumber, Arc<PartitionOrigin>)>,
+    read: HashMap<PartitionId, Begun>,
     /// A callback waits until its partitions are released.
     is_held: bool,
     /// The consumer is being closed, and nobody cares what it gives back.
     is_closing: bool,
     is_left: bool,
+}
+
+/// A partition as it is read since an order.
+#[derive(Debug)]
+struct Begun {
+    order: OrderNumber,
+    origin: Arc<PartitionOrigin>,
+    position: i64,
 }
 
 impl GroupDesk {
@@ -134,13 +142,13 @@ impl GroupDesk {
         self.lock().copies.clear();
     }
 
-    /// Whether `origin` belongs to a partition as it is read since this order: one that was sent before is another one, with
-    /// the same content.
+    /// Where the partition of `origin` began to be read by this order. `None` if the order is not carried out, and for an
+    /// origin of an earlier order, which is another one with the same content.
     #[must_use]
-    pub fn is_of(&self, origin: &Arc<PartitionOrigin>, order: OrderNumber) -> bool {
+    pub fn begun_at(&self, origin: &Arc<PartitionOrigin>, order: OrderNumber) -> Option<i64> {
         let state = self.lock();
-        let read = state.read.get(&origin.id);
-        read.is_some_and(|(by, known)| *by == order && Arc::ptr_eq(known, origin))
+        let begun = state.read.get(&origin.id)?;
+        (begun.order == order && Arc::ptr_eq(&begun.origin, origin)).then_some(begun.position)
     }
 
     /// Lets the group have what it wants back.
@@ -191,9 +199,9 @@ impl GroupDesk {
         number
     }
 
-    /// Remembers by which order a partition is read.
-    pub(super) fn begun(&self, order: OrderNumber, origin: Arc<PartitionOrigin>) {
-        self.lock().read.insert(origin.id, (order, origin));
+    /// Remembers by which order a partition is read, and from where.
+    pub(super) fn begun(&self, order: OrderNumber, origin: Arc<PartitionOrigin>, position: i64) {
+        self.lock().read.insert(origin.id, Begun { order, origin, position });
     }
 
     /// Remembers the number of a partition.
@@ -263,11 +271,12 @@ mod tests {
             Arc::new(PartitionOrigin { id: PartitionId(3), kind: SourceKind::Kafka, name: "t".into(), partition: 0 })
         };
         let (first, second) = (origin(), origin());
-        desk.begun(OrderNumber(1), Arc::clone(&first));
-        assert!(desk.is_of(&first, OrderNumber(1)));
-        assert!(!desk.is_of(&first, OrderNumber(2)), "the second order is not carried out yet");
-        desk.begun(OrderNumber(2), Arc::clone(&second));
-        assert!(desk.is_of(&second, OrderNumber(2)) && !desk.is_of(&first, OrderNumber(2)));
+        desk.begun(OrderNumber(1), Arc::clone(&first), 5);
+        assert_eq!(desk.begun_at(&first, OrderNumber(1)), Some(5));
+        assert_eq!(desk.begun_at(&first, OrderNumber(2)), None, "the second order is not carried out yet");
+        desk.begun(OrderNumber(2), Arc::clone(&second), 7);
+        assert_eq!(desk.begun_at(&second, OrderNumber(2)), Some(7));
+        assert_eq!(desk.begun_at(&first, OrderNumber(2)), None);
     }
 
     #[test]

@@ -238,10 +238,10 @@ impl KafkaDriver {
         self.partitions.get(&id)
     }
 
-    /// Whether `origin` is of a partition as it is read since this order.
+    /// Where the partition of `origin` began to be read by this order; `None` if `origin` is of an earlier one.
     #[must_use]
-    pub fn is_of(&self, origin: &Arc<PartitionOrigin>, order: OrderNumber) -> bool {
-        self.desk.is_of(origin, order)
+    pub fn begun_at(&self, origin: &Arc<PartitionOrigin>, order: OrderNumber) -> Option<i64> {
+        self.desk.begun_at(origin, order)
     }
 
     fn know(&mut self, origins: &[Arc<PartitionOrigin>]) {

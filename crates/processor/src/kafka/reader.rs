@@ -248,7 +248,7 @@ impl<'a> Reader<'a> {
                 return Ok(());
             }
             let Position::At(position) = position else { continue };
-            desk.begun(order, partition.begin_at(position));
+            desk.begun(order, partition.begin_at(position), position);
             self.consumer.context().moved(&partition.key, position);
             from.push((partition.key.clone(), Offset::Offset(position)));
         }

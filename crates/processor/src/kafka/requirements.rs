@@ -6,6 +6,7 @@
 //! | transactions as long as ours | `transaction.max.timeout.ms` |
 //! | sessions as long as ours | `group.min.session.timeout.ms`, `group.max.session.timeout.ms` |
 //! | topics of our own with the right policy | `internal_topics` |
+//! | topics of others that are written | their metadata |
 //! | access to the group | its committed offsets |
 //! | access to the transactional id | `init_transactions`, last and only if all else is right, because it fences who holds the id |
 //!
@@ -14,6 +15,7 @@
 use std::{sync::Arc, time::Duration};
 
 use llm_optimizer_config::settings::KafkaProducerConfig;
+use rdkafka::error::RDKafkaErrorCode;
 use tracing::warn;
 
 use super::{
@@ -22,7 +24,7 @@ use super::{
     committed::{CommittedOffsets, is_denied},
     failure::FailureKind,
     internal_topics::{self, InternalTopic, TopicFault},
-    notices::Notices,
+    notices::{Notices, explain},
     transaction::{TransactionSettings, TransactionalProducer},
 };
 use crate::{
@@ -48,6 +50,8 @@ pub struct Requirements {
     pub topics: Vec<InternalTopic>,
     /// Some partition that is read, to ask the group about.
     pub read: Option<TopicPartition>,
+    /// Topics that are written and not our own; they must exist.
+    pub written: Vec<String>,
 }
 
 /// What was found.
@@ -99,6 +103,7 @@ impl Requirements {
         let mut findings = Findings::default();
         self.check_brokers(&admin, &mut findings)?;
         self.check_topics(&admin, &mut findings)?;
+        self.check_written(&admin, &mut findings)?;
         self.check_group(stop, &mut findings)?;
         if findings.faults.is_empty() && !stop.is_stopped() {
             self.check_transactional_id(&mut findings)?;
@@ -153,6 +158,24 @@ impl Requirements {
                 Ok(_) => {}
                 Err(TopicFault::Refused(text)) => findings.fault(text),
                 Err(TopicFault::NotYet(not_yet)) => return Err(self.unanswered(not_yet)),
+            }
+        }
+        Ok(())
+    }
+
+    /// A topic that is missing may be made any moment; one that is denied is a fault.
+    fn check_written(&self, admin: &Admin, findings: &mut Findings) -> ProcessorResult<()> {
+        for topic in &self.written {
+            let metadata = admin.metadata(topic).map_err(|error| self.unanswered(error))?;
+            let found = metadata.topics().iter().find(|found| found.name() == topic);
+            let missing = RDKafkaErrorCode::UnknownTopicOrPartition;
+            let code = found.map_or(Some(missing), |found| found.error().map(RDKafkaErrorCode::from));
+            let Some(code) = code else { continue };
+            let (trouble, text) = explain(code, &format!("`{topic}`"));
+            if is_denied(code) {
+                findings.fault(text);
+            } else {
+                return Err(self.unanswered(NotYet { trouble, text }));
             }
         }
         Ok(())
@@ -232,6 +255,7 @@ mod tests {
             session_timeout: Duration::from_millis(session_ms),
             topics: vec![],
             read: None,
+            written: vec![],
         }
     }
 

@@ -139,6 +139,8 @@ impl<T: 'static> StreamPipeline<T> {
             clock,
             progress: Arc::new(RunProgress::default()),
             log: None,
+            #[cfg(feature = "kafka")]
+            kafka: None,
         })
     }
 }

@@ -13,6 +13,8 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
 use tracing::warn;
 
+#[cfg(feature = "kafka")]
+use super::transactional::KafkaCommits;
 use super::{
     book::Positions,
     delivery::{Delivery, DeliveryReport},
@@ -79,6 +81,9 @@ pub struct Job {
     pub progress: Arc<RunProgress>,
     /// Where commits go; `None` keeps nothing: they are handed to the sinks.
     pub log: Option<OpenLog>,
+    /// Commits are transactions of Kafka, which then take the place of `log`.
+    #[cfg(feature = "kafka")]
+    pub kafka: Option<KafkaCommits>,
 }
 
 /// Opens the log that commits go to, with the outputs of each pipeline.
@@ -98,6 +103,25 @@ impl Job {
     /// Runs until the input ends, the stop is asked for, or something cannot heal.
     #[must_use]
     pub fn run(self) -> Outcome {
+        #[cfg(feature = "kafka")]
+        let (job, commits) = self.take_commits();
+        #[cfg(feature = "kafka")]
+        if let Some(commits) = commits {
+            return super::transactional::run(job, commits);
+        }
+        #[cfg(feature = "kafka")]
+        return job.run_with_log();
+        #[cfg(not(feature = "kafka"))]
+        self.run_with_log()
+    }
+
+    #[cfg(feature = "kafka")]
+    fn take_commits(mut self) -> (Self, Option<KafkaCommits>) {
+        let commits = self.kafka.take();
+        (self, commits)
+    }
+
+    fn run_with_log(self) -> Outcome {
         let started = self.clock.elapsed();
         match self.start(started) {
             Ok((worker, events, reader)) => worker.run(events, reader),
@@ -107,7 +131,7 @@ impl Job {
 
     /// Recovers, then begins to read.
     fn start(self, started: Duration) -> ProcessorResult<(Worker, Receiver<SourceEvent>, Reader)> {
-        let Self { mut source, mut pipelines, settings, stop, give_up, clock, progress, log } = self;
+        let Self { mut source, mut pipelines, settings, stop, give_up, clock, progress, log, .. } = self;
         let outputs =
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
         let mut log = match log {

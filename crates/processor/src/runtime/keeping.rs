@@ -198,3 +198,52 @@ fn planted_fault() -> ProcessorResult<Option<PlantedFault>> {
     warn!(fault = name, "a fault is planted: results will be wrong after a crash");
     Ok(Some(fault))
 }
+
+/// Who a run is that commits on Kafka: the configured name, else that of the folder of its state, else the host.
+#[cfg(feature = "kafka")]
+pub(super) struct KafkaInstance {
+    id: String,
+    /// Locked as long as this lives.
+    _directory: Option<DataDirectory>,
+}
+
+#[cfg(feature = "kafka")]
+impl KafkaInstance {
+    /// The instance of `config`.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Unavailable`] if another process uses the folder, [`ProcessorError::Config`] for
+    /// `--new-state`, which Kafka does not have.
+    pub(super) fn of(config: &ProcessorConfig, options: &SetupOptions) -> ProcessorResult<Self> {
+        if options.new_state {
+            return Err(ProcessorError::Config(
+                "--new-state: on Kafka the state belongs to the group; to begin afresh beside it, write another \
+                 kafka.consumer.group_id"
+                    .into(),
+            ));
+        }
+        if let Some(id) = &config.instance_id {
+            return Ok(Self { id: id.clone(), _directory: None });
+        }
+        let state = config.state.clone().unwrap_or_default();
+        if state.backend == StateBackendName::Memory {
+            return Ok(Self { id: host_name(), _directory: None });
+        }
+        let directory = DataDirectory::lock(&state.path)?;
+        Ok(Self { id: directory.instance_id()?, _directory: Some(directory) })
+    }
+
+    /// The name.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+}
+
+/// Name of this machine, as far as it is known.
+#[cfg(feature = "kafka")]
+fn host_name() -> String {
+    let read = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = env::var("HOSTNAME").ok().or_else(read).unwrap_or_default();
+    let name: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect();
+    if name.is_empty() { "host".to_owned() } else { name }
+}

@@ -21,6 +21,8 @@ mod pass_through;
 mod plan;
 mod report;
 mod setup;
+#[cfg(feature = "kafka")]
+mod transactional;
 mod worker;
 
 #[cfg(test)]
@@ -31,6 +33,8 @@ pub use encode::ResultEncoder;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};
+#[cfg(feature = "kafka")]
+pub use transactional::KafkaCommits;
 pub use setup::{SetupOptions, job_from_config};
 pub use worker::{Pipeline, PipelineOutputs, RejectPolicy};
 

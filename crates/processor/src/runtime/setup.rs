@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use llm_optimizer_config::{
-    ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec, Source as SourceSpec,
+    NamedPipeline, ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec, Source as SourceSpec,
 };
 
 use super::{
@@ -11,7 +11,7 @@ use super::{
     keeping::{self, Keeping},
     outputs::{Opened, OutputOpener, unusable},
     plan::{decode_settings, task_plan},
-    worker::Pipeline,
+    worker::{Pipeline, PipelineOutputs},
 };
 use crate::{
     commit::CommitSettings,
@@ -49,6 +49,10 @@ pub fn job_from_config(
     options: &SetupOptions,
     stop: StopToken,
 ) -> ProcessorResult<Job> {
+    #[cfg(feature = "kafka")]
+    if config.source().is_ok_and(|source| source == SourceSpec::Kafka) && !options.in_memory {
+        return transactional_job(config, *options, stop);
+    }
     let keeping = Keeping::of(config, options)?;
     keeping.announce(config);
     let settings = job_settings(config);
@@ -71,10 +75,60 @@ pub fn job_from_config(
         pipelines,
         settings,
         log: opened.map(keeping::Opened::log),
+        #[cfg(feature = "kafka")]
+        kafka: None,
         stop,
         give_up,
         clock,
         progress: Arc::new(RunProgress { read, ..RunProgress::default() }),
+    })
+}
+
+/// A job that reads Kafka and commits there.
+#[cfg(feature = "kafka")]
+fn transactional_job(
+    config: &ProcessorConfig,
+    options: SetupOptions,
+    stop: StopToken,
+) -> ProcessorResult<Job> {
+    use super::transactional::{Committer, Inside, announce};
+    let instance = keeping::KafkaInstance::of(config, &options)?;
+    let settings = job_settings(config);
+    let mut setup = Setup::new(config, options, Arc::new(SystemClock::new()), OpenMode::Append);
+    setup.take_instance(instance.id().to_owned());
+    let inside = Inside::new(config.delivery, &config.kafka.consumer.bootstrap_servers);
+    let mut opener = setup.opener(config.pipelines().len() > 1);
+    let mut routes = Vec::new();
+    let pipelines = setup.pipelines_with(|one| {
+        let (own, outside) = inside.split(one, &mut opener)?;
+        let sides = own.keeps_sides();
+        routes.push(own);
+        Ok((outside, sides))
+    })?;
+    let committer = Committer::new(config, &settings, instance.id(), &routes)?;
+    announce(config, &routes);
+    let (desk, requirements) = (Arc::clone(&committer.desk), committer.requirements.clone());
+    let source = crate::kafka::KafkaSource::new(&config.kafka.consumer, setup.kafka_options())
+        .with_commits(desk, requirements);
+    let (config, kept) = (config.clone(), routes.clone());
+    let rebuild = move || {
+        // Its folder stays locked as long as the run lasts.
+        let _ = instance.id();
+        let setup = Setup::new(&config, options, Arc::new(SystemClock::new()), OpenMode::Append);
+        let mut sides = kept.iter().map(super::transactional::Routes::keeps_sides);
+        setup.pipelines_with(|_| Ok((PipelineOutputs::default(), sides.next().unwrap_or_default())))
+    };
+    let Setup { clock, give_up, .. } = setup;
+    Ok(Job {
+        source: Box::new(source),
+        pipelines,
+        settings,
+        stop,
+        give_up,
+        clock,
+        progress: Arc::new(RunProgress::default()),
+        log: None,
+        kafka: Some(committer.commits(routes, Box::new(rebuild))),
     })
 }
 
@@ -131,8 +185,16 @@ impl<'a> Setup<'a> {
 
     /// The pipelines in the order of the configuration.
     fn pipelines(&self) -> ProcessorResult<Vec<Pipeline>> {
+        let mut opener = self.opener(self.config.pipelines().len() > 1);
+        self.pipelines_with(|one| Ok((opener.outputs(one)?, (false, false))))
+    }
+
+    /// The same with other outputs; the flags say whether late events and dead letters are kept besides.
+    fn pipelines_with(
+        &self,
+        mut outputs: impl FnMut(&NamedPipeline) -> ProcessorResult<(PipelineOutputs, (bool, bool))>,
+    ) -> ProcessorResult<Vec<Pipeline>> {
         let named = self.config.pipelines();
-        let mut opener = self.opener(named.len() > 1);
         let mut decoding: Vec<DecodeSettings> = Vec::new();
         let mut pipelines = Vec::new();
         for one in &named {
@@ -140,7 +202,9 @@ impl<'a> Setup<'a> {
             let decoded_by = decoding.iter().position(|other| *other == settings);
             let decoder = Decoder::new(settings.clone());
             let plan = task_plan(&one.config, decoder.value_names(), self.is_bounded())?;
-            let pipeline = Pipeline::new(&one.name, decoder, plan, opener.outputs(one)?)
+            let (outputs, sides) = outputs(one)?;
+            let pipeline = Pipeline::new(&one.name, decoder, plan, outputs)
+                .keeping_sides(sides)
                 .with_max_drift(one.config.max_watermark_drift_ms())
                 .decoded_by(decoded_by);
             let is_listed = self.config.pipelines.is_some();
@@ -193,12 +257,17 @@ impl<'a> Setup<'a> {
     #[cfg(feature = "kafka")]
     #[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
     fn kafka_source(&self) -> ProcessorResult<Box<dyn Source>> {
-        let options = crate::kafka::KafkaSourceOptions {
+        let options = self.kafka_options();
+        Ok(Box::new(crate::kafka::KafkaSource::new(&self.config.kafka.consumer, options)))
+    }
+
+    #[cfg(feature = "kafka")]
+    fn kafka_options(&self) -> crate::kafka::KafkaSourceOptions {
+        crate::kafka::KafkaSourceOptions {
             instance_id: self.instance_id.clone(),
             until_end: self.options.until_end,
             max_record_bytes: self.batch_limits().max_record_bytes,
-        };
-        Ok(Box::new(crate::kafka::KafkaSource::new(&self.config.kafka.consumer, options)))
+        }
     }
 
     #[cfg(not(feature = "kafka"))]

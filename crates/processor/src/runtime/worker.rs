@@ -134,6 +134,13 @@ impl Pipeline {
         self
     }
 
+    /// Late events and dead letters are kept for whoever encodes the commits, besides sinks.
+    pub(super) fn keeping_sides(mut self, (late, dead_letters): (bool, bool)) -> Self {
+        self.keeps_late |= late;
+        self.keeps_dead_letters |= dead_letters;
+        self
+    }
+
     /// Says what becomes of records that cannot be used.
     #[must_use]
     pub fn with_rejects(mut self, policy: RejectPolicy) -> Self {

@@ -4,7 +4,7 @@
 //! Without Java or Maven the tests say loudly that they did not run; with `CI=true` they fail.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     process::{Command, Stdio},
     sync::{Mutex, OnceLock},
@@ -252,7 +252,7 @@ impl Broker {
         read
     }
 
-    /// Every committed record of a topic with one partition, in order; there must be no open transaction.
+    /// Every committed record of a topic, by partition and offset; there must be no open transaction.
     pub(crate) fn read_to_end(&self, topic: &str) -> Vec<Read> {
         let consumer: BaseConsumer = self
             .client()
@@ -262,19 +262,26 @@ impl Broker {
             .set("enable.partition.eof", "true")
             .create()
             .unwrap();
+        let partitions = self.partitions(topic);
         let mut all = TopicPartitionList::new();
-        all.add_partition_offset(topic, 0, Offset::Beginning).unwrap();
+        for partition in 0..i32::try_from(partitions).unwrap() {
+            all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
         consumer.assign(&all).unwrap();
         let deadline = Instant::now() + PATIENCE;
-        let mut read = Vec::new();
-        loop {
+        let (mut read, mut ended) = (Vec::new(), BTreeSet::new());
+        while ended.len() < partitions {
             assert!(Instant::now() < deadline, "no end of {topic} after {} records", read.len());
             match consumer.poll(Duration::from_millis(50)) {
                 Some(Ok(message)) => read.push(Read::from(&message)),
-                Some(Err(KafkaError::PartitionEOF(_))) => return read,
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ended.insert(partition);
+                }
                 _ => {}
             }
         }
+        read.sort_by_key(|read| (read.partition, read.offset));
+        read
     }
 
     /// Settings of a client of this broker.
