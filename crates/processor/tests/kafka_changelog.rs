@@ -74,6 +74,7 @@ fn meta(to: i64) -> GroupMeta {
         watermark: Some(to * 10),
         greatest_time: None,
         sources: vec![source],
+        note: b"n".to_vec(),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::{
     Place, ProcessorConfig, Warning,
     load::Written,
     settings::{
-        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkConfig, SinkType, SourceType,
+        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkConfig, SinkType, SourceType, StateBackendName,
     },
     yaml::Spot,
 };

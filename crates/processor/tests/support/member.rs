@@ -127,6 +127,7 @@ pub(crate) fn metadata(commit_seq: u64) -> OffsetMetadata {
         commit_seq,
         fingerprint: 9,
         instance: InstanceTag::of("test"),
+        incarnation: 1,
         pipelines: vec![progress],
     }
 }
