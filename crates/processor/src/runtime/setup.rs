@@ -50,7 +50,9 @@ pub fn job_from_config(
     stop: StopToken,
 ) -> ProcessorResult<Job> {
     let keeping = Keeping::of(config, options)?;
-    keeping.announce(config);
+    if !options.in_memory {
+        keeping.announce(config);
+    }
     let settings = job_settings(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opened = match &keeping {
@@ -61,7 +63,7 @@ pub fn job_from_config(
     };
     let mut setup = Setup::new(config, *options, clock, keeping.open_mode());
     if let Some(opened) = &opened {
-        setup.take_instance(opened.instance_id(config.instance_id.as_deref())?);
+        setup.take_instance(opened.instance_id.clone());
     }
     let (source, read) = setup.source()?;
     let pipelines = setup.pipelines()?;

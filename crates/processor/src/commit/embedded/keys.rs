@@ -13,6 +13,8 @@ const META: u8 = b'm';
 
 /// What the newest commit left but for its rows.
 pub(crate) const COMMIT: &[u8] = b"mcommit";
+/// Name of the instance that keeps the state.
+pub(crate) const INSTANCE: &[u8] = b"minstance";
 /// What the state is of.
 pub(crate) const FINGERPRINT: &[u8] = b"mfingerprint";
 

@@ -28,7 +28,7 @@ mod tests;
 use std::{fmt, sync::Arc};
 
 pub use drain::Patience;
-pub(crate) use keys::FINGERPRINT;
+pub(crate) use keys::{FINGERPRINT, INSTANCE};
 pub use outbox::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,
 };

@@ -44,6 +44,11 @@ impl KnownFile {
         Ok(head(file, self.head.len())?.is_some_and(|now| now == self.head))
     }
 
+    /// Whether it is the file that a position is of.
+    pub(super) fn is(&self, other: &FileIdentity) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     pub(super) fn identity(&self) -> FileIdentity {
         FileIdentity {
             device: self.device,
