@@ -102,9 +102,8 @@ impl EmbeddedLog {
 
     /// Keeps the folder of the store locked as long as the log lives.
     #[must_use]
-    pub fn holding(mut self, directory: DataDirectory) -> Self {
-        self._directory = Some(directory);
-        self
+    pub fn holding(self, directory: DataDirectory) -> Self {
+        Self { _directory: Some(directory), ..self }
     }
 
     /// Everything of `commit` as one batch, and what goes to the sinks.
