@@ -118,7 +118,8 @@ pub(crate) fn further_batch(case: &Case, events: &[Event]) -> EventBatch {
         batch.push(record, at, key, &event.values);
         let drawn = event.at_ms.rem_euclid(5_003) * 31 + i64::from(record) % 7;
         let cost = if drawn % 9 == 0 { f64::NAN } else { (drawn % 100) as f64 };
-        let item = format!("u{}", drawn % [3, 60, 5_000][usize::try_from(case.seed % 3).expect("few")]);
+        let item =
+            format!("u{}", drawn % [3, 60, 5_000][usize::try_from(case.seed % 3).expect("few")]);
         let item = (drawn % 8 != 0).then_some(Item::Text(&item));
         batch.describe(u64::from(drawn % 3 == 0), &[cost], &[item]);
     }

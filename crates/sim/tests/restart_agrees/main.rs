@@ -14,15 +14,16 @@
 mod agree;
 mod crash;
 mod cut;
-//mod damage;
-//mod further;
+mod damage;
+mod further;
 mod planted;
 #[path = "../engine_agrees/setup.rs"]
+#[allow(dead_code)]
 mod setup;
 #[path = "../engine_agrees/special.rs"]
 #[allow(dead_code)]
 mod special;
-//mod twins;
+mod twins;
 
 use llm_optimizer_sim::cases::random_case;
 
