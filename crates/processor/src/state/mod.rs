@@ -12,6 +12,8 @@ mod memory;
 mod memory_store;
 mod open;
 mod redb_errors;
+#[cfg(test)]
+mod redb_faults;
 mod redb_file;
 mod redb_store;
 #[cfg(feature = "rocksdb")]
@@ -22,6 +24,8 @@ mod store_error;
 #[cfg(test)]
 mod tests;
 mod window_state;
+#[cfg(test)]
+mod window_state_tests;
 
 use async_trait::async_trait;
 
