@@ -32,7 +32,7 @@ use crate::{
 const PLANTED_VARIABLE: &str = "PROCESSOR_PLANTED_FAULT";
 
 /// Whether a run keeps its state.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Keeping {
     /// In memory: the run begins at the start of its input, and replaces the files it writes.
     Afresh,

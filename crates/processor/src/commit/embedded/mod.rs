@@ -36,6 +36,7 @@ pub use point::{CommitPoint, PartitionPoint, PartitionPosition, PipelinePoint};
 
 use drain::Drain;
 use entry::Entry;
+#[cfg(test)]
 use keys::KeyRange;
 use outlet::{Outlet, outlets};
 
