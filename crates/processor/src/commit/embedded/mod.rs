@@ -36,8 +36,6 @@ pub use point::{CommitPoint, PartitionPoint, PartitionPosition, PipelinePoint};
 
 use drain::Drain;
 use entry::Entry;
-#[cfg(test)]
-use keys::KeyRange;
 use outlet::{Outlet, outlets};
 
 use super::{Commit, CommitLog, CrashPoint, Recovered};
@@ -175,14 +173,4 @@ impl CommitLog for EmbeddedLog {
     fn close(&mut self) -> ProcessorResult<()> {
         self.drain()?.close()
     }
-}
-
-/// Deletes everything that commits wrote.
-#[cfg(test)]
-pub(crate) fn wipe(store: &dyn Store) -> ProcessorResult<()> {
-    let mut batch = WriteBatch::default();
-    for KeyRange { from, to } in KeyRange::everything() {
-        batch.delete_range(&from, &to.unwrap_or_default());
-    }
-    store.write(&batch, Durability::Synced)
 }

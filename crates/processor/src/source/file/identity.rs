@@ -82,7 +82,7 @@ pub(super) enum Fate {
     /// It is there, under its name or, if it was rotated, another one beside it.
     Found(Resumed),
     /// It has its name and holds other bytes, or fewer than were read.
-    Rewritten(File),
+    Rewritten,
     /// It is not in its folder any more.
     Gone,
 }
@@ -100,7 +100,7 @@ pub(super) fn find(
                 let resumed = known(&file, position, identity);
                 return Ok(match resumed.map_err(|cause| failed(path, cause))? {
                     Some(known) => Fate::Found(Resumed { file, known }),
-                    None => Fate::Rewritten(file),
+                    None => Fate::Rewritten,
                 });
             }
         }

@@ -218,11 +218,11 @@ impl Source for FileSource {
                 self.progress.add(usize::try_from(position.offset).unwrap_or(0));
                 Ok(())
             }
-            Fate::Rewritten(_) if follows => {
+            Fate::Rewritten if follows => {
                 warn!(path = %name, "followed file was truncated or written anew; reading it from its start");
                 Ok(())
             }
-            Fate::Rewritten(_) => Err(not_the_same(path, "the file was truncated or written anew")),
+            Fate::Rewritten => Err(not_the_same(path, "the file was truncated or written anew")),
             Fate::Gone => Err(not_the_same(path, "the file that was being read is gone")),
         }
     }
