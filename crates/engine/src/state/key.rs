@@ -257,7 +257,8 @@ mod tests {
                 (k.group, k.kind, k.end, text, k.pane, k.from, k.column, k.part)
             };
             prop_assert_eq!(written(&a).cmp(&written(&b)), rank(&a).cmp(&rank(&b)));
-            prop_assert_eq!(RowKey::read(&written(&a)), Ok(a));
+            let bytes = written(&a);
+            prop_assert_eq!(RowKey::read(&bytes), Ok(a));
         }
 
         #[test]

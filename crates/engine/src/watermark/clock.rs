@@ -62,11 +62,13 @@ impl PartitionClock {
     pub(super) fn restored(mut self, progress: PartitionProgress, combined: i64) -> Self {
         self.max_time = progress.greatest_time;
         if let Some(watermark) = progress.watermark {
-            self.watermark = watermark.min(END - 1).max(combined);
-            self.activity = Activity::Active;
+            self.watermark = watermark.min(END - 1);
         }
         if progress.is_idle {
-            self.activity = Activity::Idle;
+            self.activity = Activity::Idle; // When it speaks again, it begins at W or later.
+        } else if progress.watermark.is_some() {
+            self.activity = Activity::Active;
+            self.watermark = self.watermark.max(combined);
         }
         self
     }

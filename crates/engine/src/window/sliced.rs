@@ -346,8 +346,8 @@ impl SlicedWindows {
         let passed = self.watermark - self.slices.size();
         for start in self.slices.starts(from, last.min(passed)) {
             self.dirty.entry(start).or_default().insert(key);
-            let fired = self.fired.entry(start).or_default().get_mut(&key);
-            if let (Some(tracking), Some(fired)) = (&mut self.tracking, fired) {
+            let fired = self.fired.entry(start).or_default().entry(key).or_default();
+            if let Some(tracking) = &mut self.tracking {
                 tracking.note_fired(start, key, fired);
             }
         }

@@ -138,7 +138,8 @@ impl Job {
             Some(open) => open(outputs)?,
             None => Box::new(PassThrough::new(outputs)),
         };
-        if log.keeps_state() {
+        let keeps_state = log.keeps_state();
+        if keeps_state {
             let keeping = pipelines.into_iter().map(Pipeline::keeping_state);
             pipelines = keeping.collect::<ProcessorResult<_>>()?;
         }
@@ -171,6 +172,7 @@ impl Job {
             sequence,
             positions,
             read_before,
+            keeps_state,
             first_record: None,
             moved: false,
             paused: false,
@@ -217,6 +219,8 @@ struct Worker {
     positions: Positions,
     /// Records that runs before this one read.
     read_before: u64,
+    /// Whether commits are kept.
+    keeps_state: bool,
     /// Wall clock and elapsed time at the first record.
     first_record: Option<(i64, Duration)>,
     moved: bool,
@@ -310,7 +314,10 @@ impl Worker {
         // While input is held back, silence says nothing: time must not make partitions idle.
         if !self.paused {
             for pipeline in &mut self.pipelines {
+                let before = pipeline.watermark();
                 pipeline.advance(now_ms)?;
+                // Time that passed decides what is late: it is kept too, with results or without.
+                self.moved |= self.keeps_state && pipeline.watermark() != before;
             }
             self.pace.update(&mut self.pipelines);
         }
@@ -399,7 +406,7 @@ impl Worker {
                 if self.clock.elapsed().saturating_sub(since) > self.settings.shutdown_timeout {
                     self.finished = false;
                     self.give_up.stop();
-                    return Err(undelivered(self.settings.shutdown_timeout));
+                    return Err(undelivered(self.settings.shutdown_timeout, self.keeps_state));
                 }
             }
             match self.delivery.reports.recv_timeout(TICK) {
@@ -436,11 +443,12 @@ fn lost_delivery() -> ProcessorError {
     ProcessorError::Internal("the delivery thread is gone".into())
 }
 
-fn undelivered(timeout: Duration) -> ProcessorError {
+fn undelivered(timeout: Duration, are_kept: bool) -> ProcessorError {
+    let then = if are_kept { "; the next run delivers what was committed" } else { "" };
     ProcessorError::Unavailable {
         name: "sinks".into(),
         reason: format!(
-            "results could not be delivered within {} s of the stop (`shutdown_timeout_secs`)",
+            "results could not be delivered within {} s of the stop (`shutdown_timeout_secs`){then}",
             timeout.as_secs_f64()
         ),
     }

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     commit::{
         CommitLog, Fingerprint,
-        embedded::{EmbeddedLog, EmbeddedSettings, FINGERPRINT, Patience, PlantedFault},
+        embedded::{EmbeddedLog, EmbeddedSettings, FINGERPRINT, INSTANCE, Patience, PlantedFault},
     },
     error::{ProcessorError, ProcessorResult},
     sink::file::OpenMode,
@@ -109,6 +109,8 @@ impl Keeping {
 
 /// The folder, its store and what the log needs, opened and checked.
 pub(super) struct Opened {
+    /// Name of this instance: the configured one, else that of the folder.
+    pub(super) instance_id: String,
     directory: DataDirectory,
     store: Arc<dyn Store>,
     settings: EmbeddedSettings,
@@ -131,7 +133,11 @@ pub(super) fn open(
         set_aside(&directory, now_ms)?;
     }
     let store = open_store(state.backend, directory.path())?;
-    check_fingerprint(store.as_ref(), &Fingerprint::of(config), &state.path)?;
+    let instance_id = match &config.instance_id {
+        Some(id) => id.clone(),
+        None => directory.instance_id()?,
+    };
+    check_identity(store.as_ref(), &Fingerprint::of(config), &instance_id, &state.path)?;
     let settings = EmbeddedSettings {
         max_outbox_bytes: config.max_outbox_bytes,
         patience: Patience {
@@ -142,19 +148,14 @@ pub(super) fn open(
         pipelines: config.pipelines().into_iter().map(|pipeline| pipeline.name).collect(),
         planted: planted_fault()?,
     };
-    Ok(Opened { directory, store, settings })
+    Ok(Opened { instance_id, directory, store, settings })
 }
 
 impl Opened {
-    /// Name of this instance: the configured one, else that of the folder.
-    pub(super) fn instance_id(&self, configured: Option<&str>) -> ProcessorResult<String> {
-        configured.map_or_else(|| self.directory.instance_id(), |id| Ok(id.to_owned()))
-    }
-
     /// The log, once the sinks are there. The folder stays locked as long as it lives.
     pub(super) fn log(self) -> OpenLog {
         Box::new(move |outputs: Vec<PipelineOutputs>| {
-            let Self { directory, store, settings } = self;
+            let Self { directory, store, settings, .. } = self;
             let log = EmbeddedLog::new(store, outputs, settings).holding(directory);
             Ok(Box::new(log) as Box<dyn CommitLog>)
         })
@@ -169,19 +170,24 @@ fn set_aside(directory: &DataDirectory, now_ms: i64) -> ProcessorResult<()> {
     Ok(())
 }
 
-fn check_fingerprint(
+/// The state is of this configuration, or there is none and it will be.
+fn check_identity(
     store: &dyn Store,
     configured: &Fingerprint,
+    instance_id: &str,
     path: &Path,
 ) -> ProcessorResult<()> {
-    match store.get(FINGERPRINT)? {
-        Some(json) => Fingerprint::from_json(&json)?.check(configured, path),
-        None => {
-            let mut batch = WriteBatch::default();
-            batch.put(FINGERPRINT, &configured.to_json()?);
-            store.write(&batch, Durability::Synced)
-        }
+    let fingerprint = store.get(FINGERPRINT)?;
+    if let Some(json) = &fingerprint {
+        Fingerprint::from_json(json)?.check(configured, path)?;
     }
+    if fingerprint.is_some() && store.get(INSTANCE)?.as_deref() == Some(instance_id.as_bytes()) {
+        return Ok(());
+    }
+    let mut batch = WriteBatch::default();
+    batch.put(FINGERPRINT, &configured.to_json()?);
+    batch.put(INSTANCE, instance_id.as_bytes());
+    store.write(&batch, Durability::Synced)
 }
 
 fn planted_fault() -> ProcessorResult<Option<PlantedFault>> {

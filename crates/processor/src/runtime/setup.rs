@@ -54,7 +54,9 @@ pub fn job_from_config(
         return transactional_job(config, *options, stop);
     }
     let keeping = Keeping::of(config, options)?;
-    keeping.announce(config);
+    if !options.in_memory {
+        keeping.announce(config);
+    }
     let settings = job_settings(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opened = match &keeping {
@@ -65,7 +67,7 @@ pub fn job_from_config(
     };
     let mut setup = Setup::new(config, *options, clock, keeping.open_mode());
     if let Some(opened) = &opened {
-        setup.take_instance(opened.instance_id(config.instance_id.as_deref())?);
+        setup.take_instance(opened.instance_id.clone());
     }
     let (source, read) = setup.source()?;
     let pipelines = setup.pipelines()?;

@@ -290,6 +290,11 @@ impl Pipeline {
         self.take_firings(now_ms)
     }
 
+    /// W.
+    pub(super) fn watermark(&self) -> Option<i64> {
+        self.task.watermark()
+    }
+
     /// Fires what late events changed and hands over everything that waits.
     ///
     /// # Errors

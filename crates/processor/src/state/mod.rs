@@ -13,6 +13,8 @@ mod memory;
 mod memory_store;
 mod open;
 mod redb_errors;
+#[cfg(test)]
+mod redb_faults;
 mod redb_file;
 mod redb_store;
 #[cfg(feature = "rocksdb")]
@@ -23,6 +25,8 @@ mod store_error;
 #[cfg(test)]
 mod tests;
 mod window_state;
+#[cfg(test)]
+mod window_state_tests;
 
 use async_trait::async_trait;
 

@@ -37,6 +37,9 @@ impl Failure {
             Error::Io(cause) if cause.kind() == io::ErrorKind::InvalidData => {
                 StoreError::Foreign { path, reason: cause.to_string() }.into()
             }
+            Error::Io(cause) if action == "open" && is_nonsense(cause.kind()) => {
+                StoreError::Damaged { path, reason: cause.to_string() }.into()
+            }
             Error::Io(cause) => ProcessorError::Io { action, path, cause },
             Error::Corrupted(reason) => StoreError::Damaged { path, reason }.into(),
             Error::RepairAborted => {
@@ -65,4 +68,10 @@ impl Failure {
         let reason = "its structure is impossible".to_owned();
         DatabaseError::Storage(StorageError::Corrupted(reason)).into()
     }
+}
+
+/// What the system says to offsets and lengths that no store has.
+fn is_nonsense(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{FileTooLarge, InvalidInput, UnexpectedEof};
+    matches!(kind, UnexpectedEof | InvalidInput | FileTooLarge)
 }

@@ -164,7 +164,7 @@ fn big_batches_are_whole(kind: &Kind) {
     let folder = tempfile::tempdir().unwrap();
     let store = (kind.open)(folder.path()).unwrap();
     let mut batch = WriteBatch::default();
-    for number in (0..5_000_u32).rev() {
+    for number in 0..5_000_u32 {
         batch.put(&number.to_be_bytes(), &[7; 440]);
         // The last change of a key wins, wherever it stands.
         batch.put(&(number / 2).to_be_bytes(), &number.to_le_bytes());
@@ -172,8 +172,8 @@ fn big_batches_are_whole(kind: &Kind) {
     store.write(&batch, Durability::Synced).unwrap();
     let rows = rows_between(&*store, &[], None);
     assert_eq!(rows.len(), 5_000);
-    assert!(rows.iter().rev().take(2_500).all(|(_, value)| *value == [7; 440]));
-    assert_eq!(rows[2_499].1, 4_998_u32.to_le_bytes());
+    assert!(rows.iter().skip(2_500).all(|(_, value)| *value == [7; 440]));
+    assert_eq!(rows[2_499].1, 4_999_u32.to_le_bytes());
     let mut none = WriteBatch::default();
     none.delete_range(&[], &[255; 5]);
     store.write(&none, Durability::Synced).unwrap();

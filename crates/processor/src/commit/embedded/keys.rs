@@ -8,11 +8,11 @@ const STATE: u8 = b's';
 const OUTBOX: u8 = b'o';
 /// Cursors: name of the sink.
 const CURSORS: u8 = b'c';
-/// Facts about the whole: their name.
-const META: u8 = b'm';
 
-/// What the newest commit left but for its rows.
+/// Facts about the whole begin with `m`; what the newest commit left but for its rows.
 pub(crate) const COMMIT: &[u8] = b"mcommit";
+/// Name of the instance that keeps the state.
+pub(crate) const INSTANCE: &[u8] = b"minstance";
 /// What the state is of.
 pub(crate) const FINGERPRINT: &[u8] = b"mfingerprint";
 
@@ -44,11 +44,6 @@ impl KeyRange {
     /// Rows of the state of one pipeline.
     pub(super) fn state(pipeline: &str) -> Self {
         Self::of_prefix(state_prefix(pipeline))
-    }
-
-    /// Everything that commits write.
-    pub(super) fn everything() -> [Self; 4] {
-        [STATE, OUTBOX, CURSORS, META].map(|table| Self::of_prefix(vec![table]))
     }
 }
 

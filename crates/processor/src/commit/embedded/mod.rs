@@ -28,7 +28,7 @@ mod tests;
 use std::{fmt, sync::Arc};
 
 pub use drain::Patience;
-pub(crate) use keys::FINGERPRINT;
+pub(crate) use keys::{FINGERPRINT, INSTANCE};
 pub use outbox::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,
 };
@@ -36,7 +36,6 @@ pub use point::{CommitPoint, PartitionPoint, PartitionPosition, PipelinePoint};
 
 use drain::Drain;
 use entry::Entry;
-use keys::KeyRange;
 use outlet::{Outlet, outlets};
 
 use super::{Commit, CommitLog, CrashPoint, Recovered};
@@ -102,9 +101,8 @@ impl EmbeddedLog {
 
     /// Keeps the folder of the store locked as long as the log lives.
     #[must_use]
-    pub fn holding(mut self, directory: DataDirectory) -> Self {
-        self._directory = Some(directory);
-        self
+    pub fn holding(self, directory: DataDirectory) -> Self {
+        Self { _directory: Some(directory), ..self }
     }
 
     /// Everything of `commit` as one batch, and what goes to the sinks.
@@ -175,14 +173,4 @@ impl CommitLog for EmbeddedLog {
     fn close(&mut self) -> ProcessorResult<()> {
         self.drain()?.close()
     }
-}
-
-/// Deletes everything that commits wrote.
-#[cfg(test)]
-pub(crate) fn wipe(store: &dyn Store) -> ProcessorResult<()> {
-    let mut batch = WriteBatch::default();
-    for KeyRange { from, to } in KeyRange::everything() {
-        batch.delete_range(&from, &to.unwrap_or_default());
-    }
-    store.write(&batch, Durability::Synced)
 }

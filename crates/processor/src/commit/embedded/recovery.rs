@@ -24,7 +24,8 @@ use crate::{
 /// [`ProcessorError::State`] if something is damaged or missing.
 pub(super) fn read(store: &dyn Store) -> ProcessorResult<Option<Recovered>> {
     let Some(json) = store.get(keys::COMMIT)? else {
-        for range in [KeyRange::states(), KeyRange::outbox(), KeyRange::cursors()] {
+        // Cursors are there from the start; one that is ahead is found with the others.
+        for range in [KeyRange::states(), KeyRange::outbox()] {
             if has_rows(store, &range)? {
                 return Err(damaged("the store has rows and no commit they are of"));
             }

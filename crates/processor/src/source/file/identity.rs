@@ -44,6 +44,11 @@ impl KnownFile {
         Ok(head(file, self.head.len())?.is_some_and(|now| now == self.head))
     }
 
+    /// Whether it is the file that a position is of.
+    pub(super) fn is(&self, other: &FileIdentity) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
     pub(super) fn identity(&self) -> FileIdentity {
         FileIdentity {
             device: self.device,
@@ -77,7 +82,7 @@ pub(super) enum Fate {
     /// It is there, under its name or, if it was rotated, another one beside it.
     Found(Resumed),
     /// It has its name and holds other bytes, or fewer than were read.
-    Rewritten(File),
+    Rewritten,
     /// It is not in its folder any more.
     Gone,
 }
@@ -95,7 +100,7 @@ pub(super) fn find(
                 let resumed = known(&file, position, identity);
                 return Ok(match resumed.map_err(|cause| failed(path, cause))? {
                     Some(known) => Fate::Found(Resumed { file, known }),
-                    None => Fate::Rewritten(file),
+                    None => Fate::Rewritten,
                 });
             }
         }

@@ -5,6 +5,8 @@ mod identity;
 mod open;
 mod source;
 #[cfg(test)]
+mod resume_tests;
+#[cfg(test)]
 mod tests;
 
 pub use source::{FileSource, FileSourceConfig, FollowTiming};

@@ -192,10 +192,12 @@ impl Source for FileSource {
     fn resume(&mut self, stored: &[(PartitionKey, Position)]) -> ProcessorResult<()> {
         let path = &self.config.path;
         let name = path.display().to_string();
-        let of_this = |(key, _): &&(PartitionKey, Position)| {
-            key.source == SourceKind::File && key.name == name
+        let Some(position) = self.stored_of_this(stored) else {
+            for (key, position) in stored {
+                info!(path = %name, other = key.name, offset = position.offset, "begins at its start; the state also knows another input");
+            }
+            return Ok(());
         };
-        let Some((_, position)) = stored.iter().find(of_this) else { return Ok(()) };
         let (Input::Regular { .. }, Some(identity)) = (&self.input, &position.file) else {
             let reason = "cannot go on where it stopped: it is no regular file";
             return Err(refused(path, reason.into()));
@@ -216,11 +218,11 @@ impl Source for FileSource {
                 self.progress.add(usize::try_from(position.offset).unwrap_or(0));
                 Ok(())
             }
-            Fate::Rewritten(_) if follows => {
+            Fate::Rewritten if follows => {
                 warn!(path = %name, "followed file was truncated or written anew; reading it from its start");
                 Ok(())
             }
-            Fate::Rewritten(_) => Err(not_the_same(path, "the file was truncated or written anew")),
+            Fate::Rewritten => Err(not_the_same(path, "the file was truncated or written anew")),
             Fate::Gone => Err(not_the_same(path, "the file that was being read is gone")),
         }
     }
@@ -266,6 +268,20 @@ fn go_on(
     let offset = u64::try_from(from.offset).unwrap_or(0);
     file.seek(SeekFrom::Start(offset)).map_err(failed)?;
     Ok(format)
+}
+
+impl FileSource {
+    /// The position of the file of this name, or of this file under another one.
+    fn stored_of_this<'a>(&self, stored: &'a [(PartitionKey, Position)]) -> Option<&'a Position> {
+        let name = self.config.path.display().to_string();
+        let mut files = stored.iter().filter(|(key, _)| key.source == SourceKind::File);
+        let named = files.clone().find(|(key, _)| key.name == name);
+        let found = named.or_else(|| {
+            let Input::Regular { known, .. } = &self.input else { return None };
+            files.find(|(_, position)| position.file.is_some_and(|file| known.is(&file)))
+        });
+        found.map(|(_, position)| position)
+    }
 }
 
 fn pump_blocking(
