@@ -292,7 +292,9 @@ impl World {
             self.first_part_done = true;
             let from_ms = (self.now_ms + 5_000).max(self.input.second_part_ms);
             for index in 0..self.input.planned.len() {
-                if self.input.planned[index].at_ms > 0 {
+                let planned = &mut self.input.planned[index];
+                if planned.at_ms > 0 {
+                    planned.event.time_ms += from_ms - planned.at_ms;
                     self.at(from_ms, What::Append(index));
                 }
             }

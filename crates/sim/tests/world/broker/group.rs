@@ -82,12 +82,6 @@ impl Group {
         self.next_member
     }
 
-    pub fn leave(&mut self, instance: &str, member: u64) {
-        if self.members.get(instance).is_some_and(|found| found.id == member) {
-            self.remove(instance);
-        }
-    }
-
     /// A heartbeat, answered by what the group wants.
     pub fn poll(&mut self, instance: &str, member: u64, now_ms: i64) -> Result<Wish, GroupError> {
         let found = self.members.get_mut(instance).ok_or(GroupError::UnknownMember)?;

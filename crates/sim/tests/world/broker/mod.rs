@@ -6,7 +6,7 @@ mod transactions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use group::{Group, GroupError, GroupMetadata, Offset, Wish};
+pub use group::{Group, GroupError, GroupMetadata, Offset};
 pub use log::{Log, Record};
 pub use transactions::{Marker, Place, Producer, TransactionError, Transactions};
 
