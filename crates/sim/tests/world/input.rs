@@ -112,14 +112,10 @@ impl Input {
             }
         }
         if self.shape == Shape::Bounded {
+            // The first part was read faster than its times passed, and W went on from there by the clock.
+            let now_ms = self.second_part_ms + for_ms;
             for _ in 0..chance.range(3, 15) {
-                self.add(
-                    chance,
-                    partition,
-                    self.second_part_ms,
-                    self.second_part_ms,
-                    &mut greatest_ms,
-                );
+                self.add(chance, partition, self.second_part_ms, now_ms, &mut greatest_ms);
             }
         }
     }
