@@ -83,10 +83,11 @@ impl Process {
             }
             (_, Reply::Offsets(offsets)) => {
                 let stored = |(p, fetched)| (PartitionId(p), stored(fetched));
-                KafkaEvent::OffsetsFetched {
-                    ticket,
-                    offsets: offsets.into_iter().map(stored).collect(),
+                let offsets: Vec<_> = offsets.into_iter().map(stored).collect();
+                if !offsets.iter().any(|(_, offset)| *offset == StoredOffset::Unstable) {
+                    self.cached = Some(offsets.clone());
                 }
+                KafkaEvent::OffsetsFetched { ticket, offsets }
             }
             (_, Reply::Ends(ends)) => {
                 let group =
@@ -147,6 +148,7 @@ impl Process {
         consumer.next_poll_ms = now_ms + out.chance.range(50, 400);
         if consumer.member == 0 {
             consumer.member = out.broker.group.join(&self.instance, now_ms);
+            consumer.next_poll_ms = now_ms + 30;
             return;
         }
         if !self.to_release.is_empty() {
@@ -164,6 +166,7 @@ impl Process {
             Err(_) => {
                 (consumer.member, consumer.generation, consumer.is_blocked) = (0, -1, false);
                 consumer.held.clear();
+                consumer.next_poll_ms = now_ms + 30;
                 self.to_release.clear();
                 KafkaEvent::Lost
             }
@@ -193,7 +196,9 @@ impl Process {
             }
         };
         let after_ms = self.inbox.back().map_or(now_ms, |(at_ms, _)| (*at_ms).max(now_ms));
-        self.inbox.push_back((after_ms + out.chance.range(0, 250), event));
+        // The worker may be busy for a while; the consumer goes on.
+        let busy_ms = if out.chance.percent(10) { 3_000 } else { 250 };
+        self.inbox.push_back((after_ms + out.chance.range(0, busy_ms), event));
     }
 }
 

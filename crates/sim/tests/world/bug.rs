@@ -31,8 +31,8 @@ pub enum Bug {
     LocalCopyEarly,
     /// The transaction is committed while records are in flight.
     CommitInFlight,
-    /// Partitions that are wanted back are released without a commit, and their state is kept.
-    ReleaseWithoutCommit,
+    /// Offsets that were fetched once are not fetched again.
+    CachedOffsets,
     /// Meta records of the changelog are not looked at, and neither is H: an old copy is taken as it is.
     LocalCopyUnchecked,
 }
@@ -53,7 +53,7 @@ impl Bug {
         Self::UnstableFetch,
         Self::LocalCopyEarly,
         Self::CommitInFlight,
-        Self::ReleaseWithoutCommit,
+        Self::CachedOffsets,
         Self::LocalCopyUnchecked,
     ];
 }

@@ -30,6 +30,12 @@ impl Process {
                 self.call(command, request, out);
             }
             KafkaCommand::JoinGroup => self.join(out),
+            KafkaCommand::FetchOffsets { ticket, .. }
+                if out.bug == Some(Bug::CachedOffsets) && self.cached.is_some() =>
+            {
+                let offsets = self.cached.clone().unwrap_or_default();
+                self.tell(KafkaEvent::OffsetsFetched { ticket, offsets }, out);
+            }
             KafkaCommand::FetchOffsets { .. } => {
                 let stable = out.bug != Some(Bug::UnstableFetch);
                 self.call(command, Request::FetchOffsets { stable }, out);
@@ -69,9 +75,7 @@ impl Process {
                 if self.consumer.as_ref().is_some_and(|consumer| consumer.is_blocked) {
                     self.to_release = released;
                 }
-                if out.bug != Some(Bug::ReleaseWithoutCommit) {
-                    self.positions.retain(|p, _| !partitions.iter().any(|gone| gone.0 == *p));
-                }
+                self.positions.retain(|p, _| !partitions.iter().any(|gone| gone.0 == *p));
             }
             // A static member does not say that it leaves.
             KafkaCommand::CloseConsumer => {
@@ -106,12 +110,7 @@ impl Process {
 
     fn go_on(&mut self, starts: Vec<TaskStart>, out: &mut Outside<'_>) {
         for start in starts {
-            let id = start.partition.0;
-            let kept =
-                out.bug == Some(Bug::ReleaseWithoutCommit) && self.positions.contains_key(&id);
-            if !kept {
-                self.begin(&start, out);
-            }
+            self.begin(&start, out);
         }
     }
 

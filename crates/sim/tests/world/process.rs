@@ -7,7 +7,7 @@ use llm_optimizer_processor::{
         CommitNumber, CommitSettings,
         kafka::{
             ExitReason, KafkaCommand, KafkaCommitMachine, KafkaCommitSettings, KafkaEvent,
-            ReadGroup, Ticket,
+            ReadGroup, StoredOffset, Ticket,
         },
     },
     engine::core::PartitionId,
@@ -113,6 +113,8 @@ pub struct Process {
     pub crash_at: Option<(&'static str, u32)>,
     pub paused_until_ms: i64,
     pub last_offsets: Vec<(PartitionId, i64)>,
+    /// The first offsets that were fetched.
+    pub cached: Option<Vec<(PartitionId, StoredOffset)>>,
     started_ms: i64,
     asked_to_stop: bool,
     partitions: u32,
@@ -157,6 +159,7 @@ impl Process {
             crash_at: None,
             paused_until_ms: i64::MIN,
             last_offsets: Vec::new(),
+            cached: None,
             started_ms: out.now_ms,
             asked_to_stop: false,
             partitions,

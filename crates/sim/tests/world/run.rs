@@ -442,7 +442,7 @@ impl World {
         if !self.is_troubled() && is_appended && at_rest {
             let since_ms = *self.rest_since_ms.get_or_insert(self.now_ms);
             // Markers need a while; so does whatever is wrong.
-            return self.now_ms - since_ms > 6_000;
+            return self.now_ms - since_ms > 13_000;
         }
         self.rest_since_ms = None;
         false
@@ -452,9 +452,10 @@ impl World {
         let describe = |slot: &Slot| {
             slot.process.as_ref().map_or("none".to_owned(), |process| {
                 format!(
-                    "running {} open {} windows {} moved {} positions {:?} machine {:?}",
+                    "running {} open {} at rest {} windows {} moved {} positions {:?} machine {:?}",
                     process.machine.is_running(),
                     process.input_open,
+                    process.is_at_rest(),
                     process.counting.has_windows(),
                     process.counting.is_moved(),
                     process.positions,

@@ -145,8 +145,11 @@ impl Broker {
     fn send_markers(&mut self, markers: Vec<Marker>, now_ms: i64, chance: &mut Chance) {
         // Each place is told for itself; some hear it much later.
         for marker in markers {
-            let delay_ms =
-                if chance.percent(8) { chance.range(500, 4_000) } else { chance.range(0, 30) };
+            let delay_ms = match chance.below(100) {
+                0..=3 => chance.range(500, 4_000),
+                4..=7 => chance.range(4_000, 12_000),
+                _ => chance.range(0, 30),
+            };
             self.markers.push((now_ms + delay_ms, marker));
         }
     }
