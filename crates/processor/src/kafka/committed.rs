@@ -27,8 +27,8 @@ use crate::{
     source::StopToken,
 };
 
-/// How long one question may take.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long one question may take. The client itself asks again while an offset is undecided, and then says that time is over.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How soon the group is asked again.
 const AGAIN_AFTER: Duration = Duration::from_millis(50);

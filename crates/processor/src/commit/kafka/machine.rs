@@ -74,8 +74,9 @@ pub(super) enum Phase {
     Initializing { is_member: bool },
     /// Without all partitions. The state in memory is that of the newest commit, or there is none.
     Incomplete { keeps_state: bool },
-    /// State and positions are looked up.
-    Recovering { keeps_state: bool, stored: Stored },
+    /// State and positions are looked up. In doubt, positions did not agree with state, and are looked up again:
+    /// another process may own everything by now.
+    Recovering { keeps_state: bool, stored: Stored, doubt: Option<ExitReason> },
     /// All partitions are read.
     Running,
     /// Nothing follows.

@@ -40,7 +40,7 @@ impl KafkaCommitMachine {
             && self.is_complete()
             && self.membership.is_some()
         {
-            self.phase = Phase::Recovering { keeps_state, stored: Stored::new() };
+            self.phase = Phase::Recovering { keeps_state, stored: Stored::new(), doubt: None };
             self.fetch();
         }
     }
@@ -57,11 +57,13 @@ impl KafkaCommitMachine {
             self.repeat_later(command);
         } else if self.flight.is_some() {
             self.outcome_known(&offsets);
-        } else if let Phase::Recovering { keeps_state, .. } = self.phase {
-            if keeps_state && is_unchanged(&self.marks, &offsets) {
-                self.go_on(&offsets);
-            } else {
-                self.recover_from(keeps_state, offsets);
+        } else if let Phase::Recovering { keeps_state, stored, doubt } = &mut self.phase {
+            let (keeps_state, doubt) = (*keeps_state, doubt.take());
+            match doubt {
+                Some(reason) if *stored == offsets => self.exit(reason),
+                Some(_) => self.recover_from(true, offsets),
+                None if keeps_state && is_unchanged(&self.marks, &offsets) => self.go_on(&offsets),
+                None => self.recover_from(keeps_state, offsets),
             }
         }
     }
@@ -73,14 +75,14 @@ impl KafkaCommitMachine {
         self.run(|starts| KafkaCommand::GoOn { starts }, starts);
     }
 
-    fn recover_from(&mut self, keeps_state: bool, offsets: Stored) {
-        if keeps_state {
+    fn recover_from(&mut self, has_state: bool, offsets: Stored) {
+        if has_state {
             self.drop_tasks();
         }
         if let Err(reason) = check_offsets(&offsets, self.settings.fingerprint) {
             return self.exit(reason);
         }
-        self.phase = Phase::Recovering { keeps_state: false, stored: offsets };
+        self.phase = Phase::Recovering { keeps_state: false, stored: offsets, doubt: None };
         let measure = self.requests.ask(|ticket| KafkaCommand::MeasureChangelog { ticket });
         self.say(measure);
     }
@@ -98,14 +100,16 @@ impl KafkaCommitMachine {
     }
 
     pub(super) fn restored(&mut self, newest: Option<&ChangelogMark>) {
-        let Phase::Recovering { stored, .. } = &mut self.phase else { return };
-        let stored = std::mem::take(stored);
-        match starts(&stored, newest) {
+        let Phase::Recovering { stored, doubt, .. } = &mut self.phase else { return };
+        match starts(stored, newest) {
             Ok(starts) => {
-                self.marks = marks(&stored);
+                self.marks = marks(stored);
                 self.run(|starts| KafkaCommand::Assign { starts }, starts);
             }
-            Err(reason) => self.exit(reason),
+            Err(reason) => {
+                *doubt = Some(reason);
+                self.fetch();
+            }
         }
     }
 

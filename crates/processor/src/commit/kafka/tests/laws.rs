@@ -1,5 +1,8 @@
 //! What holds in any history.
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use llm_optimizer_engine::core::PartitionId;
 use proptest::prelude::*;
 
 use super::{super::*, rig::*};
@@ -51,11 +54,14 @@ struct Outside {
     owned: Vec<u32>,
     leaving: Vec<u32>,
     membership: u64,
-    stored: Vec<(u64, u64)>,
-    pending: Option<u64>,
+    reading: BTreeSet<u32>,
+    /// Commits of each partition, and those of the transaction that is open.
+    stored: BTreeMap<u32, u64>,
+    pending: Vec<(u32, u64)>,
     has_producer: bool,
     is_member: bool,
     in_transaction: bool,
+    began: bool,
     input_open: bool,
     acknowledged: Vec<CommitNumber>,
     cuts: Vec<CommitNumber>,
@@ -73,11 +79,13 @@ impl Outside {
             owned: Vec::new(),
             leaving: Vec::new(),
             membership: 0,
-            stored: Vec::new(),
-            pending: None,
+            reading: BTreeSet::new(),
+            stored: BTreeMap::new(),
+            pending: Vec::new(),
             has_producer: false,
             is_member: false,
             in_transaction: false,
+            began: false,
             input_open: false,
             acknowledged: Vec::new(),
             cuts: Vec::new(),
@@ -102,6 +110,10 @@ impl Outside {
                     let command = self.open.remove(index % self.open.len());
                     if failure == Failure::Fenced {
                         self.fenced_at_ms = Some(self.now_ms);
+                    }
+                    let is_commit = matches!(command, KafkaCommand::CommitTransaction { .. });
+                    if is_commit && failure == Failure::Ambiguous && index % 2 == 0 {
+                        self.commit();
                     }
                     let ticket = command.ticket().unwrap();
                     self.tell(KafkaEvent::Failed { ticket, failure });
@@ -156,7 +168,7 @@ impl Outside {
     fn succeed(&mut self, command: &KafkaCommand) {
         let event = match command.clone() {
             KafkaCommand::InitTransactions { ticket } => {
-                self.pending = None;
+                self.pending.clear();
                 KafkaEvent::InitDone { ticket }
             }
             KafkaCommand::FetchOffsets { ticket, partitions } => {
@@ -167,25 +179,20 @@ impl Outside {
                 KafkaEvent::ChangelogEnd { ticket, groups: vec![group(None)] }
             }
             KafkaCommand::ReadChangelog { ticket, .. } => {
-                let position = |(id, (seq, _)): (usize, &(u64, u64))| {
-                    let id = partitions(&[u32::try_from(id).unwrap()])[0];
-                    (id, 10 * i64::try_from(*seq).unwrap())
-                };
-                let positions: Vec<_> = self.stored.iter().enumerate().map(position).collect();
+                let position =
+                    |(id, seq): (&u32, &u64)| (PartitionId(*id), 10 * i64::try_from(*seq).unwrap());
+                let positions: Vec<_> = self.stored.iter().map(position).collect();
                 let newest = (!positions.is_empty()).then_some(ChangelogMark { positions });
                 KafkaEvent::ChangelogRead { ticket, newest }
             }
             KafkaCommand::Produce { ticket, .. } => KafkaEvent::Produced { ticket },
             KafkaCommand::SendOffsets { ticket, offsets, .. } => {
-                self.pending = Some(offsets[0].metadata.commit_seq);
+                let seq = |o: OffsetCommit| (o.partition.0, o.metadata.commit_seq);
+                self.pending = offsets.into_iter().map(seq).collect();
                 KafkaEvent::OffsetsSent { ticket }
             }
             KafkaCommand::CommitTransaction { ticket } => {
-                self.in_transaction = false;
-                let count = self.topology as usize;
-                let seqs = self.stored.iter().map(|(seq, _)| seq + 1);
-                let seqs: Vec<_> = seqs.chain(std::iter::repeat(1)).take(count).collect();
-                self.stored = seqs.into_iter().map(|seq| (seq, INCARNATION)).collect();
+                self.commit();
                 KafkaEvent::Committed { ticket }
             }
             KafkaCommand::AbortTransaction { ticket } => {
@@ -197,9 +204,16 @@ impl Outside {
         self.tell(event);
     }
 
+    fn commit(&mut self) {
+        self.in_transaction = false;
+        for (id, seq) in self.pending.drain(..) {
+            let before = self.stored.insert(id, seq).unwrap_or(0);
+            assert_eq!(seq, before + 1, "each commit is stored once");
+        }
+    }
+
     fn stored(&self, id: u32) -> StoredOffset {
-        let stored = self.stored.get(id as usize);
-        stored.map_or(StoredOffset::Absent, |(seq, incarnation)| known(*seq, *incarnation))
+        self.stored.get(&id).map_or(StoredOffset::Absent, |seq| known(*seq, INCARNATION))
     }
 
     fn tell(&mut self, event: KafkaEvent) {
@@ -209,12 +223,10 @@ impl Outside {
                 self.open.push(command.clone());
             }
             if let KafkaCommand::Cut { number } = command {
-                let ids: Vec<_> = (0..self.topology).collect();
-                let owned =
-                    ids.into_iter().filter(|id| self.owned.contains(id)).collect::<Vec<_>>();
+                let reading: Vec<_> = self.reading.iter().copied().collect();
                 let task =
                     |partition| TaskCut { partition, position: 0, progress: Progress::default() };
-                let tasks = partitions(&owned).into_iter().map(task).collect();
+                let tasks = partitions(&reading).into_iter().map(task).collect();
                 self.tell(KafkaEvent::Frozen { number, tasks });
             }
         }
@@ -233,12 +245,14 @@ impl Outside {
             KafkaCommand::JoinGroup => self.is_member = true,
             KafkaCommand::Begin => {
                 assert!(self.has_producer && self.is_member && !self.in_transaction);
-                assert_eq!(self.owned.len(), self.topology_known(), "counts only with everything");
-                self.in_transaction = true;
+                (self.in_transaction, self.began) = (true, true);
             }
             KafkaCommand::SendOffsets { offsets, membership, .. } => {
-                assert_eq!(offsets.len(), self.owned.len(), "offsets of every partition");
-                assert_eq!(membership.0, self.membership);
+                let named: BTreeSet<_> = offsets.iter().map(|offset| offset.partition.0).collect();
+                assert_eq!(named, self.reading, "offsets of every partition");
+                // Only a call that is repeated inside its transaction names an older one.
+                let is_first = std::mem::take(&mut self.began);
+                assert!(membership.0 == self.membership || !is_first);
             }
             KafkaCommand::CommitTransaction { .. } => {
                 assert!(self.in_transaction && self.open.is_empty(), "nothing is in flight");
@@ -263,6 +277,7 @@ impl Outside {
             KafkaCommand::Release { partitions } => {
                 assert!(!self.input_open, "released while input is processed");
                 self.owned.retain(|id| !partitions.iter().any(|gone| gone.0 == *id));
+                self.reading.retain(|id| !partitions.iter().any(|gone| gone.0 == *id));
                 self.leaving.clear();
             }
             KafkaCommand::CloseConsumer => {
@@ -273,6 +288,12 @@ impl Outside {
             KafkaCommand::DropTasks => {
                 assert!(!self.input_open, "dropped while input is processed");
                 self.open.retain(is_of_producer);
+                self.reading.clear();
+            }
+            KafkaCommand::Assign { starts } | KafkaCommand::GoOn { starts } => {
+                self.reading.extend(starts.iter().map(|start| start.partition.0));
+                assert_eq!(self.reading.len(), self.owned.len(), "reads what it owns");
+                assert_eq!(self.owned.len(), self.topology as usize, "counts only with everything");
             }
             KafkaCommand::PauseInput => self.input_open = false,
             KafkaCommand::ResumeInput => self.input_open = true,
@@ -282,11 +303,6 @@ impl Outside {
             }
             _ => {}
         }
-    }
-
-    /// Partitions the running machine knows of: all but one that appeared while a commit was on its way.
-    fn topology_known(&self) -> usize {
-        self.owned.len().min(self.topology as usize).max(2)
     }
 }
 

@@ -106,7 +106,8 @@ fn positions_without_their_state_are_refused() {
     rig.fetched(&[known(1, 5), known(1, 5)]);
     rig.answer("measure");
     let ticket = rig.ticket("read");
-    rig.tell(KafkaEvent::ChangelogRead { ticket, newest: None });
+    assert_eq!(rig.tell(KafkaEvent::ChangelogRead { ticket, newest: None }), "fetch");
+    rig.fetched(&[known(1, 5), known(1, 5)]);
     assert_eq!(*exit_reason(&rig), ExitReason::ChangelogMissing);
 }
 
@@ -118,6 +119,7 @@ fn state_without_its_positions_is_refused() {
     let ticket = rig.ticket("read");
     let newest = Some(ChangelogMark { positions: vec![(PartitionId(0), 10)] });
     rig.tell(KafkaEvent::ChangelogRead { ticket, newest });
+    rig.fetched(&[StoredOffset::Absent, StoredOffset::Absent]);
     assert_eq!(*exit_reason(&rig), ExitReason::OffsetsMissing);
 }
 
@@ -130,10 +132,24 @@ fn state_of_another_commit_than_the_positions_is_refused() {
         let ticket = rig.ticket("read");
         let positions = vec![(PartitionId(0), 10), (PartitionId(1), second)];
         rig.tell(KafkaEvent::ChangelogRead { ticket, newest: Some(ChangelogMark { positions }) });
+        rig.fetched(&[known(1, 5), known(1, 5)]);
         let (partition, committed) = (PartitionId(1), Some(10));
         let expected = ExitReason::StateDiffers { partition, committed, reflected };
         assert_eq!(*exit_reason(&rig), expected);
     }
+}
+
+#[test]
+fn state_that_is_newer_than_the_positions_is_looked_up_again() {
+    let mut rig = recovering();
+    rig.fetched(&[known(1, 5), known(1, 5)]);
+    rig.answer("measure");
+    let ticket = rig.ticket("read");
+    let positions = vec![(PartitionId(0), 20), (PartitionId(1), 20)];
+    let newest = Some(ChangelogMark { positions });
+    assert_eq!(rig.tell(KafkaEvent::ChangelogRead { ticket, newest }), "fetch");
+    let committed_meanwhile = [known(2, 8), known(2, 8)];
+    assert_eq!(rig.fetched(&committed_meanwhile), "drop measure");
 }
 
 #[test]
