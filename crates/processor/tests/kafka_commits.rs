@@ -87,6 +87,9 @@ impl Counter {
     }
 
     fn start_with(plan: &Plan, instance: &str, fingerprint: u64) -> Self {
+        if std::env::var("RUST_LOG").is_ok() {
+            let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
+        }
         let id = format!("{}-{instance}", plan.group);
         let transaction = TransactionSettings {
             bootstrap_servers: plan.broker.servers.clone(),

@@ -38,7 +38,7 @@ const AGAIN_AFTER: Duration = Duration::from_millis(50);
 pub enum Committed {
     /// Nothing.
     Absent,
-    /// A transaction that changes it is not decided yet.
+    /// A transaction that changes it is not decided yet, or the group's coordinator is not there yet.
     Unstable,
     /// A position without metadata of this program.
     Foreign {
@@ -135,6 +135,10 @@ impl CommittedOffsets {
             Err(RDKafkaErrorCode::UnstableOffsetCommit) => {
                 return Ok(vec![Committed::Unstable; partitions.len()]);
             }
+            // While an offset is undecided the client asks again and again, then it says that time is over.
+            Err(RDKafkaErrorCode::OperationTimedOut) if self.is_answered() => {
+                return Ok(vec![Committed::Unstable; partitions.len()]);
+            }
             answer => answer?,
         };
         partitions
@@ -150,6 +154,11 @@ impl CommittedOffsets {
                 }
             })
             .collect()
+    }
+
+    /// Whether brokers answer at all.
+    fn is_answered(&self) -> bool {
+        self.client.fetch_group_list(Some(&self.group), ANSWER_TIMEOUT).is_ok()
     }
 
     fn unavailable(&self, code: RDKafkaErrorCode) -> ProcessorError {

@@ -12,7 +12,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use llm_optimizer_engine::core::PartitionId;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     cluster::TopicPartition,
@@ -253,7 +253,11 @@ impl KafkaDriver {
     }
 
     fn tell(&mut self, event: KafkaEvent) {
+        if !matches!(event, KafkaEvent::Progress { .. }) {
+            debug!(?event, "commit machine");
+        }
         for command in self.machine.handle(event) {
+            debug!(?command, "commit machine");
             self.carry_out(command);
         }
     }
