@@ -26,7 +26,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use support::binary::{FILES, Workplace, query};
 
-const KEPT: &str = "  state: { path: state }\n  commit_interval_ms: 20\n  commit_min_interval_ms: 1\n  max_commit_bytes: 200000\n";
+const KEPT: &str = "  buffer_size: 200\n  state: { path: state }\n  commit_interval_ms: 20\n  commit_min_interval_ms: 1\n  max_commit_bytes: 200000\n";
 
 const WINDOWS: [(&str, Window); 3] = [
     ("tumbling", Window::Tumbling { size_ms: 60_000, offset_ms: 7_500 }),
@@ -126,7 +126,9 @@ fn last_revisions(place: &Workplace) -> BTreeMap<String, Value> {
     for mut record in records(&place.read("results.ndjson")) {
         let id = record["window_id"].as_str().unwrap().to_owned();
         let fields = record.as_object_mut().unwrap();
-        ["pane", "result_id", "supersedes", "timestamp"].map(|field| fields.remove(field));
+        for field in ["pane", "result_id", "supersedes", "timestamp"] {
+            fields.remove(field);
+        }
         last.insert(id, record);
     }
     last
@@ -166,7 +168,9 @@ fn killed_at_random(name: &str, window: Window) {
             killed += 1;
         } else {
             case.must_be_right(&format!("{name}, seed {seed}, after {killed} kills"));
-            ["state", "results.ndjson", "late.ndjson", "dead.ndjson"].map(|f| case.place.remove(f));
+            for output in ["state", "results.ndjson", "late.ndjson", "dead.ndjson"] {
+                case.place.remove(output);
+            }
         }
     }
     assert!(case.run(&[]));

@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use support::binary::{FILES, Workplace, query};
 
-const KEPT: &str = "  state: { path: state }\n  commit_interval_ms: 20\n  commit_min_interval_ms: 1\n";
+const KEPT: &str = "  buffer_size: 200\n  state: { path: state }\n  commit_interval_ms: 20\n  commit_min_interval_ms: 1\n";
 const MINUTE: Window = Window::Tumbling { size_ms: 60_000, offset_ms: 0 };
 
 fn place_with(events: usize) -> (Workplace, RecordsOutcome) {
