@@ -19,7 +19,7 @@ use rand_chacha::ChaCha8Rng;
 use serde_json::Value;
 use support::binary::{FILES, Workplace, query};
 
-const KEPT: &str = "  state: { path: state }\n  commit_interval_ms: 20\n  commit_min_interval_ms: 1\n";
+const KEPT: &str = "  buffer_size: 200\n  state: { path: state }\n  commit_interval_ms: 20\n  commit_min_interval_ms: 1\n";
 const MINUTE: Window = Window::Tumbling { size_ms: 60_000, offset_ms: 0 };
 
 fn place_with(events: usize) -> (Workplace, RecordsOutcome) {
@@ -133,7 +133,7 @@ fn an_endless_run_keeps_its_state_without_being_told() {
 #[test]
 fn a_file_that_was_replaced_is_refused_with_what_to_do() {
     let (place, expected) = place_with(2_000);
-    let crash = [("PROCESSOR_CRASH_POINT", "after_cursor:3")];
+    let crash = [("PROCESSOR_CRASH_POINT", "after_cursor:30")];
     assert_eq!(run(&place, &[], &crash).0, None);
     fs::rename(place.path("results.ndjson"), place.path("kept")).unwrap();
     let (code, log) = run(&place, &[], &[]);
@@ -185,7 +185,8 @@ fn a_damaged_store_is_refused_or_does_not_matter() {
             place.write(name, bytes);
         }
         let mut store = whole.clone();
-        if round % 6 == 5 {
+        let is_cut = round % 6 == 5;
+        if is_cut {
             store.truncate(rng.random_range(0..store.len()));
         } else {
             let used = store.iter().rposition(|byte| *byte != 0).unwrap();
@@ -195,6 +196,7 @@ fn a_damaged_store_is_refused_or_does_not_matter() {
         place.write("state/state.redb", &store);
         let (code, log) = run(&place, &[], &[]);
         if code == Some(0) {
+            assert!(!is_cut, "round {round}: a part of the store is gone");
             assert!(is_right(&place, &expected), "round {round}: wrong results in silence");
         } else {
             refused += 1;
@@ -202,7 +204,7 @@ fn a_damaged_store_is_refused_or_does_not_matter() {
             assert!(says && code.is_some(), "round {round}: {code:?} {log}");
         }
     }
-    assert!(refused > 6, "{refused}");
+    assert!(refused >= 4, "{refused}");
 }
 
 /// Events at 0.1 s, then, after the window has fired because nothing came, at 0.5 s (late) and 100 s.

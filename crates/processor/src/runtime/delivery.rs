@@ -132,6 +132,8 @@ impl Deliverer {
                 self.flight = None;
                 DeliveryReport::Delivered(number)
             }
+            // What cannot be handed on cannot be appended either, however often it is tried.
+            Err(error) if self.log.check().is_err() => DeliveryReport::Broken(error),
             Err(error) => DeliveryReport::Failed(number, error),
         }
     }

@@ -144,7 +144,7 @@ impl<T: Target> LineFile<T> {
         if lines.is_empty() {
             return Ok(());
         }
-        if self.is_torn {
+        if self.is_torn && self.is_regular {
             self.target.cut_to(self.good_len).map_err(|cause| self.failed("cut", cause))?;
         }
         (self.is_torn, self.is_dirty) = (true, true);

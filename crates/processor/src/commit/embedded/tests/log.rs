@@ -80,7 +80,7 @@ fn ids(path: &Path) -> Vec<String> {
     text.lines().map(id).collect()
 }
 
-fn wait_until(what: &str, done: impl Fn() -> bool) {
+fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let until = Instant::now() + Duration::from_secs(10);
     while !done() {
         assert!(Instant::now() < until, "{what} never came");

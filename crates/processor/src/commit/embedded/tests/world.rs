@@ -171,7 +171,8 @@ impl World {
         match command {
             OutboxCommand::Write { after, up_to, .. } => {
                 let mut written = after;
-                for line in self.store.rows.keys().copied().filter(|l| *l > after && *l <= up_to) {
+                let rows = self.store.rows.range(after + 1..=up_to).map(|(row, ())| *row);
+                for line in rows.collect::<Vec<_>>() {
                     self.crashes()?;
                     if fails && self.rng.random_bool(0.5) {
                         return Ok(Some(OutboxEvent::Failed { sink, written }));
