@@ -17,7 +17,8 @@ fn warned(body: &str) -> Vec<String> {
 #[test]
 fn what_is_not_written_does_not_warn() {
     assert_eq!(warned(""), Vec::<String>::new());
-    for state in ["state: {}", "state: { backend: memory }", "state: { backend: rocksdb, path: x }"] {
+    for state in ["state: {}", "state: { backend: memory }", "state: { backend: rocksdb, path: x }"]
+    {
         assert_eq!(warned(state), Vec::<String>::new(), "{state}");
     }
     assert_eq!(warned("delivery: exactly_once\nmax_outbox_bytes: 1000000"), Vec::<String>::new());

@@ -22,8 +22,9 @@ use llm_optimizer_processor::{
         kafka::{ExitReason, KafkaCommitSettings, Progress, StartAt, TaskCut, TaskStart},
     },
     kafka::{
-        CommitIoSettings, CommitRecords, GroupDesk, GroupMeta, InternalTopic, KafkaDriver, KafkaSource,
-        KafkaSourceOptions, OffsetProgress, OrderNumber, Requirements, SourceMeta, TransactionSettings, WorkerOrder,
+        CommitIoSettings, CommitRecords, GroupDesk, GroupMeta, InternalTopic, KafkaDriver,
+        KafkaSource, KafkaSourceOptions, OffsetProgress, OrderNumber, Requirements, SourceMeta,
+        TransactionSettings, WorkerOrder,
     },
     record::RecordBatch,
     sink::EncodedResult,
@@ -88,7 +89,9 @@ impl Counter {
 
     fn start_with(plan: &Plan, instance: &str, fingerprint: u64) -> Self {
         if std::env::var("RUST_LOG").is_ok() {
-            let _ = tracing_subscriber::fmt().with_env_filter(tracing_subscriber::EnvFilter::from_default_env()).try_init();
+            let _ = tracing_subscriber::fmt()
+                .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+                .try_init();
         }
         let id = format!("{}-{instance}", plan.group);
         let transaction = TransactionSettings {
@@ -122,11 +125,17 @@ impl Counter {
         };
         let commit = CommitSettings { interval_ms: 50, min_interval_ms: 10, max_bytes: 1 << 20 };
         let incarnation = uuid::Uuid::new_v4().as_u64_pair().0;
-        let machine = KafkaCommitSettings::new(commit, instance.to_owned(), incarnation, fingerprint);
+        let machine =
+            KafkaCommitSettings::new(commit, instance.to_owned(), incarnation, fingerprint);
         let (desk, news) = GroupDesk::new();
         let driver = KafkaDriver::start(machine, io, None, Arc::clone(&desk), news).unwrap();
-        let options = KafkaSourceOptions { instance_id: instance.to_owned(), until_end: false, max_record_bytes: 1 << 20 };
-        let source = Box::new(KafkaSource::new(&settings, options).with_commits(desk, requirements));
+        let options = KafkaSourceOptions {
+            instance_id: instance.to_owned(),
+            until_end: false,
+            max_record_bytes: 1 << 20,
+        };
+        let source =
+            Box::new(KafkaSource::new(&settings, options).with_commits(desk, requirements));
         let (queue, events) = bounded(8);
         let stop = StopToken::default();
         let token = stop.clone();
@@ -279,7 +288,8 @@ impl Counter {
             SourceMeta { topic, partition, to: *to, progress }
         };
         let sources = self.positions.iter().map(source).collect();
-        let meta = GroupMeta { sequence: self.sequence, fingerprint: 1, sources, ..GroupMeta::default() };
+        let meta =
+            GroupMeta { sequence: self.sequence, fingerprint: 1, sources, ..GroupMeta::default() };
         records.push_meta(&changelog, 0, &meta);
         let task = |(id, position): (&PartitionId, &i64)| TaskCut {
             partition: *id,
@@ -297,6 +307,7 @@ impl Counter {
 
     /// Ends in order.
     fn finish(mut self) {
+        self.progress();
         self.driver.shutdown();
         self.obey();
         self.until("the last commit", |counter| counter.is_finished);
@@ -369,7 +380,10 @@ fn a_process_that_ends_in_order_is_followed_where_it_stopped() {
     second.until("the rest", |counter| counter.total() == 150);
     let starts = &second.starts[0];
     assert!(starts.iter().all(|start| start.position == StartAt::Offset(50)), "{starts:?}");
-    assert!(starts.iter().all(|start| start.progress.as_ref().unwrap().watermarks == [Some(50)]), "{starts:?}");
+    assert!(
+        starts.iter().all(|start| start.progress.as_ref().unwrap().watermarks == [Some(50)]),
+        "{starts:?}"
+    );
     second.finish();
     assert!(broker.count(&plan.output) > count);
     assert_counted_once(&plan.visible(), &truth(0..150));
@@ -393,7 +407,7 @@ fn crashes_at_any_moment_lose_nothing_and_repeat_nothing() {
     let mut last = Counter::start(&plan, "one");
     last.until("everything is counted", |counter| counter.total() == produced);
     last.finish();
-    assert_counted_once(&plan.visible(), &truth((0..produced).map(|value| value)));
+    assert_counted_once(&plan.visible(), &truth(0..produced));
 }
 
 #[test]
@@ -402,7 +416,9 @@ fn a_brief_outage_of_the_broker_ends_no_process() {
     let plan = Plan::new(&own.broker, 1);
     own.broker.produce(&plan.input, 0, 0..100);
     let mut counter = Counter::start(&plan, "one");
-    counter.until("the first hundred", |counter| counter.total() == 100 && !counter.acknowledged.is_empty());
+    counter.until("the first hundred", |counter| {
+        counter.total() == 100 && !counter.acknowledged.is_empty()
+    });
     own.stop();
     counter.during(Duration::from_secs(2));
     own.start();
@@ -423,7 +439,11 @@ fn a_configuration_that_does_not_fit_the_state_is_refused() {
     first.finish();
     let mut other = Counter::start_with(&plan, "one", 2);
     other.until("it is refused", |counter| counter.exit.is_some());
-    assert!(matches!(other.exit, Some(ExitReason::FingerprintDiffers { stored: 1, configured: 2 })), "{:?}", other.exit);
+    assert!(
+        matches!(other.exit, Some(ExitReason::FingerprintDiffers { stored: 1, configured: 2 })),
+        "{:?}",
+        other.exit
+    );
     other.crash();
 }
 

@@ -184,7 +184,9 @@ fn killed_topic_to_topic_agrees(window: Window, lateness_ms: i64, delivery: &str
 type Crashed = Option<(Broker, Topics, Workplace, RecordsOutcome)>;
 
 /// Results, late events and dead letters are those of a run that was never killed, each once.
-fn assert_exactly_once((broker, topics, place, expected): (Broker, Topics, Workplace, RecordsOutcome)) {
+fn assert_exactly_once(
+    (broker, topics, place, expected): (Broker, Topics, Workplace, RecordsOutcome),
+) {
     let results = broker.read_to_end(&topics.results);
     let mut ids: Vec<String> = results
         .iter()
@@ -221,7 +223,9 @@ fn sliding_windows_survive_kills_exactly_once() {
 
 #[test]
 fn sessions_survive_kills_exactly_once() {
-    if let Some(crashed) = killed_topic_to_topic_agrees(Window::Session { gap_ms: 900 }, 3_000, "exactly_once") {
+    if let Some(crashed) =
+        killed_topic_to_topic_agrees(Window::Session { gap_ms: 900 }, 3_000, "exactly_once")
+    {
         assert_exactly_once(crashed);
     }
 }
@@ -229,7 +233,9 @@ fn sessions_survive_kills_exactly_once() {
 #[test]
 fn at_least_once_loses_nothing_and_its_last_results_are_right() {
     let window = Window::Tumbling { size_ms: 60_000, offset_ms: 0 };
-    let Some((broker, topics, _, expected)) = killed_topic_to_topic_agrees(window, 10_000, "at_least_once") else {
+    let Some((broker, topics, _, expected)) =
+        killed_topic_to_topic_agrees(window, 10_000, "at_least_once")
+    else {
         return;
     };
     let mut last = std::collections::BTreeMap::new();
@@ -239,7 +245,8 @@ fn at_least_once_loses_nothing_and_its_last_results_are_right() {
     }
     let lines: Vec<String> = last.into_values().collect();
     let differences: Vec<_> = compare(&lines.join("\n"), &expected);
-    let wrong: Vec<_> = differences.iter().filter(|one| !format!("{one:?}").contains("revision")).collect();
+    let wrong: Vec<_> =
+        differences.iter().filter(|one| !format!("{one:?}").contains("revision")).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(broker.read_to_end(&topics.late).len() >= expected.counts().late);
 }

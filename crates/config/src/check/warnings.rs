@@ -6,7 +6,8 @@ use crate::{
     Place, ProcessorConfig, Warning,
     load::Written,
     settings::{
-        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkConfig, SinkType, SourceType, StateBackendName,
+        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkConfig, SinkType, SourceType,
+        StateBackendName,
     },
     yaml::Spot,
 };

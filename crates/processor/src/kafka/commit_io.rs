@@ -168,7 +168,15 @@ impl CommitIo {
     pub fn new(settings: CommitIoSettings, stop: StopToken) -> ProcessorResult<Self> {
         let TransactionSettings { bootstrap_servers, transactional_id, .. } = &settings.transaction;
         let offsets = CommittedOffsets::new(bootstrap_servers, transactional_id, &settings.group)?;
-        Ok(Self { settings, outlet: None, handed_on: None, producer: None, offsets, broken: None, stop })
+        Ok(Self {
+            settings,
+            outlet: None,
+            handed_on: None,
+            producer: None,
+            offsets,
+            broken: None,
+            stop,
+        })
     }
 
     /// Hands on to `outlet` what is not in the transaction.
@@ -277,7 +285,8 @@ impl CommitIo {
     /// Gives the outlet what leaves outside the transaction; once, however often the commit is sent.
     fn hand_on(&mut self, ticket: Ticket, records: &Arc<CommitRecords>) -> Result<(), KafkaEvent> {
         let is_done = self.handed_on.as_ref().is_some_and(|done| Arc::ptr_eq(done, records));
-        let Some(outlet) = self.outlet.as_mut().filter(|_| !is_done && !records.outside.is_empty()) else {
+        let Some(outlet) = self.outlet.as_mut().filter(|_| !is_done && !records.outside.is_empty())
+        else {
             return Ok(());
         };
         match outlet.deliver(&records.outside) {

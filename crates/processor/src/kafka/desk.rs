@@ -268,12 +268,21 @@ mod tests {
     fn what_was_sent_before_the_last_order_is_told_apart() {
         let (desk, _news) = GroupDesk::new();
         let origin = || {
-            Arc::new(PartitionOrigin { id: PartitionId(3), kind: SourceKind::Kafka, name: "t".into(), partition: 0 })
+            Arc::new(PartitionOrigin {
+                id: PartitionId(3),
+                kind: SourceKind::Kafka,
+                name: "t".into(),
+                partition: 0,
+            })
         };
         let (first, second) = (origin(), origin());
         desk.begun(OrderNumber(1), Arc::clone(&first), 5);
         assert_eq!(desk.begun_at(&first, OrderNumber(1)), Some(5));
-        assert_eq!(desk.begun_at(&first, OrderNumber(2)), None, "the second order is not carried out yet");
+        assert_eq!(
+            desk.begun_at(&first, OrderNumber(2)),
+            None,
+            "the second order is not carried out yet"
+        );
         desk.begun(OrderNumber(2), Arc::clone(&second), 7);
         assert_eq!(desk.begun_at(&second, OrderNumber(2)), Some(7));
         assert_eq!(desk.begun_at(&first, OrderNumber(2)), None);

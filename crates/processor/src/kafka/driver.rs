@@ -26,8 +26,8 @@ use crate::{
     commit::{
         CommitNumber,
         kafka::{
-            ExitReason, KafkaCommand, KafkaCommitMachine, KafkaCommitSettings, KafkaEvent, OffsetCommit, TaskCut,
-            TaskStart, Ticket,
+            ExitReason, KafkaCommand, KafkaCommitMachine, KafkaCommitSettings, KafkaEvent,
+            OffsetCommit, TaskCut, TaskStart, Ticket,
         },
     },
     error::{ProcessorError, ProcessorResult},
@@ -182,7 +182,9 @@ impl KafkaDriver {
                 self.desk.forget_before(membership);
             }
             GroupNews::Lost => {
-                warn!("the group may have given the partitions to others; what is not committed is counted again");
+                warn!(
+                    "the group may have given the partitions to others; what is not committed is counted again"
+                );
                 self.tell(KafkaEvent::Lost);
             }
             GroupNews::Fenced => {
@@ -266,7 +268,9 @@ impl KafkaDriver {
         match command {
             KafkaCommand::InitTransactions { ticket } => self.ask(IoTask::InitTransactions(ticket)),
             KafkaCommand::FetchOffsets { ticket, partitions } => {
-                let named = partitions.into_iter().filter_map(|id| Some((id, self.partitions.get(&id)?.clone())));
+                let named = partitions
+                    .into_iter()
+                    .filter_map(|id| Some((id, self.partitions.get(&id)?.clone())));
                 let named = named.collect();
                 self.ask(IoTask::FetchOffsets(ticket, named));
             }
@@ -282,12 +286,19 @@ impl KafkaDriver {
             KafkaCommand::SendOffsets { ticket, offsets, membership } => {
                 // Without the copy nothing may be committed: the broker is to refuse, not to guess.
                 match (self.offsets(&offsets), self.desk.copy(membership)) {
-                    (Ok(offsets), Some(group)) => self.ask(IoTask::SendOffsets(ticket, offsets, group)),
-                    (Ok(_), None) => self.ask(IoTask::Fail(ticket, "the copy of the group's metadata is gone".into())),
+                    (Ok(offsets), Some(group)) => {
+                        self.ask(IoTask::SendOffsets(ticket, offsets, group))
+                    }
+                    (Ok(_), None) => self.ask(IoTask::Fail(
+                        ticket,
+                        "the copy of the group's metadata is gone".into(),
+                    )),
                     (Err(error), _) => self.ask(IoTask::Fail(ticket, error.to_string())),
                 }
             }
-            KafkaCommand::CommitTransaction { ticket } => self.ask(IoTask::CommitTransaction(ticket)),
+            KafkaCommand::CommitTransaction { ticket } => {
+                self.ask(IoTask::CommitTransaction(ticket))
+            }
             KafkaCommand::AbortTransaction { ticket } => self.ask(IoTask::AbortTransaction(ticket)),
             KafkaCommand::DestroyProducer => self.ask(IoTask::DestroyProducer),
             KafkaCommand::JoinGroup => self.desk.order(GroupOrder::Join),
@@ -305,10 +316,15 @@ impl KafkaDriver {
             KafkaCommand::Assign { starts } => {
                 let rows = std::mem::take(&mut self.rows);
                 let order = self.read(&starts);
-                info!(partitions = starts.len(), "state and positions are recovered; reading begins");
+                info!(
+                    partitions = starts.len(),
+                    "state and positions are recovered; reading begins"
+                );
                 WorkerOrder::Begin { order, starts, rows }
             }
-            KafkaCommand::GoOn { starts } => WorkerOrder::GoOn { order: self.read(&starts), starts },
+            KafkaCommand::GoOn { starts } => {
+                WorkerOrder::GoOn { order: self.read(&starts), starts }
+            }
             KafkaCommand::Cut { number } => WorkerOrder::Cut(number),
             KafkaCommand::Acknowledge { number } => {
                 self.frozen = None;
@@ -346,12 +362,18 @@ impl KafkaDriver {
             Some((frozen, records)) if *frozen == number => {
                 self.ask(IoTask::Produce(ticket, Arc::clone(records)));
             }
-            _ => self.ask(IoTask::Fail(ticket, format!("the records of commit {} are gone", number.0))),
+            _ => self
+                .ask(IoTask::Fail(ticket, format!("the records of commit {} are gone", number.0))),
         }
     }
 
-    fn offsets(&self, offsets: &[OffsetCommit]) -> Result<Vec<OffsetToCommit>, OffsetMetadataError> {
-        let named = offsets.iter().filter_map(|offset| Some((offset, self.partitions.get(&offset.partition)?)));
+    fn offsets(
+        &self,
+        offsets: &[OffsetCommit],
+    ) -> Result<Vec<OffsetToCommit>, OffsetMetadataError> {
+        let named = offsets
+            .iter()
+            .filter_map(|offset| Some((offset, self.partitions.get(&offset.partition)?)));
         named
             .map(|(offset, (topic, partition))| {
                 Ok(OffsetToCommit {

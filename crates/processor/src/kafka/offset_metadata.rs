@@ -403,8 +403,7 @@ mod tests {
                 .map(|i| progress(8_640_000_000_000_000 - i * 60_000, 8_640_000_000_000_000, true))
                 .collect(),
         );
-        (metadata.commit_seq, metadata.instance) =
-            (u64::MAX, InstanceTag::of("a-name-16-bytes-"));
+        (metadata.commit_seq, metadata.instance) = (u64::MAX, InstanceTag::of("a-name-16-bytes-"));
         let text = metadata.encode().unwrap();
         assert!(text.len() < 300, "{} bytes", text.len());
     }

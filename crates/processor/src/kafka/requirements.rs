@@ -169,7 +169,8 @@ impl Requirements {
             let metadata = admin.metadata(topic).map_err(|error| self.unanswered(error))?;
             let found = metadata.topics().iter().find(|found| found.name() == topic);
             let missing = RDKafkaErrorCode::UnknownTopicOrPartition;
-            let code = found.map_or(Some(missing), |found| found.error().map(RDKafkaErrorCode::from));
+            let code =
+                found.map_or(Some(missing), |found| found.error().map(RDKafkaErrorCode::from));
             let Some(code) = code else { continue };
             let (trouble, text) = explain(code, &format!("`{topic}`"));
             if is_denied(code) {

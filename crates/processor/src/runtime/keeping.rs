@@ -1,10 +1,6 @@
 //! Which runs keep their state, and where.
 
-use std::{
-    env,
-    path::Path,
-    sync::Arc,
-};
+use std::{env, path::Path, sync::Arc};
 
 use llm_optimizer_config::{
     ProcessorConfig, Source,
@@ -250,6 +246,7 @@ impl KafkaInstance {
 fn host_name() -> String {
     let read = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = env::var("HOSTNAME").ok().or_else(read).unwrap_or_default();
-    let name: String = name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect();
+    let name: String =
+        name.trim().chars().filter(|c| c.is_ascii_alphanumeric() || "-._".contains(*c)).collect();
     if name.is_empty() { "host".to_owned() } else { name }
 }

@@ -33,9 +33,9 @@ pub use encode::ResultEncoder;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};
+pub use setup::{SetupOptions, job_from_config};
 #[cfg(feature = "kafka")]
 pub use transactional::KafkaCommits;
-pub use setup::{SetupOptions, job_from_config};
 pub use worker::{Pipeline, PipelineOutputs, RejectPolicy};
 
 pub(crate) use plan::{aggregation_plan, task_limits, watermark_settings, window_spec};

@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use llm_optimizer_config::{
-    NamedPipeline, ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec, Source as SourceSpec,
+    NamedPipeline, ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec,
+    Source as SourceSpec,
 };
 
 use super::{

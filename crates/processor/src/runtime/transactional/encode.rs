@@ -46,8 +46,9 @@ impl Cut<'_> {
     ) -> ProcessorResult<()> {
         let mut changed = BTreeSet::new();
         for (key, value) in commit.changes.iter() {
-            let group = key_group_of(key)
-                .ok_or_else(|| ProcessorError::Internal("a row of state has no key group".into()))?;
+            let group = key_group_of(key).ok_or_else(|| {
+                ProcessorError::Internal("a row of state has no key group".into())
+            })?;
             changed.insert(group);
             records.push_row(changelog, group, key, value);
         }
@@ -61,7 +62,9 @@ impl Cut<'_> {
         for topic in &routes.results {
             output.results.iter().for_each(|result| records.push_result(topic, result));
         }
-        for (topic, sides) in [(&routes.late, &output.late), (&routes.dead_letters, &output.dead_letters)] {
+        for (topic, sides) in
+            [(&routes.late, &output.late), (&routes.dead_letters, &output.dead_letters)]
+        {
             if let Some(topic) = topic {
                 sides.iter().for_each(|side| records.push_side(topic, side));
             }
@@ -70,12 +73,15 @@ impl Cut<'_> {
     }
 
     fn meta(&self, commit: &PipelineCommit) -> ProcessorResult<GroupMeta> {
-        let progress: BTreeMap<_, _> = commit.partitions.iter().map(|(key, progress)| (key, progress)).collect();
+        let progress: BTreeMap<_, _> =
+            commit.partitions.iter().map(|(key, progress)| (key, progress)).collect();
         let source = |(key, position): &(PartitionKey, i64)| SourceMeta {
             topic: key.name.clone(),
             partition: key.partition,
             to: *position,
-            progress: progress.get(key).map_or_else(OffsetProgress::default, |progress| offset_progress(progress)),
+            progress: progress
+                .get(key)
+                .map_or_else(OffsetProgress::default, |progress| offset_progress(progress)),
         };
         let note = serde_json::to_vec(&commit.counters)
             .map_err(|cause| ProcessorError::Serialization(cause.to_string()))?;
@@ -93,15 +99,26 @@ impl Cut<'_> {
     pub(super) fn tasks(&self, commits: &[PipelineCommit]) -> Vec<TaskCut> {
         let task = |(id, (key, position)): (&PartitionId, &(PartitionKey, i64))| {
             let found = commits.iter().map(|commit| {
-                commit.partitions.iter().find(|(other, _)| other == key).map(|(_, progress)| *progress)
+                commit
+                    .partitions
+                    .iter()
+                    .find(|(other, _)| other == key)
+                    .map(|(_, progress)| *progress)
             });
             let found: Vec<Option<PartitionProgress>> = found.collect();
             TaskCut {
                 partition: *id,
                 position: *position,
                 progress: Progress {
-                    watermarks: found.iter().map(|progress| progress.and_then(|p| p.watermark)).collect(),
-                    greatest_time: found.iter().flatten().filter_map(|progress| progress.greatest_time).max(),
+                    watermarks: found
+                        .iter()
+                        .map(|progress| progress.and_then(|p| p.watermark))
+                        .collect(),
+                    greatest_time: found
+                        .iter()
+                        .flatten()
+                        .filter_map(|progress| progress.greatest_time)
+                        .max(),
                     is_idle: found.iter().all(|progress| progress.is_some_and(|p| p.is_idle)),
                 },
             }
@@ -124,14 +141,23 @@ pub(super) fn recovered(
         rows.put(key, value);
     }
     let Some(meta) = newest else {
-        return Ok(RecoveredPipeline { name: name.to_owned(), rows, ..RecoveredPipeline::default() });
+        return Ok(RecoveredPipeline {
+            name: name.to_owned(),
+            rows,
+            ..RecoveredPipeline::default()
+        });
     };
     let counters: Counters = serde_json::from_slice(&meta.note).map_err(|cause| {
-        ProcessorError::State(format!("counters of pipeline {name} in the changelog cannot be read: {cause}"))
+        ProcessorError::State(format!(
+            "counters of pipeline {name} in the changelog cannot be read: {cause}"
+        ))
     })?;
     let partition = |source: &SourceMeta| {
-        let key =
-            PartitionKey { source: SourceKind::Kafka, name: source.topic.clone(), partition: source.partition };
+        let key = PartitionKey {
+            source: SourceKind::Kafka,
+            name: source.topic.clone(),
+            partition: source.partition,
+        };
         let OffsetProgress { watermark, greatest_time, is_idle } = source.progress;
         (key, PartitionProgress { watermark, greatest_time, is_idle })
     };

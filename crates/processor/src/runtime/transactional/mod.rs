@@ -23,7 +23,9 @@ use super::{job::JobSettings, worker::Pipeline};
 use crate::{
     commit::{Fingerprint, kafka::KafkaCommitSettings},
     error::{ProcessorError, ProcessorResult},
-    kafka::{CommitIoSettings, GroupDesk, GroupNews, InternalTopic, Requirements, TransactionSettings},
+    kafka::{
+        CommitIoSettings, GroupDesk, GroupNews, InternalTopic, Requirements, TransactionSettings,
+    },
 };
 
 /// A transaction may take as long as a session, and at least this long.
@@ -72,7 +74,9 @@ impl Committer {
         let changelogs = config
             .pipelines()
             .iter()
-            .map(|pipeline| InternalTopic::changelog(&consumer.group_id, &pipeline.name, config.key_groups))
+            .map(|pipeline| {
+                InternalTopic::changelog(&consumer.group_id, &pipeline.name, config.key_groups)
+            })
             .collect::<Result<Vec<_>, _>>()
             .map_err(ProcessorError::Config)?;
         let io = CommitIoSettings {
@@ -85,8 +89,12 @@ impl Committer {
         };
         let incarnation = uuid::Uuid::new_v4().as_u64_pair().0;
         let fingerprint = Fingerprint::of(config).hash();
-        let mut machine =
-            KafkaCommitSettings::new(settings.commit, instance_id.to_owned(), incarnation, fingerprint);
+        let mut machine = KafkaCommitSettings::new(
+            settings.commit,
+            instance_id.to_owned(),
+            incarnation,
+            fingerprint,
+        );
         machine.transaction_timeout_ms =
             i64::try_from(transaction.transaction_timeout.as_millis()).unwrap_or(i64::MAX);
         let requirements = Requirements {

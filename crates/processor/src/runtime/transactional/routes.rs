@@ -60,20 +60,25 @@ impl Inside {
         let (mut routes, mut outside) = (Routes::default(), PipelineOutputs::default());
         for sink in config.sinks().map_err(unusable)? {
             match sink {
-                ResultSinkSpec::Kafka { bootstrap_servers, topic } if self.holds(&bootstrap_servers) => {
+                ResultSinkSpec::Kafka { bootstrap_servers, topic }
+                    if self.holds(&bootstrap_servers) =>
+                {
                     routes.results.push(topic.into());
                 }
                 sink => outside.results.push(opener.result_sink(sink)?),
             }
         }
         let mut side = |spec: Option<SideSinkSpec>| match spec {
-            Some(SideSinkSpec::Kafka { bootstrap_servers, topic }) if self.holds(&bootstrap_servers) => {
+            Some(SideSinkSpec::Kafka { bootstrap_servers, topic })
+                if self.holds(&bootstrap_servers) =>
+            {
                 Ok::<_, crate::ProcessorError>((Some(Arc::from(topic)), None))
             }
             spec => Ok((None, spec.map(|spec| opener.side_sink(spec)).transpose()?)),
         };
         (routes.late, outside.late) = side(config.late_output().map_err(unusable)?)?;
-        (routes.dead_letters, outside.dead_letters) = side(config.dead_letter_output().map_err(unusable)?)?;
+        (routes.dead_letters, outside.dead_letters) =
+            side(config.dead_letter_output().map_err(unusable)?)?;
         routes.keeps_late = routes.late.is_some() || outside.late.is_some();
         routes.keeps_dead_letters = routes.dead_letters.is_some() || outside.dead_letters.is_some();
         routes.has_outside =
@@ -85,7 +90,11 @@ impl Inside {
 impl Routes {
     /// Every topic.
     pub(super) fn topics(&self) -> impl Iterator<Item = String> {
-        self.results.iter().chain(&self.late).chain(&self.dead_letters).map(|topic| topic.to_string())
+        self.results
+            .iter()
+            .chain(&self.late)
+            .chain(&self.dead_letters)
+            .map(|topic| topic.to_string())
     }
 
     /// Whether something leaves outside the transaction.
@@ -101,8 +110,11 @@ impl Routes {
 
 /// `a:1, b:2` and `b:2,a:1` are one cluster.
 fn listed(brokers: &str) -> Vec<String> {
-    let mut list: Vec<String> =
-        brokers.split(',').map(|broker| broker.trim().to_owned()).filter(|broker| !broker.is_empty()).collect();
+    let mut list: Vec<String> = brokers
+        .split(',')
+        .map(|broker| broker.trim().to_owned())
+        .filter(|broker| !broker.is_empty())
+        .collect();
     list.sort_unstable();
     list.dedup();
     list
@@ -131,7 +143,10 @@ impl Sinks {
             return Arc::clone(commit);
         }
         self.sequence += 1;
-        let part = |output: &Arc<Output>| PipelineCommit { output: Arc::clone(output), ..PipelineCommit::default() };
+        let part = |output: &Arc<Output>| PipelineCommit {
+            output: Arc::clone(output),
+            ..PipelineCommit::default()
+        };
         let pipelines = outputs.iter().map(part).collect();
         let commit = Arc::new(Commit { sequence: self.sequence, pipelines, ..Commit::default() });
         self.last = Some(Arc::clone(&commit));

@@ -28,7 +28,10 @@ use crate::{
         kafka::{ExitReason, TaskStart},
     },
     error::{ProcessorError, ProcessorResult},
-    kafka::{ChangelogRows, CommitRecords, GroupNews, IoAnswer, KafkaDriver, OrderNumber, Outlet, WorkerOrder},
+    kafka::{
+        ChangelogRows, CommitRecords, GroupNews, IoAnswer, KafkaDriver, OrderNumber, Outlet,
+        WorkerOrder,
+    },
     record::RecordBatch,
     source::{SourceEvent, StopToken, clock::Clock},
 };
@@ -141,8 +144,9 @@ impl Worker {
             }
             let _ = events.recv_timeout(TICK);
         };
-        let read = read
-            .unwrap_or_else(|_| Err(ProcessorError::Internal("the source's thread panicked".into())));
+        let read = read.unwrap_or_else(|_| {
+            Err(ProcessorError::Internal("the source's thread panicked".into()))
+        });
         let stopped = self.stop.is_stopped();
         self.stop_if(read.is_err());
         let drained = worked.and_then(|()| self.drain());
@@ -171,7 +175,10 @@ impl Worker {
             }
             self.advance()?;
             // A source that ended while nothing is counted ends the run all the same.
-            if self.is_paused && reader.is_finished() && (events.is_empty() || !self.driver.is_running()) {
+            if self.is_paused
+                && reader.is_finished()
+                && (events.is_empty() || !self.driver.is_running())
+            {
                 return Ok(());
             }
         }
@@ -211,7 +218,9 @@ impl Worker {
                     self.pipelines.iter_mut().for_each(|pipeline| pipeline.assign(origin, now_ms));
                 }
             }
-            SourceEvent::Batch(batch) if self.live.contains(&batch.origin.id) => self.process(batch, now_ms),
+            SourceEvent::Batch(batch) if self.live.contains(&batch.origin.id) => {
+                self.process(batch, now_ms)
+            }
             SourceEvent::CaughtUp(id) if self.live.contains(id) && self.pace.passes(event) => {
                 self.pipelines.iter_mut().for_each(|pipeline| pipeline.caught_up(*id));
             }
@@ -239,7 +248,8 @@ impl Worker {
     /// Propagates watermarks and asks the driver what follows.
     fn advance(&mut self) -> ProcessorResult<()> {
         let now_ms = self.clock.now_ms();
-        let is_whole = !self.is_dropped && !self.wanted.is_empty() && self.live.len() == self.wanted.len();
+        let is_whole =
+            !self.is_dropped && !self.wanted.is_empty() && self.live.len() == self.wanted.len();
         // While a partition is missing nobody knows how far the others may go alone.
         if is_whole && !self.is_paused {
             for pipeline in &mut self.pipelines {
@@ -288,7 +298,12 @@ impl Worker {
     }
 
     /// Goes on from what was read back.
-    fn begin(&mut self, order: OrderNumber, starts: &[TaskStart], rows: ChangelogRows) -> ProcessorResult<()> {
+    fn begin(
+        &mut self,
+        order: OrderNumber,
+        starts: &[TaskStart],
+        rows: ChangelogRows,
+    ) -> ProcessorResult<()> {
         if std::mem::take(&mut self.is_dropped) {
             self.pipelines = keeping((self.rebuild)()?)?;
         }
@@ -320,9 +335,11 @@ impl Worker {
         let commits = cut.collect::<ProcessorResult<Vec<_>>>()?;
         self.sequence += 1;
         self.moved = false;
-        let cut = Cut { sequence: self.sequence, fingerprint: self.fingerprint, places: &self.places };
+        let cut =
+            Cut { sequence: self.sequence, fingerprint: self.fingerprint, places: &self.places };
         let mut records = CommitRecords::default();
-        for ((commit, changelog), routes) in commits.iter().zip(&self.changelogs).zip(&self.routes) {
+        for ((commit, changelog), routes) in commits.iter().zip(&self.changelogs).zip(&self.routes)
+        {
             cut.push(&mut records, changelog, routes, commit)?;
         }
         if self.has_outlet {
@@ -343,6 +360,8 @@ impl Worker {
     /// Commits what waits and leaves the group, within the time for it once a stop was asked for.
     fn drain(&mut self) -> ProcessorResult<()> {
         let (news, answers) = self.signals();
+        // The last commit holds everything up to now.
+        self.advance()?;
         self.driver.shutdown();
         self.obey()?;
         let since = self.clock.elapsed();
@@ -353,7 +372,9 @@ impl Worker {
                 default(TICK) => {}
             }
             self.advance()?;
-            if self.stop.is_stopped() && self.clock.elapsed().saturating_sub(since) > self.settings.shutdown_timeout {
+            if self.stop.is_stopped()
+                && self.clock.elapsed().saturating_sub(since) > self.settings.shutdown_timeout
+            {
                 self.give_up.stop();
                 return Err(self.uncommitted());
             }
@@ -398,7 +419,8 @@ impl Worker {
             self.pipelines.iter().map(|p| (p.name().to_owned(), p.report())).collect();
         let first = self.pipelines.first().map(Pipeline::report).unwrap_or_default();
         let ended = self.clock.elapsed();
-        let reading = self.first_record.map_or(0.0, |(_, at)| ended.saturating_sub(at).as_secs_f64());
+        let reading =
+            self.first_record.map_or(0.0, |(_, at)| ended.saturating_sub(at).as_secs_f64());
         let read = first.records_read.saturating_sub(self.read_before);
         let events_per_sec = if reading > 0.0 { read as f64 / reading } else { 0.0 };
         RunReport {

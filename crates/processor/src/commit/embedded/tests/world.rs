@@ -162,7 +162,11 @@ impl World {
 
     fn mark(&self, sink: usize) -> Option<SinkMark> {
         let length = self.files[sink].lines.len() as u64;
-        (ABILITIES[sink] == SinkAbility::Rewinds).then_some(SinkMark { length, device: 0, inode: 0 })
+        (ABILITIES[sink] == SinkAbility::Rewinds).then_some(SinkMark {
+            length,
+            device: 0,
+            inode: 0,
+        })
     }
 
     fn carry_out(&mut self, command: OutboxCommand) -> Result<Option<OutboxEvent>, Crashed> {
