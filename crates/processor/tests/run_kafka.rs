@@ -163,7 +163,8 @@ fn killed_topic_to_topic_agrees(window: Window, lateness_ms: i64, delivery: &str
         "{}{options}  delivery: {delivery}\n{yaml}",
         topics.yaml(&broker).replace("max_poll_records: 500", "max_poll_records: 50")
     ));
-    let expected = fill(&broker, &topics.input, 10_000, &config);
+    let records = std::env::var("CRASH_RECORDS").map_or(10_000, |count| count.parse().unwrap());
+    let expected = fill(&broker, &topics.input, records, &config);
     let kills = std::env::var("CRASH_KILLS").map_or(4, |kills| kills.parse().unwrap());
     let mut killed = 0;
     for kill in 0..kills {
@@ -239,10 +240,13 @@ fn at_least_once_loses_nothing_and_its_last_results_are_right() {
         return;
     };
     let mut last = std::collections::BTreeMap::new();
-    for read in broker.read_to_end(&topics.results) {
+    let read = broker.read_to_end(&topics.results);
+    let results = read.len();
+    for read in read {
         let record: serde_json::Value = serde_json::from_str(&read.value).unwrap();
         last.insert(record["window_id"].as_str().unwrap().to_owned(), read.value);
     }
+    println!("{results} results of {} windows", last.len());
     let lines: Vec<String> = last.into_values().collect();
     let differences: Vec<_> = compare(&lines.join("\n"), &expected);
     let wrong: Vec<_> =
