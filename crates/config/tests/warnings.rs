@@ -17,7 +17,11 @@ fn warned(body: &str) -> Vec<String> {
 #[test]
 fn what_is_not_written_does_not_warn() {
     assert_eq!(warned(""), Vec::<String>::new());
-    assert_eq!(warned("state: { backend: memory }"), Vec::<String>::new());
+    for state in ["state: {}", "state: { backend: memory }", "state: { backend: rocksdb, path: x }"]
+    {
+        assert_eq!(warned(state), Vec::<String>::new(), "{state}");
+    }
+    assert_eq!(warned("delivery: exactly_once\nmax_outbox_bytes: 1000000"), Vec::<String>::new());
     assert_eq!(warned("pipelines: [{ name: a }, { name: b }]"), Vec::<String>::new());
     assert_eq!(warned("delivery: at_least_once\nexchange: local"), Vec::<String>::new());
     assert_eq!(warned("kafka: { consumer: { session_timeout_ms: 10000 } }"), Vec::<String>::new());
@@ -26,17 +30,13 @@ fn what_is_not_written_does_not_warn() {
 #[test]
 fn each_later_feature_warns_once() {
     for (body, path) in [
-        ("state: {}", "state"),
-        ("state: { backend: rocksdb, path: x }", "state.backend"),
         ("checkpoint_interval_secs: 60", "checkpoint_interval_secs"),
         (
             "state: { backend: memory, checkpoint_path: x, checkpoint_retain: 2 }",
             "state.checkpoint_path",
         ),
-        ("max_outbox_bytes: 1000000", "max_outbox_bytes"),
         ("parallelism: 2", "parallelism"),
         ("error_handling: { policy: skip }", "error_handling.policy"),
-        ("delivery: exactly_once", "delivery"),
         ("exchange: kafka", "exchange"),
         ("http: { bind: '0.0.0.0:80' }", "http"),
         ("limits: { memory_bytes: 1000 }", "limits.memory_bytes"),
@@ -49,15 +49,29 @@ fn each_later_feature_warns_once() {
 }
 
 #[test]
-fn a_kafka_run_is_told_once_that_nothing_is_durable() {
-    for body in
-        ["buffer_size: 100", "source: { type: kafka }", "state: { backend: memory }", "kafka: {}"]
-    {
-        let loaded = loaded(body);
-        assert_eq!(loaded.warnings.len(), 1, "{body}: {:?}", loaded.warnings);
-        assert!(loaded.warnings[0].message.contains("auto_offset_reset"), "{body}");
-        assert!(loaded.blocking().is_none());
+fn topics_are_not_written_exactly_once_yet() {
+    let body = "source: { type: file, path: a }\nsinks: [{ type: kafka, topic: t }]\ndelivery: exactly_once";
+    let paths: Vec<_> = loaded(body).warnings.iter().map(|warning| warning.path.clone()).collect();
+    assert_eq!(paths, ["processor.delivery"]);
+}
+
+#[test]
+fn a_local_store_is_not_used_with_kafka_yet() {
+    for body in ["buffer_size: 100", "source: { type: kafka }", "state: { backend: memory }"] {
+        assert_eq!(loaded(body).warnings, [], "{body}");
     }
+    let loaded = loaded("state: { backend: redb }");
+    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
+    assert!(loaded.warnings[0].message.contains("changelog"));
+    assert!(loaded.blocking().is_none());
+}
+
+#[test]
+fn exactly_once_from_kafka_is_for_topics() {
+    assert_eq!(loaded("delivery: exactly_once").warnings, []);
+    let body = "delivery: exactly_once\nsinks: [{ type: file, path: a }]";
+    let paths: Vec<_> = loaded(body).warnings.iter().map(|warning| warning.path.clone()).collect();
+    assert_eq!(paths, ["processor.delivery"]);
 }
 
 #[test]
@@ -95,8 +109,8 @@ fn a_warning_says_where() {
 #[test]
 fn a_config_made_in_code_warns_about_what_differs_from_the_defaults() {
     let mut config = ProcessorConfig::default();
-    assert_eq!(config.validate().unwrap().len(), 1, "Kafka: not durable");
+    assert_eq!(config.validate().unwrap().len(), 0);
     config.kafka.producer.retries = Some(3);
     config.checkpoint_interval_secs = llm_optimizer_config::settings::Secs::new(5);
-    assert_eq!(config.validate().unwrap().len(), 3);
+    assert_eq!(config.validate().unwrap().len(), 2);
 }

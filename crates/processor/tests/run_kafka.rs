@@ -153,6 +153,108 @@ fn sessions_through_four_partitions_equal_the_oracle() {
     topic_to_topic_agrees(Window::Session { gap_ms: 900 }, 3_000);
 }
 
+/// Kills the process again and again, each time a little later, and lets the last one end.
+fn killed_topic_to_topic_agrees(window: Window, lateness_ms: i64, delivery: &str) -> Crashed {
+    let broker = broker()?;
+    let (config, yaml) = query(window, lateness_ms);
+    let topics = Topics::new(&broker);
+    let options = "  instance_id: one\n  commit_interval_ms: 50\n";
+    let place = Workplace::new(&format!(
+        "{}{options}  delivery: {delivery}\n{yaml}",
+        topics.yaml(&broker).replace("max_poll_records: 500", "max_poll_records: 50")
+    ));
+    let records = std::env::var("CRASH_RECORDS").map_or(10_000, |count| count.parse().unwrap());
+    let expected = fill(&broker, &topics.input, records, &config);
+    let kills = std::env::var("CRASH_KILLS").map_or(4, |kills| kills.parse().unwrap());
+    let mut killed = 0;
+    for kill in 0..kills {
+        let child = place.start(&["--until-end"]);
+        place.wait_for("log.txt", "it reads", |log| log.contains("reading begins"));
+        std::thread::sleep(std::time::Duration::from_millis(37 * (1 + kill % 13)));
+        if !child.kill() {
+            break;
+        }
+        killed += 1;
+    }
+    let output = place.run(&["--until-end"], &[]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    println!("killed {killed} times");
+    Some((broker, topics, place, expected))
+}
+
+type Crashed = Option<(Broker, Topics, Workplace, RecordsOutcome)>;
+
+/// Results, late events and dead letters are those of a run that was never killed, each once.
+fn assert_exactly_once(
+    (broker, topics, place, expected): (Broker, Topics, Workplace, RecordsOutcome),
+) {
+    let results = broker.read_to_end(&topics.results);
+    let mut ids: Vec<String> = results
+        .iter()
+        .map(|read| {
+            let record: serde_json::Value = serde_json::from_str(&read.value).unwrap();
+            record["result_id"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    let count = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), count, "a result is there twice");
+    let (late, dead) = (broker.read_to_end(&topics.late), broker.read_to_end(&topics.dead));
+    let counts = expected.counts();
+    assert_eq!((late.len(), dead.len()), (counts.late, counts.dead_lettered));
+    assert_agrees(&broker, &topics, &place.report(), &expected);
+}
+
+#[test]
+fn tumbling_windows_survive_kills_exactly_once() {
+    let window = Window::Tumbling { size_ms: 60_000, offset_ms: 0 };
+    if let Some(crashed) = killed_topic_to_topic_agrees(window, 10_000, "exactly_once") {
+        assert_exactly_once(crashed);
+    }
+}
+
+#[test]
+fn sliding_windows_survive_kills_exactly_once() {
+    let window = Window::Sliding { size_ms: 60_000, slide_ms: 20_000, offset_ms: 0 };
+    if let Some(crashed) = killed_topic_to_topic_agrees(window, 5_000, "exactly_once") {
+        assert_exactly_once(crashed);
+    }
+}
+
+#[test]
+fn sessions_survive_kills_exactly_once() {
+    if let Some(crashed) =
+        killed_topic_to_topic_agrees(Window::Session { gap_ms: 900 }, 3_000, "exactly_once")
+    {
+        assert_exactly_once(crashed);
+    }
+}
+
+#[test]
+fn at_least_once_loses_nothing_and_its_last_results_are_right() {
+    let window = Window::Tumbling { size_ms: 60_000, offset_ms: 0 };
+    let Some((broker, topics, _, expected)) =
+        killed_topic_to_topic_agrees(window, 10_000, "at_least_once")
+    else {
+        return;
+    };
+    let mut last = std::collections::BTreeMap::new();
+    let read = broker.read_to_end(&topics.results);
+    let results = read.len();
+    for read in read {
+        let record: serde_json::Value = serde_json::from_str(&read.value).unwrap();
+        last.insert(record["window_id"].as_str().unwrap().to_owned(), read.value);
+    }
+    println!("{results} results of {} windows", last.len());
+    let lines: Vec<String> = last.into_values().collect();
+    let differences: Vec<_> = compare(&lines.join("\n"), &expected);
+    let wrong: Vec<_> =
+        differences.iter().filter(|one| !format!("{one:?}").contains("revision")).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(broker.read_to_end(&topics.late).len() >= expected.counts().late);
+}
+
 #[test]
 fn a_broker_that_is_absent_at_the_start_and_away_midway_costs_no_record() {
     let Some(own) = own_broker() else { return };

@@ -6,7 +6,8 @@ use crate::{
     Place, ProcessorConfig, Warning,
     load::Written,
     settings::{
-        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkType, SourceType, StateBackendName,
+        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkConfig, SinkType, SourceType,
+        StateBackendName,
     },
     yaml::Spot,
 };
@@ -19,7 +20,7 @@ pub(crate) fn warnings(
 ) -> Vec<Warning> {
     let checks = Checks { config, written, entry: None, found: Vec::new() };
     let mut notes = Vec::new();
-    notes.extend(durability(&checks));
+    notes.extend(local_state(&checks));
     notes.extend(first_written(&checks));
     notes.extend(kafka(&checks));
     let pipelines = config.pipelines();
@@ -54,42 +55,26 @@ impl Note {
     }
 }
 
-/// State and positions live in memory: one warning for all keys that promise more.
-fn durability(checks: &Checks<'_>) -> Option<Note> {
-    let config = checks.config;
-    let from_kafka = config.source.as_ref().is_none_or(|source| source.kind == SourceType::Kafka);
-    let backend = config.state.as_ref().map(|state| state.backend);
-    if !from_kafka && matches!(backend, None | Some(StateBackendName::Memory)) {
-        return None;
-    }
-    let keys = ["state.backend", "state", "source", "kafka"];
-    let key = keys.into_iter().find(|key| checks.has(key)).unwrap_or("source");
-    let begin =
-        if from_kafka { "where `auto_offset_reset` says" } else { "at the beginning of its input" };
-    let backend = match backend {
-        Some(StateBackendName::Rocksdb) => " instead of in rocksdb",
-        Some(StateBackendName::Redb) => " instead of in redb",
-        Some(StateBackendName::Memory) | None => "",
-    };
-    Some(Note::new(
-        key,
-        format!(
-            "this release keeps state and positions in memory{backend}: they are not durable yet, \
-             and a restart begins {begin}"
-        ),
-    ))
+/// Whether the source is Kafka.
+fn is_from_kafka(checks: &Checks<'_>) -> bool {
+    checks.config.source.as_ref().is_none_or(|source| source.kind == SourceType::Kafka)
+}
+
+/// From Kafka state is kept on Kafka: a local store that is asked for is not used yet.
+fn local_state(checks: &Checks<'_>) -> Option<Note> {
+    let is_stored =
+        checks.config.state.as_ref().is_some_and(|state| state.backend != StateBackendName::Memory);
+    let message = "state of a Kafka source lies in the topic <group>-<pipeline>-changelog and is read back from it \
+                   at each start; the local folder keeps the name of the instance only, for now";
+    (is_from_kafka(checks) && is_stored).then(|| Note::new("state", message))
 }
 
 /// Groups of keys of one later feature; the first that is written speaks for all.
-const LATER: [(&[&str], &str); 6] = [
+const LATER: [(&[&str], &str); 5] = [
     (&["parallelism"], "one worker thread reads, computes and fires in this release"),
     (
         &["checkpoint_interval_secs", "state.checkpoint_path", "state.checkpoint_retain"],
         "checkpoints are not written yet; a later release keeps them",
-    ),
-    (
-        &["max_outbox_bytes"],
-        "there is no outbox yet; this takes effect with durable state, in a later release",
     ),
     (&["http"], "there is no HTTP server yet; nothing listens at this address"),
     (
@@ -108,8 +93,15 @@ fn first_written(checks: &Checks<'_>) -> Vec<Note> {
         })
         .collect();
     let config = checks.config;
-    if checks.has("delivery") && config.delivery == Delivery::ExactlyOnce {
-        let message = "results are delivered at least once for now; transactions come later";
+    let is_exactly_once = checks.has("delivery") && config.delivery == Delivery::ExactlyOnce;
+    if is_exactly_once && is_from_kafka(checks) && has_other_than_topics(checks) {
+        let message = "only topics of the source's cluster get results exactly once for now; other sinks are written \
+                       before each commit, and a crash repeats what they had of the last one";
+        notes.push(Note::new("delivery", message));
+    }
+    if is_exactly_once && !is_from_kafka(checks) && has_topics(checks) {
+        let message = "topics get results at least once for now; transactions come later. Files have \
+                       each result once";
         notes.push(Note::new("delivery", message));
     }
     if matches!(config.error_handling.policy, ErrorPolicyName::Skip | ErrorPolicyName::DeadLetter) {
@@ -121,6 +113,19 @@ fn first_written(checks: &Checks<'_>) -> Vec<Note> {
         notes.push(Note::new("exchange", message));
     }
     notes
+}
+
+/// Whether a pipeline writes to Kafka.
+fn has_topics(checks: &Checks<'_>) -> bool {
+    let config = checks.config;
+    let is_topic = |sink: &SinkConfig| sink.kind == SinkType::Kafka;
+    config.sinks.as_ref().is_none_or(|sinks| sinks.iter().any(is_topic))
+}
+
+/// Whether a pipeline writes elsewhere than to Kafka.
+fn has_other_than_topics(checks: &Checks<'_>) -> bool {
+    let is_other = |sink: &SinkConfig| sink.kind != SinkType::Kafka;
+    checks.config.sinks.as_ref().is_some_and(|sinks| sinks.iter().any(is_other))
 }
 
 /// Accepted Kafka keys whose value has a price, or no effect.

@@ -6,7 +6,10 @@ use super::{
     BEGINNING, END,
     clock::{Activity, PartitionClock},
 };
-use crate::core::PartitionId;
+use crate::{
+    core::PartitionId,
+    state::{PartitionProgress, TaskProgress},
+};
 
 /// How W(p) comes about, and when W propagates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,41 @@ impl WatermarkTracker {
             greatest: None,
             earliest: None,
         }
+    }
+
+    /// W and what belongs to it.
+    #[must_use]
+    pub fn progress(&self) -> TaskProgress {
+        let watermark = Some(self.settled.max(self.combined)).filter(|w| *w != BEGINNING);
+        TaskProgress {
+            watermark: watermark.map(|watermark| watermark.min(END - 1)),
+            greatest_time: self.greatest.map(|(greatest, _)| greatest),
+        }
+    }
+
+    /// What W(p) needs to go on after a restart; `None` if the partition is not assigned.
+    #[must_use]
+    pub fn partition_progress(&self, partition: PartitionId) -> Option<PartitionProgress> {
+        self.clocks.get(&partition).map(|clock| clock.progress(self.combined))
+    }
+
+    /// W goes on from there, before the first partition is assigned; if nobody speaks, from `now_ms` on.
+    pub fn restore(&mut self, progress: TaskProgress, now_ms: i64) {
+        self.combined = progress.watermark.map_or(BEGINNING, |watermark| watermark.min(END - 1));
+        self.settled = self.combined;
+        self.greatest = progress.greatest_time.map(|greatest| (greatest, now_ms));
+        self.earliest = progress.watermark;
+    }
+
+    /// As [`assign`](Self::assign), with what was stored for the partition.
+    pub fn assign_with(
+        &mut self,
+        partition: PartitionId,
+        progress: PartitionProgress,
+        now_ms: i64,
+    ) {
+        let clock = PartitionClock::new(self.settings.bound_ms(), now_ms);
+        self.clocks.insert(partition, clock.restored(progress, self.combined));
     }
 
     /// Adds a partition; it holds W until it speaks, is idle or ends.

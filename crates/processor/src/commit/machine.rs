@@ -62,6 +62,7 @@ pub enum CommitCommand {
 /// | --- | --- |
 /// | one in flight | `Cut(n + 1)` comes only after `Acknowledged { n }` |
 /// | nothing is left | after `Shutdown`, `Finished` comes exactly once, after a last cut was acknowledged if anything waited |
+/// | flush | from `flush` on everything that waits is cut at once; `is_settled` says when nothing is left |
 /// | same bytes | after `Aborted { n }` comes `Retry(n)`, never `Cut(n)` again |
 ///
 /// ```
@@ -83,6 +84,7 @@ pub struct CommitMachine {
     waiting_bytes: u64,
     moved: bool,
     paused: bool,
+    flushing: bool,
     shutting_down: bool,
     finished: bool,
 }
@@ -100,6 +102,7 @@ impl CommitMachine {
             waiting_bytes: 0,
             moved: false,
             paused: false,
+            flushing: false,
             shutting_down: false,
             finished: false,
         }
@@ -122,6 +125,35 @@ impl CommitMachine {
             CommitEvent::Shutdown => self.shutting_down = true,
         }
         self.decide()
+    }
+
+    /// From now on cuts whatever waits at once, until [`CommitMachine::resume_intervals`]: something waits for
+    /// [`CommitMachine::is_settled`].
+    pub fn flush(&mut self) -> Vec<CommitCommand> {
+        self.flushing = true;
+        self.decide()
+    }
+
+    /// Cuts by the intervals again.
+    pub fn resume_intervals(&mut self) {
+        self.flushing = false;
+    }
+
+    /// Whether nothing is in flight and nothing waits.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        !self.in_flight && self.waiting_bytes == 0 && !self.moved
+    }
+
+    /// Forgets what is in flight and what waits, because all of it is gone. Numbers go on.
+    pub fn forget(&mut self) {
+        (self.in_flight, self.waiting_bytes, self.moved) = (false, 0, false);
+        self.last_cut_ms = Some(self.now_ms);
+    }
+
+    /// Changes the size at which a commit is due.
+    pub fn limit_bytes(&mut self, max_bytes: u64) {
+        self.settings.max_bytes = max_bytes;
     }
 
     fn is_in_flight(&self, number: CommitNumber) -> bool {
@@ -153,7 +185,7 @@ impl CommitMachine {
     fn is_due(&self) -> bool {
         let waits = self.waiting_bytes > 0;
         let passed = self.last_cut_ms.map_or(0, |last| self.now_ms.saturating_sub(last));
-        (self.shutting_down && (waits || self.moved))
+        ((self.shutting_down || self.flushing) && (waits || self.moved))
             || self.waiting_bytes >= self.settings.max_bytes
             || (waits && passed >= self.settings.min_interval_ms)
             || (self.moved && passed >= self.settings.interval_ms)

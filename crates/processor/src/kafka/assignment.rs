@@ -1,9 +1,12 @@
 //! Which partitions the group gives this process, and from where they are read.
 //!
-//! Offsets are never committed and never asked for: each partition is assigned with the position
-//! held in memory, or from its beginning if it is new. Each has a queue of its own, so that an end
-//! of partition can be told apart between topics, and a full pipeline leaves records where they
-//! are without losing what was fetched.
+//! The client never asks for committed offsets. Without a desk each partition is assigned in the callback, with the
+//! position held in memory, or from its beginning if it is new. With a desk the callback tells the commit side, and the
+//! partition is assigned when that has recovered its state, with exactly the position it names; until then the group goes on
+//! without it being read.
+//!
+//! Each partition has a queue of its own, so that an end of partition can be told apart between topics, and a full
+//! pipeline leaves records where they are without losing what was fetched.
 
 use std::{
     collections::HashMap,
@@ -22,7 +25,13 @@ use rdkafka::{
     types::RDKafkaRespErr,
 };
 
-use super::{cluster::TopicPartition, notices::Notices};
+use super::{
+    cluster::TopicPartition,
+    desk::{GroupDesk, GroupNews},
+    notices::Notices,
+    transaction::GroupMetadata,
+};
+use crate::commit::kafka::Membership;
 
 /// The consumer of the source.
 pub(super) type GroupConsumer = BaseConsumer<GroupContext>;
@@ -34,6 +43,8 @@ pub(super) type Queue = PartitionQueue<GroupContext>;
 pub(super) enum Change {
     /// Read from now on, out of this queue.
     Assigned(TopicPartition, Queue),
+    /// The group gave these; they are read when the desk says from where.
+    Granted(Vec<TopicPartition>, Membership),
     /// Not read any more.
     Revoked(TopicPartition),
 }
@@ -45,6 +56,7 @@ pub(super) struct GroupContext {
     consumer: OnceLock<Weak<GroupConsumer>>,
     /// A connection failed since the reader last asked.
     disturbed: AtomicBool,
+    desk: Option<Arc<GroupDesk>>,
     state: Mutex<State>,
 }
 
@@ -60,10 +72,11 @@ impl GroupContext {
         notices: Arc<Notices>,
         positions: HashMap<TopicPartition, i64>,
         wake: Sender<()>,
+        desk: Option<Arc<GroupDesk>>,
     ) -> Self {
         let state = Mutex::new(State { positions, changes: Vec::new() });
         let disturbed = AtomicBool::new(false);
-        Self { notices, wake, consumer: OnceLock::new(), disturbed, state }
+        Self { notices, wake, consumer: OnceLock::new(), disturbed, desk, state }
     }
 
     /// Makes the consumer known; before it subscribes.
@@ -109,26 +122,76 @@ impl GroupContext {
         let _ = self.wake.try_send(());
     }
 
-    fn assign(&self, consumer: &GroupConsumer, given: &TopicPartitionList) -> KafkaResult<()> {
-        let mut list = TopicPartitionList::with_capacity(given.count());
-        for element in given.elements() {
-            let partition = (element.topic().to_owned(), element.partition());
-            let offset = self.position(&partition).map_or(Offset::Beginning, Offset::Offset);
-            list.add_partition_offset(&partition.0, partition.1, offset)?;
+    /// Reads partitions from here on.
+    pub(super) fn read_from(
+        &self,
+        consumer: &GroupConsumer,
+        starts: &[(TopicPartition, Offset)],
+    ) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::with_capacity(starts.len());
+        for (partition, offset) in starts {
+            list.add_partition_offset(&partition.0, partition.1, *offset)?;
             // The queue must be there before anything is fetched into it.
-            if let Some(queue) = self.split(&partition) {
-                self.lock().changes.push(Change::Assigned(partition, queue));
+            if let Some(queue) = self.split(partition) {
+                self.lock().changes.push(Change::Assigned(partition.clone(), queue));
             }
         }
         consumer.incremental_assign(&list)
     }
 
+    /// Takes those of `starts` that are read already out of what is read, so that they can begin anew.
+    pub(super) fn stop_reading(
+        &self,
+        consumer: &GroupConsumer,
+        starts: &[(TopicPartition, Offset)],
+    ) -> KafkaResult<()> {
+        let assigned = consumer.assignment()?;
+        let mut read = TopicPartitionList::new();
+        for ((topic, partition), _) in starts {
+            if assigned.find_partition(topic, *partition).is_some() {
+                read.add_partition(topic, *partition);
+            }
+        }
+        if read.count() == 0 { Ok(()) } else { consumer.incremental_unassign(&read) }
+    }
+
+    fn assign(&self, consumer: &GroupConsumer, given: &TopicPartitionList) -> KafkaResult<()> {
+        let partitions = partitions_of(given);
+        let Some(desk) = &self.desk else {
+            let from = |partition: TopicPartition| {
+                let at = self.position(&partition).map_or(Offset::Beginning, Offset::Offset);
+                (partition, at)
+            };
+            return self.read_from(consumer, &partitions.into_iter().map(from).collect::<Vec<_>>());
+        };
+        if let Some(copy) = consumer.group_metadata() {
+            let membership = desk.keep(GroupMetadata::new(copy));
+            self.lock().changes.push(Change::Granted(partitions, membership));
+        }
+        // Ends the callback for the group; what is read follows when it is known from where.
+        consumer.incremental_assign(&TopicPartitionList::new())
+    }
+
     fn revoke(&self, consumer: &GroupConsumer, taken: &TopicPartitionList) -> KafkaResult<()> {
-        for element in taken.elements() {
-            let partition = (element.topic().to_owned(), element.partition());
+        let partitions = partitions_of(taken);
+        if let Some(desk) = self.desk.as_ref().filter(|desk| !desk.is_indifferent()) {
+            let copy = if consumer.assignment_lost() { None } else { consumer.group_metadata() };
+            match copy {
+                Some(copy) => {
+                    desk.give_back(desk.numbers(partitions.iter()), GroupMetadata::new(copy));
+                }
+                None => desk.tell(GroupNews::Lost),
+            }
+        }
+        let assigned = consumer.assignment()?;
+        let mut given_back = TopicPartitionList::with_capacity(taken.count());
+        for partition in partitions {
+            if assigned.find_partition(&partition.0, partition.1).is_some() {
+                given_back.add_partition(&partition.0, partition.1);
+            }
             self.lock().changes.push(Change::Revoked(partition));
         }
-        consumer.incremental_unassign(taken)
+        consumer.incremental_unassign(&given_back)
     }
 
     fn split(&self, (topic, partition): &TopicPartition) -> Option<Queue> {
@@ -138,6 +201,13 @@ impl GroupContext {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {
+    list.elements()
+        .iter()
+        .map(|element| (element.topic().to_owned(), element.partition()))
+        .collect()
 }
 
 impl ClientContext for GroupContext {

@@ -103,7 +103,8 @@ pub(super) fn other_members<C: ConsumerContext>(
         .collect())
 }
 
-fn not_yet(error: &KafkaError) -> NotYet {
+/// What an error of a question means.
+pub(super) fn not_yet(error: &KafkaError) -> NotYet {
     let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
     let reason = if is_unreachable(code) { String::new() } else { error.to_string() };
     let (trouble, text) = explain(code, &reason);

@@ -7,11 +7,13 @@
 use llm_optimizer_config::settings::{KafkaConsumerConfig, KafkaProducerConfig};
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
+use super::transaction::TransactionSettings;
+
 /// Memory for records that are fetched and not yet taken, over all partitions, in KiB.
 const PREFETCH_KIB: usize = 64 * 1024;
 
 /// What every client has in common.
-fn client(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
+pub(super) fn client(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
     config
         .set("bootstrap.servers", bootstrap_servers)
@@ -27,11 +29,58 @@ fn client(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
 
 /// A client without a group, which asks for topics, offsets and members.
 pub(super) fn probe(settings: &KafkaConsumerConfig, client_id: &str) -> ClientConfig {
-    let mut config = client(&settings.bootstrap_servers, client_id);
+    without_group(&settings.bootstrap_servers, client_id)
+}
+
+/// As [`probe`], of the cluster at `bootstrap_servers`.
+pub(super) fn without_group(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
+    let mut config = client(bootstrap_servers, client_id);
     config
         .set("allow.auto.create.topics", "false")
         // The end that is asked for is then the end that the consumer will see.
         .set("isolation.level", "read_committed");
+    config
+}
+
+/// Asks for the offsets of a group without being its member. Under `read_committed` offsets of an open transaction
+/// are an error, never the ones before.
+pub(super) fn group_probe(bootstrap_servers: &str, client_id: &str, group: &str) -> ClientConfig {
+    let mut config = without_group(bootstrap_servers, client_id);
+    config
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false");
+    config
+}
+
+/// Asks where logs end, transactions that are open included.
+pub(super) fn uncommitted_probe(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
+    let mut config = without_group(bootstrap_servers, client_id);
+    config.set("isolation.level", "read_uncommitted");
+    config
+}
+
+/// Reads `partitions` partitions of an internal topic from given offsets to their ends, as fast as it can.
+pub(super) fn log_reader(
+    bootstrap_servers: &str,
+    client_id: &str,
+    group: &str,
+    partitions: usize,
+) -> ClientConfig {
+    let mut config = without_group(bootstrap_servers, client_id);
+    let prefetch_kib = (PREFETCH_KIB / partitions.max(1)).max(4 * 1024);
+    config
+        // Required by the client; nothing is committed and nobody joins.
+        .set("group.id", group)
+        .set("enable.auto.commit", "false")
+        .set("enable.auto.offset.store", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set("fetch.queue.backoff.ms", "1")
+        .set("fetch.wait.max.ms", "10")
+        .set("fetch.error.backoff.ms", "100")
+        .set("queued.min.messages", "100000")
+        .set("queued.max.messages.kbytes", prefetch_kib.to_string());
     config
 }
 
@@ -86,6 +135,29 @@ pub(super) fn producer(
         .set("topic.metadata.refresh.interval.ms", "10000")
         // The same partition for a key as Java producers choose.
         .set("partitioner", "murmur2_random");
+    config
+}
+
+/// The transactional producer: idempotent, `acks=all`, one transaction at a time.
+pub(super) fn transactional(
+    settings: &KafkaProducerConfig,
+    transaction: &TransactionSettings,
+) -> ClientConfig {
+    let mut config =
+        producer(settings, &transaction.bootstrap_servers, &transaction.transactional_id);
+    let timeout_ms = transaction.transaction_timeout.as_millis().to_string();
+    config
+        .set("transactional.id", &transaction.transactional_id)
+        .set("transaction.timeout.ms", &timeout_ms)
+        .set("acks", "all")
+        .set("enable.idempotence", "true")
+        .set("linger.ms", "0")
+        .set("retry.backoff.ms", "5")
+        .set("retry.backoff.max.ms", "5")
+        // A record that waits longer than its transaction lives is of no use.
+        .set("message.timeout.ms", &timeout_ms)
+        // No limit by number: one commit is bounded in bytes.
+        .set("queue.buffering.max.messages", "0");
     config
 }
 

@@ -8,29 +8,71 @@
 //! | `cluster` | topics, partitions and group members as the broker knows them |
 //! | `assignment` | which partitions the group gives this process |
 //! | `partitions`, `batch`, `reader`, `source` | reading |
-//! | `producer`, `delivery`, `outbound`, `sink` | writing |
-//!
-//! Absent: committed offsets and transactions. This release keeps no state across runs, so a
-//! restart begins where `auto_offset_reset` says, and the log says so.
+//! | `producer`, `delivery`, `outbound`, `sink`, `side_message` | writing |
+//! | `transaction`, `failure` | writing in transactions; what a failed step means |
+//! | `requirements`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
+//! | `offset_metadata`, `committed` | what is committed beside offsets, and back |
+//! | `changelog_codec`, `changelog`, `commit_records` | state as records, and back |
+//! | `desk`, `starts` | the group's thread and the commit side agree on what is read from where |
+//! | `commit_io`, `driver` | carry out what the machine in `commit::kafka` says |
 
+mod admin;
 mod assignment;
 mod batch;
+mod changelog;
+mod changelog_codec;
 mod cluster;
+mod commit_io;
+mod commit_records;
+mod committed;
 mod config;
 mod dead_letter;
 mod delivery;
+mod desk;
+mod driver;
+mod failure;
+mod internal_topics;
 mod notices;
+mod offset_metadata;
 mod outbound;
 mod partitions;
 mod preflight;
+mod probe;
 mod producer;
 mod reader;
+mod requirements;
+mod side_message;
 mod sink;
 mod source;
+mod starts;
+mod transaction;
+mod wire;
 
+pub use changelog::{Changelog, ChangelogPart, ChangelogRange, ChangelogRead, RestoredGroup};
+pub use changelog_codec::{
+    ChangelogDamage, ChangelogRecord, GroupMeta, MAX_ROW_BYTES, SourceMeta, put_row_key,
+    put_row_value,
+};
+pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask, Outlet};
+pub use commit_records::CommitRecords;
+pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;
+pub use desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber};
+pub use driver::{KafkaDriver, WorkerOrder};
+pub use failure::{FailureKind, TransactionFailure, TransactionStep};
+pub use internal_topics::{InternalTopic, InternalTopicKind};
+pub use offset_metadata::{
+    InstanceTag, MAX_PIPELINES, OffsetMetadata, OffsetMetadataError, OffsetProgress,
+};
 pub use producer::Producers;
-pub use sink::{KafkaSideSink, KafkaSink, MAX_SIDE_RECORD_BYTES};
+pub use requirements::{Findings, Requirements};
+pub use side_message::MAX_SIDE_RECORD_BYTES;
+pub use sink::{KafkaSideSink, KafkaSink};
 pub use source::{KafkaSource, KafkaSourceOptions};
+
+pub use transaction::{
+    GroupMetadata, MAX_RECORD_BYTES, OffsetToCommit, TransactionRecord, TransactionResult,
+    TransactionSettings, TransactionalProducer,
+};
 
 pub use crate::pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};

@@ -28,8 +28,10 @@ use crate::{
 pub(super) struct Partition {
     pub(super) key: TopicPartition,
     pub(super) origin: Arc<PartitionOrigin>,
-    /// Where its fetched records are; `None` while the group does not give it to this process.
+    /// Where its fetched records are; `None` while it is not read.
     pub(super) queue: Option<Queue>,
+    /// Whether the group gives it to this process.
+    granted: bool,
     /// Whether the runtime knows of it.
     pub(super) announced: bool,
     /// Whether its bounded part is read.
@@ -65,6 +67,11 @@ impl Partition {
         self.origin.id
     }
 
+    /// Whether the group gives it to this process.
+    pub(super) fn is_granted(&self) -> bool {
+        self.granted
+    }
+
     /// The next position to read.
     pub(super) fn position(&self) -> i64 {
         self.position
@@ -92,7 +99,7 @@ impl Partition {
                 Some(Ok(message)) if message.offset() < self.position => {}
                 Some(Ok(message)) => {
                     batch::push(&mut taken, &message, limits);
-                    self.position = taken.next_position;
+                    self.position = taken.next_position.offset;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     collected.caught_up = true;
@@ -108,6 +115,16 @@ impl Partition {
         self.ended = self.end.is_some() && (collected.caught_up || self.is_at_end());
         collected.batch = (!taken.records.is_empty()).then_some(taken);
         Ok(collected)
+    }
+
+    /// It is read from `position` on, as if never before, under an origin that tells its batches from earlier ones.
+    pub(super) fn begin_at(&mut self, position: i64) -> Arc<PartitionOrigin> {
+        self.position = position;
+        self.origin = Arc::new(PartitionOrigin::clone(&self.origin));
+        self.queue = None;
+        (self.announced, self.ended, self.caught_up) = (false, false, false);
+        (self.in_doubt, self.resumed) = (false, false);
+        Arc::clone(&self.origin)
     }
 
     /// It is read again after a pause.
@@ -182,41 +199,71 @@ impl Partitions {
         // The old queue unregisters its callback when it goes, so it goes first.
         partition.queue = None;
         partition.queue = Some(queue);
+        partition.granted = true;
         Some(partition)
+    }
+
+    /// The group gives `key` to this process, which is not read yet. `None` for one that appeared after the start of a
+    /// bounded run.
+    pub(super) fn grant(&mut self, key: &TopicPartition) -> Option<PartitionId> {
+        let id = self.know(key)?;
+        self.get_mut(id.0 as usize)?.granted = true;
+        Some(id)
+    }
+
+    /// Number of `key`, which is added if it is new. `None` for one that appeared after the start of a bounded run.
+    pub(super) fn know(&mut self, key: &TopicPartition) -> Option<PartitionId> {
+        if !self.index.contains_key(key) {
+            if self.bounded {
+                return None;
+            }
+            self.add(key.clone(), 0, None);
+        }
+        let index = *self.index.get(key)?;
+        self.list.get(index).map(Partition::id)
+    }
+
+    /// All of them.
+    pub(super) fn origins(&self) -> Vec<Arc<PartitionOrigin>> {
+        self.list.iter().map(|partition| Arc::clone(&partition.origin)).collect()
     }
 
     /// The group takes `key` away.
     pub(super) fn take(&mut self, key: &TopicPartition) {
         if let Some(partition) = self.index.get(key).and_then(|index| self.list.get_mut(*index)) {
             partition.queue = None;
+            partition.granted = false;
         }
     }
 
     /// Takes all queues away: they must go before the consumer.
     pub(super) fn take_all(&mut self) {
-        self.list.iter_mut().for_each(|partition| partition.queue = None);
+        for partition in &mut self.list {
+            partition.queue = None;
+            partition.granted = false;
+        }
     }
 
     /// Number of partitions this process has.
     pub(super) fn held(&self) -> usize {
-        self.list.iter().filter(|partition| partition.queue.is_some()).count()
+        self.list.iter().filter(|partition| partition.granted).count()
     }
 
     /// Whether this process has every partition of `counts`. Of a bounded run: every one that was
     /// there at the start.
     pub(super) fn holds_all(&self, counts: &BTreeMap<String, i32>) -> bool {
         if self.bounded {
-            return self.list.iter().all(|partition| partition.queue.is_some());
+            return self.list.iter().all(|partition| partition.granted);
         }
         cluster::all_partitions(counts).iter().all(|key| {
             let partition = self.index.get(key).and_then(|index| self.list.get(*index));
-            partition.is_some_and(|partition| partition.queue.is_some())
+            partition.is_some_and(|partition| partition.granted)
         })
     }
 
     /// Whether a partition that the runtime knows of is not held.
     pub(super) fn lost_any(&self) -> bool {
-        self.list.iter().any(|partition| partition.announced && partition.queue.is_none())
+        self.list.iter().any(|partition| partition.announced && !partition.granted)
     }
 
     /// Whether every partition is read to its end.
@@ -259,6 +306,7 @@ impl Partitions {
             key,
             origin,
             queue: None,
+            granted: false,
             announced: false,
             ended: false,
             caught_up: false,

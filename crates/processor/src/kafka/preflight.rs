@@ -12,18 +12,15 @@ use std::{
 };
 
 use llm_optimizer_config::settings::{KafkaConsumerConfig, OffsetReset};
-use rdkafka::{
-    ClientContext,
-    config::RDKafkaLogLevel,
-    consumer::{BaseConsumer, ConsumerContext},
-    error::KafkaError,
-};
+use rdkafka::consumer::BaseConsumer;
 use tracing::info;
 
 use super::{
     cluster::{self, LogRange, NotYet, OtherMember, TopicPartition},
     config,
     notices::{Notices, Trouble},
+    probe::ProbeContext,
+    requirements::Requirements,
 };
 use crate::{
     error::{ProcessorError, ProcessorResult},
@@ -52,15 +49,17 @@ pub(super) struct Start {
 pub(super) fn wait(
     settings: &KafkaConsumerConfig,
     member: &str,
+    requirements: Option<&Requirements>,
     notices: &Arc<Notices>,
     stop: &StopToken,
 ) -> ProcessorResult<Option<Start>> {
-    let context = ProbeContext(Arc::clone(notices));
+    let context = ProbeContext::new(Arc::clone(notices));
     let client = config::probe(settings, member).create_with_context(context)?;
     let preflight = Preflight {
         client,
         settings: settings.clone(),
         member: member.to_owned(),
+        requirements: requirements.cloned(),
         notices: Arc::clone(notices),
         stop: stop.clone(),
     };
@@ -85,6 +84,7 @@ struct Preflight {
     client: BaseConsumer<ProbeContext>,
     settings: KafkaConsumerConfig,
     member: String,
+    requirements: Option<Requirements>,
     notices: Arc<Notices>,
     stop: StopToken,
 }
@@ -101,7 +101,27 @@ impl Preflight {
         if !self.wait_for_the_group()? {
             return Ok(None);
         }
+        if !self.meet_requirements()? {
+            return Ok(None);
+        }
         Ok(self.until_answered(|this| this.ranges(&counts)))
+    }
+
+    /// Checks what commits need, with all faults in one error. `false`: stopped before.
+    fn meet_requirements(&self) -> ProcessorResult<bool> {
+        let Some(requirements) = &self.requirements else { return Ok(true) };
+        let findings = self.until_answered(|_| {
+            requirements
+                .check(&self.stop)
+                .map_err(|error| NotYet { trouble: Trouble::Unreachable, text: error.to_string() })
+        });
+        match findings {
+            Some(findings) => {
+                findings.into_result(&self.settings.bootstrap_servers)?;
+                Ok(!self.stop.is_stopped())
+            }
+            None => Ok(false),
+        }
     }
 
     fn ranges(&self, counts: &BTreeMap<String, i32>) -> Result<Start, NotYet> {
@@ -187,18 +207,3 @@ impl Preflight {
         !self.stop.is_stopped()
     }
 }
-
-/// The context of the client that asks.
-struct ProbeContext(Arc<Notices>);
-
-impl ClientContext for ProbeContext {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.client_log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.client_error(&error, reason);
-    }
-}
-
-impl ConsumerContext for ProbeContext {}

@@ -71,7 +71,8 @@ impl Producers {
     }
 }
 
-fn unusable(error: &KafkaError) -> ProcessorError {
+/// Settings that no producer can have.
+pub(super) fn unusable(error: &KafkaError) -> ProcessorError {
     match error {
         KafkaError::ClientConfig(_, reason, key, value) if key == "compression.codec" => {
             ProcessorError::Config(format!(

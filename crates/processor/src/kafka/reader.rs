@@ -18,11 +18,15 @@ use tracing::{info, warn};
 use super::{
     assignment::{Change, GroupConsumer},
     batch::BatchLimits,
+    cluster,
+    desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber},
     notices::Trouble,
     partitions::{Collected, Partitions},
     source::source_error,
+    starts::{Position, Starts},
 };
 use crate::{
+    commit::kafka::TaskStart,
     error::ProcessorResult,
     source::{PartitionPauses, SourceEvent, StopToken},
 };
@@ -50,6 +54,23 @@ enum Phase {
     Paused,
 }
 
+/// What follows when reading ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Nothing.
+    ForGood,
+    /// The commit side closed the consumer, and will say when to join again.
+    UntilToldToJoin,
+}
+
+/// Whether this process is a member still.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Group {
+    Served,
+    /// Another member has its name.
+    Fenced,
+}
+
 /// What became of the waiting events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Flushed {
@@ -69,6 +90,7 @@ pub(super) struct Reader<'a> {
     rejoin_after: Duration,
     counts: Receiver<BTreeMap<String, i32>>,
     known_counts: BTreeMap<String, i32>,
+    starts: Starts,
     limits: BatchLimits,
     pauses: PartitionPauses,
     wake: Receiver<()>,
@@ -84,6 +106,7 @@ pub(super) struct ReaderParts<'a> {
     pub(super) partitions: Partitions,
     pub(super) known_counts: BTreeMap<String, i32>,
     pub(super) counts: Receiver<BTreeMap<String, i32>>,
+    pub(super) starts: Starts,
     pub(super) limits: BatchLimits,
     pub(super) pauses: PartitionPauses,
     pub(super) wake: Receiver<()>,
@@ -103,6 +126,7 @@ impl<'a> Reader<'a> {
             rejoin_after: FIRST_REJOIN,
             counts: parts.counts,
             known_counts: parts.known_counts,
+            starts: parts.starts,
             limits: parts.limits,
             pauses: parts.pauses,
             wake: parts.wake,
@@ -114,10 +138,15 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads until all is read, the stop, or an error that does not heal.
-    pub(super) fn run(&mut self) -> ProcessorResult<()> {
+    pub(super) fn run(&mut self) -> ProcessorResult<Ended> {
         self.subscribe()?;
+        let mut ended = Ended::ForGood;
         while !self.stop.is_stopped() {
-            self.serve_group()?;
+            let group = self.serve_group()?;
+            if group == Group::Fenced || self.carry_out_orders()? == Ended::UntilToldToJoin {
+                ended = Ended::UntilToldToJoin;
+                break;
+            }
             self.update_phase()?;
             self.doubt_ends();
             match self.flush() {
@@ -134,7 +163,13 @@ impl<'a> Reader<'a> {
             }
         }
         self.partitions.take_all();
-        Ok(())
+        Ok(ended)
+    }
+
+    /// The partitions, none of them held.
+    pub(super) fn into_partitions(mut self) -> Partitions {
+        self.partitions.take_all();
+        self.partitions
     }
 
     fn subscribe(&self) -> ProcessorResult<()> {
@@ -143,10 +178,14 @@ impl<'a> Reader<'a> {
     }
 
     /// Lets the client call back: assignments, errors, log lines.
-    fn serve_group(&mut self) -> ProcessorResult<()> {
+    fn serve_group(&mut self) -> ProcessorResult<Group> {
         for _ in 0..8 {
             match self.consumer.poll(Duration::ZERO) {
                 Some(Err(KafkaError::MessageConsumptionFatal(code))) => {
+                    if let Some(desk) = &self.starts.desk {
+                        desk.tell(GroupNews::Fenced);
+                        return Ok(Group::Fenced);
+                    }
                     return Err(source_error(
                         &self.topics,
                         format!(
@@ -164,7 +203,58 @@ impl<'a> Reader<'a> {
                 }
                 Some(Err(_)) | None => {}
             }
+            // The next callback may take back what this one gave.
+            self.apply_changes();
         }
+        Ok(Group::Served)
+    }
+
+    /// Does what the commit side says.
+    fn carry_out_orders(&mut self) -> ProcessorResult<Ended> {
+        let Some(desk) = self.starts.desk.clone() else { return Ok(Ended::ForGood) };
+        while let Some(order) = desk.next_order(Duration::ZERO) {
+            match order {
+                GroupOrder::Assign(order, starts) => self.read_from(&desk, order, &starts)?,
+                GroupOrder::Close => return Ok(Ended::UntilToldToJoin),
+                GroupOrder::Join => {}
+            }
+        }
+        Ok(Ended::ForGood)
+    }
+
+    /// Reads granted partitions from where their state ends.
+    fn read_from(
+        &mut self,
+        desk: &GroupDesk,
+        order: OrderNumber,
+        starts: &[TaskStart],
+    ) -> ProcessorResult<()> {
+        let mut from = Vec::with_capacity(starts.len());
+        for start in starts {
+            let Some(partition) = self.partitions.get_mut(start.partition.0 as usize) else {
+                continue;
+            };
+            // The group has taken it back meanwhile.
+            if !partition.is_granted() {
+                continue;
+            }
+            let position = self.starts.position(&self.consumer, &partition.key, start.position)?;
+            if let Position::Gone { position, log_start } = position {
+                desk.tell(GroupNews::PositionGone {
+                    partition: start.partition,
+                    position,
+                    log_start,
+                });
+                return Ok(());
+            }
+            let Position::At(position) = position else { continue };
+            desk.begun(order, partition.begin_at(position), position);
+            self.consumer.context().moved(&partition.key, position);
+            from.push((partition.key.clone(), Offset::Offset(position)));
+        }
+        let context = Arc::clone(self.consumer.context());
+        context.stop_reading(&self.consumer, &from)?;
+        context.read_from(&self.consumer, &from)?;
         self.apply_changes();
         Ok(())
     }
@@ -179,6 +269,16 @@ impl<'a> Reader<'a> {
                         queue.set_nonempty_callback(move || waker.wake());
                     }
                 }
+                Change::Granted(keys, membership) => {
+                    let Some(desk) = self.starts.desk.clone() else { continue };
+                    let mut partitions = Vec::with_capacity(keys.len());
+                    for key in keys {
+                        let Some(id) = self.partitions.grant(&key) else { continue };
+                        desk.number(&key, id);
+                        partitions.push(id);
+                    }
+                    desk.tell(GroupNews::Granted { partitions, membership });
+                }
                 Change::Revoked(key) => self.partitions.take(&key),
             }
         }
@@ -186,6 +286,14 @@ impl<'a> Reader<'a> {
 
     fn update_phase(&mut self) -> ProcessorResult<()> {
         while let Ok(counts) = self.counts.try_recv() {
+            if self.known_counts != counts
+                && let Some(desk) = self.starts.desk.clone()
+            {
+                for key in cluster::all_partitions(&counts) {
+                    self.partitions.know(&key);
+                }
+                desk.tell(GroupNews::Topology(self.partitions.origins()));
+            }
             self.known_counts = counts;
         }
         let complete = self.partitions.holds_all(&self.known_counts);

@@ -6,21 +6,17 @@ use std::{
 };
 
 use llm_optimizer_types::{SideKind, SideReason, SideRecord};
-use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
     outbound::{Outbound, Outgoing},
     producer::Producers,
+    side_message::SideMessage,
 };
 use crate::{
     error::ProcessorResult,
     sink::{Output, ResultSink, SideOutput, SideSink},
     source::StopToken,
 };
-
-/// Bytes of the original value that are passed on with a late event or dead letter; brokers accept
-/// records of 1 MB by default. A longer value is cut, with headers `truncated` and `size_bytes`.
-pub const MAX_SIDE_RECORD_BYTES: usize = 900_000;
 
 /// Writes results to a topic: key `window.key`, value the JSON of the result.
 #[derive(Debug)]
@@ -62,6 +58,10 @@ impl ResultSink for KafkaSink {
         })
     }
 
+    fn cursor_name(&self) -> Option<String> {
+        Some(format!("results kafka {}", self.outbound.place()))
+    }
+
     fn close(&mut self) -> ProcessorResult<()> {
         self.outbound.close()
     }
@@ -99,37 +99,22 @@ impl SideSink for KafkaSideSink {
             let origin = &side.record.origin;
             (&origin.source, &origin.name, origin.partition, origin.offset, side.record.reason)
         }));
-        self.outbound.deliver(identity, records.len(), |index| {
-            let side = records.get(index);
-            let payload = side.map(|side| side.payload.as_slice()).unwrap_or_default();
-            Outgoing {
-                key: side.and_then(|side| side.key.as_deref()),
-                payload: payload.get(..MAX_SIDE_RECORD_BYTES).unwrap_or(payload),
-                headers: side.map(headers),
+        self.outbound.deliver(identity, records.len(), |index| match records.get(index) {
+            Some(side) => {
+                let SideMessage { key, payload, headers } = SideMessage::of(side);
+                Outgoing { key, payload, headers: Some(headers) }
             }
+            None => Outgoing { key: None, payload: &[], headers: None },
         })
+    }
+
+    fn cursor_name(&self) -> Option<String> {
+        Some(format!("side kafka {}", self.outbound.place()))
     }
 
     fn close(&mut self) -> ProcessorResult<()> {
         self.outbound.close()
     }
-}
-
-/// The original headers, then ours.
-fn headers(side: &SideOutput) -> OwnedHeaders {
-    let mut all = OwnedHeaders::new_with_capacity(side.headers.len() + 12);
-    for (key, value) in &side.headers {
-        all = all.insert(Header { key, value: value.as_deref() });
-    }
-    for (key, value) in fields(&side.record) {
-        all = all.insert(Header { key, value: Some(value.as_bytes()) });
-    }
-    if side.payload.len() > MAX_SIDE_RECORD_BYTES {
-        let bytes = side.payload.len().to_string();
-        all = all.insert(Header { key: "truncated", value: Some("true") });
-        all = all.insert(Header { key: "size_bytes", value: Some(&bytes) });
-    }
-    all
 }
 
 /// The fields of a side record, as text.

@@ -9,17 +9,20 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use llm_optimizer_config::settings::{KafkaConsumerConfig, OffsetReset};
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use tracing::info;
 
 use super::{
-    assignment::{GroupConsumer, GroupContext},
+    assignment::{Change, GroupConsumer, GroupContext},
     batch::BatchLimits,
     cluster, config,
+    desk::{GroupDesk, GroupNews, GroupOrder},
     notices::Notices,
     partitions::Partitions,
     preflight::{self, Start},
-    reader::{Reader, ReaderParts},
+    reader::{Ended, Reader, ReaderParts},
+    requirements::Requirements,
+    starts::Starts,
 };
 use crate::{
     error::{ProcessorError, ProcessorResult},
@@ -31,6 +34,12 @@ const METADATA_INTERVAL: Duration = Duration::from_secs(10);
 
 /// How long a stop waits for the client to close.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How long a consumer may take to close before the next one joins under its name.
+const REJOIN_CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a source without a consumer looks at the stop.
+const ORDER_CHECK: Duration = Duration::from_millis(50);
 
 /// Bytes at which a batch is handed on, whatever its number of records.
 const MAX_BATCH_BYTES: usize = 4 << 20;
@@ -48,7 +57,7 @@ pub struct KafkaSourceOptions {
 
 /// Reads topics as the only instance of a consumer group.
 ///
-/// No offset is committed: every run begins where `auto_offset_reset` says. The instance counts
+/// Without [`with_commits`](Self::with_commits) no offset is committed: every run begins where `auto_offset_reset` says. The instance counts
 /// only while it holds all partitions of its topics, because a sum over some of them is wrong. It
 /// waits for brokers and topics that are not there, and reads on where it was after an outage.
 #[derive(Debug)]
@@ -56,13 +65,34 @@ pub struct KafkaSource {
     settings: KafkaConsumerConfig,
     options: KafkaSourceOptions,
     pauses: PartitionPauses,
+    commits: Option<Commits>,
+}
+
+/// Where positions come from, if they are committed.
+#[derive(Debug)]
+struct Commits {
+    desk: Arc<GroupDesk>,
+    requirements: Requirements,
 }
 
 impl KafkaSource {
     /// A source of the topics in `settings`; connects when it runs.
     #[must_use]
     pub fn new(settings: &KafkaConsumerConfig, options: KafkaSourceOptions) -> Self {
-        Self { settings: settings.clone(), options, pauses: PartitionPauses::default() }
+        Self {
+            settings: settings.clone(),
+            options,
+            pauses: PartitionPauses::default(),
+            commits: None,
+        }
+    }
+
+    /// Reads from committed positions: `desk` is told what the group gives and takes, and says from where to read. The group
+    /// is joined when `requirements` are met.
+    #[must_use]
+    pub fn with_commits(mut self, desk: Arc<GroupDesk>, requirements: Requirements) -> Self {
+        self.commits = Some(Commits { desk, requirements });
+        self
     }
 
     /// Lets somebody else say which partitions are paused.
@@ -88,30 +118,59 @@ impl KafkaSource {
         );
     }
 
-    fn read(
+    /// Reads as long as the commit side wants, with a new consumer each time it says so.
+    fn read_with_commits(
         &self,
-        start: Start,
-        notices: Arc<Notices>,
+        desk: &Arc<GroupDesk>,
+        start: &Start,
+        notices: &Arc<Notices>,
         queue: &Sender<SourceEvent>,
         stop: &StopToken,
     ) -> ProcessorResult<()> {
+        let mut partitions = Partitions::new(start, self.options.until_end);
+        desk.tell(GroupNews::Ready(partitions.origins()));
+        while !stop.is_stopped() && !desk.is_left() {
+            if desk.next_order(ORDER_CHECK) == Some(GroupOrder::Join) {
+                let (ended, left) =
+                    self.read(partitions, start, Arc::clone(notices), queue, stop)?;
+                if ended == Ended::ForGood {
+                    break;
+                }
+                // Their numbers stay.
+                partitions = left;
+            }
+        }
+        Ok(())
+    }
+
+    fn read(
+        &self,
+        partitions: Partitions,
+        start: &Start,
+        notices: Arc<Notices>,
+        queue: &Sender<SourceEvent>,
+        stop: &StopToken,
+    ) -> ProcessorResult<(Ended, Partitions)> {
         let (waker, wake) = bounded(1);
-        let partitions = Partitions::new(&start, self.options.until_end);
-        let context = GroupContext::new(notices, start.positions, waker);
+        let desk = self.commits.as_ref().map(|commits| Arc::clone(&commits.desk));
+        let starts =
+            Starts { desk: desk.clone(), configured: start.positions.clone(), stop: stop.clone() };
+        let context = GroupContext::new(notices, start.positions.clone(), waker, desk.clone());
         let settings = config::consumer(&self.settings, &self.member(), partitions.len());
         let mut consumer: GroupConsumer = settings.create_with_context(context)?;
-        let waker = Arc::clone(rdkafka::consumer::Consumer::context(&consumer));
+        let waker = Arc::clone(Consumer::context(&consumer));
         consumer.set_nonempty_callback(move || waker.wake());
         let consumer = Arc::new(consumer);
-        rdkafka::consumer::Consumer::context(&*consumer).attach(&consumer);
+        Consumer::context(&*consumer).attach(&consumer);
         let (_watching, counts) = watch_topics(&consumer, &self.settings.topics)?;
         let mut reader = Reader::new(
             Arc::clone(&consumer),
             ReaderParts {
                 topics: self.settings.topics.clone(),
                 partitions,
-                known_counts: start.counts,
+                known_counts: start.counts.clone(),
                 counts,
+                starts,
                 limits: BatchLimits {
                     records: self.settings.max_poll_records.max(1),
                     bytes: MAX_BATCH_BYTES,
@@ -124,19 +183,33 @@ impl KafkaSource {
             },
         );
         let done = reader.run();
-        drop(reader);
-        close(consumer);
-        done
+        let partitions = reader.into_partitions();
+        match (&done, desk) {
+            (Ok(Ended::ForGood), Some(desk)) => stay_until_committed(consumer, desk),
+            (Ok(Ended::UntilToldToJoin), _) => close(consumer, REJOIN_CLOSE_TIMEOUT),
+            _ => close(consumer, CLOSE_TIMEOUT),
+        }
+        Ok((done?, partitions))
     }
 }
 
 impl Source for KafkaSource {
     fn run(self: Box<Self>, queue: &Sender<SourceEvent>, stop: &StopToken) -> ProcessorResult<()> {
-        self.say_where_it_begins();
         let notices = Arc::new(Notices::new(&self.settings.bootstrap_servers));
-        match preflight::wait(&self.settings, &self.member(), &notices, stop)? {
-            Some(start) => self.read(start, notices, queue, stop),
-            None => Ok(()),
+        let requirements = self.commits.as_ref().map(|commits| &commits.requirements);
+        if requirements.is_none() {
+            self.say_where_it_begins();
+        }
+        let start = preflight::wait(&self.settings, &self.member(), requirements, &notices, stop)?;
+        let Some(start) = start else { return Ok(()) };
+        match &self.commits {
+            Some(Commits { desk, .. }) => {
+                self.read_with_commits(desk, &start, &notices, queue, stop)
+            }
+            None => {
+                let partitions = Partitions::new(&start, self.options.until_end);
+                self.read(partitions, &start, notices, queue, stop).map(|_| ())
+            }
         }
     }
 
@@ -183,9 +256,32 @@ fn watch_topics(
     Ok((watching, counts))
 }
 
+/// Stays a member without reading, until the last commit is done: a commit is refused to one who has left. On a thread of
+/// its own, because the source has ended.
+fn stay_until_committed(consumer: Arc<GroupConsumer>, desk: Arc<GroupDesk>) {
+    let staying = thread::Builder::new().name("kafka-stay".into()).spawn(move || {
+        if let Ok(assigned) = consumer.assignment() {
+            // What is fetched meanwhile is thrown away.
+            let _ = consumer.pause(&assigned);
+        }
+        while !desk.is_left() && desk.next_order(Duration::ZERO) != Some(GroupOrder::Close) {
+            let _ = consumer.poll(ORDER_CHECK);
+            for change in Consumer::context(&*consumer).take_changes() {
+                // The last commit must name the newest membership.
+                if let Change::Granted(keys, membership) = change {
+                    let partitions = desk.numbers(keys.iter());
+                    desk.tell(GroupNews::Granted { partitions, membership });
+                }
+            }
+        }
+        drop(consumer);
+    });
+    drop(staying);
+}
+
 /// Closes the consumer. Brokers that are away may hold that up, so it has a thread of its own and
 /// is waited for only a moment.
-fn close(consumer: Arc<GroupConsumer>) {
+fn close(consumer: Arc<GroupConsumer>, patience: Duration) {
     let (closed, wait) = bounded::<()>(1);
     let closing = thread::Builder::new().name("kafka-close".into()).spawn(move || {
         drop(consumer);
@@ -193,6 +289,6 @@ fn close(consumer: Arc<GroupConsumer>) {
         let _ = closed.send(());
     });
     if closing.is_ok() {
-        let _ = wait.recv_timeout(CLOSE_TIMEOUT);
+        let _ = wait.recv_timeout(patience);
     }
 }

@@ -138,6 +138,9 @@ impl<T: 'static> StreamPipeline<T> {
             give_up,
             clock,
             progress: Arc::new(RunProgress::default()),
+            log: None,
+            #[cfg(feature = "kafka")]
+            kafka: None,
         })
     }
 }

@@ -3,14 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use llm_optimizer_config::{
-    ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec, Source as SourceSpec,
+    NamedPipeline, ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec,
+    Source as SourceSpec,
 };
 
 use super::{
     job::{Job, JobSettings, RunProgress},
+    keeping::{self, Keeping},
     outputs::{Opened, OutputOpener, unusable},
     plan::{decode_settings, task_plan},
-    worker::Pipeline,
+    worker::{Pipeline, PipelineOutputs},
 };
 use crate::{
     commit::CommitSettings,
@@ -32,6 +34,10 @@ use crate::{
 pub struct SetupOptions {
     /// Reads a Kafka topic up to the end offsets seen at start, then fires all windows.
     pub until_end: bool,
+    /// Begins with an empty state and keeps the old one beside it.
+    pub new_state: bool,
+    /// Keeps no state, whatever the configuration says.
+    pub in_memory: bool,
 }
 
 /// The job that `config` describes; opens its files, connects when it runs.
@@ -44,18 +50,88 @@ pub fn job_from_config(
     options: &SetupOptions,
     stop: StopToken,
 ) -> ProcessorResult<Job> {
-    let setup = Setup::new(config, *options);
+    #[cfg(feature = "kafka")]
+    if config.source().is_ok_and(|source| source == SourceSpec::Kafka) && !options.in_memory {
+        return transactional_job(config, *options, stop);
+    }
+    let keeping = Keeping::of(config, options)?;
+    if !options.in_memory {
+        keeping.announce(config);
+    }
+    let settings = job_settings(config);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let opened = match &keeping {
+        Keeping::Embedded(state) => {
+            Some(keeping::open(config, state, &settings, options, clock.now_ms())?)
+        }
+        Keeping::Afresh | Keeping::Nothing => None,
+    };
+    let mut setup = Setup::new(config, *options, clock, keeping.open_mode());
+    if let Some(opened) = &opened {
+        setup.take_instance(opened.instance_id.clone());
+    }
     let (source, read) = setup.source()?;
     let pipelines = setup.pipelines()?;
     let Setup { clock, give_up, .. } = setup;
     Ok(Job {
         source,
         pipelines,
-        settings: job_settings(config),
+        settings,
+        log: opened.map(keeping::Opened::log),
+        #[cfg(feature = "kafka")]
+        kafka: None,
         stop,
         give_up,
         clock,
         progress: Arc::new(RunProgress { read, ..RunProgress::default() }),
+    })
+}
+
+/// A job that reads Kafka and commits there.
+#[cfg(feature = "kafka")]
+fn transactional_job(
+    config: &ProcessorConfig,
+    options: SetupOptions,
+    stop: StopToken,
+) -> ProcessorResult<Job> {
+    use super::transactional::{Committer, Inside, announce};
+    let instance = keeping::KafkaInstance::of(config, &options)?;
+    let settings = job_settings(config);
+    let mut setup = Setup::new(config, options, Arc::new(SystemClock::new()), OpenMode::Append);
+    setup.take_instance(instance.id().to_owned());
+    let inside = Inside::new(config.delivery, &config.kafka.consumer.bootstrap_servers);
+    let mut opener = setup.opener(config.pipelines().len() > 1);
+    let mut routes = Vec::new();
+    let pipelines = setup.pipelines_with(|one| {
+        let (own, outside) = inside.split(one, &mut opener)?;
+        let sides = own.keeps_sides();
+        routes.push(own);
+        Ok((outside, sides))
+    })?;
+    let committer = Committer::new(config, &settings, instance.id(), &routes)?;
+    announce(config, &routes);
+    let (desk, requirements) = (Arc::clone(&committer.desk), committer.requirements.clone());
+    let source = crate::kafka::KafkaSource::new(&config.kafka.consumer, setup.kafka_options())
+        .with_commits(desk, requirements);
+    let (config, kept) = (config.clone(), routes.clone());
+    let rebuild = move || {
+        // Its folder stays locked as long as the run lasts.
+        let _ = instance.id();
+        let setup = Setup::new(&config, options, Arc::new(SystemClock::new()), OpenMode::Append);
+        let mut sides = kept.iter().map(super::transactional::Routes::keeps_sides);
+        setup.pipelines_with(|_| Ok((PipelineOutputs::default(), sides.next().unwrap_or_default())))
+    };
+    let Setup { clock, give_up, .. } = setup;
+    Ok(Job {
+        source: Box::new(source),
+        pipelines,
+        settings,
+        stop,
+        give_up,
+        clock,
+        progress: Arc::new(RunProgress::default()),
+        log: None,
+        kafka: Some(committer.commits(routes, Box::new(rebuild))),
     })
 }
 
@@ -65,6 +141,7 @@ pub(crate) struct Setup<'a> {
     options: SetupOptions,
     clock: Arc<dyn Clock>,
     give_up: StopToken,
+    open_mode: OpenMode,
     #[cfg(feature = "kafka")]
     instance_id: String,
     #[cfg(feature = "kafka")]
@@ -72,14 +149,20 @@ pub(crate) struct Setup<'a> {
 }
 
 impl<'a> Setup<'a> {
-    fn new(config: &'a ProcessorConfig, options: SetupOptions) -> Self {
+    fn new(
+        config: &'a ProcessorConfig,
+        options: SetupOptions,
+        clock: Arc<dyn Clock>,
+        open_mode: OpenMode,
+    ) -> Self {
         #[cfg(feature = "kafka")]
         let instance_id =
             config.instance_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         Self {
             config,
             options,
-            clock: Arc::new(SystemClock::new()),
+            clock,
+            open_mode,
             give_up: StopToken::default(),
             #[cfg(feature = "kafka")]
             producers: crate::kafka::Producers::new(
@@ -91,10 +174,30 @@ impl<'a> Setup<'a> {
         }
     }
 
+    /// Names the instance after its data directory.
+    fn take_instance(&mut self, instance_id: String) {
+        #[cfg(feature = "kafka")]
+        {
+            let client = format!("{}-{instance_id}", self.config.kafka.consumer.group_id);
+            self.producers = crate::kafka::Producers::new(&self.config.kafka.producer, &client);
+            self.instance_id = instance_id;
+        }
+        #[cfg(not(feature = "kafka"))]
+        drop(instance_id);
+    }
+
     /// The pipelines in the order of the configuration.
     fn pipelines(&self) -> ProcessorResult<Vec<Pipeline>> {
+        let mut opener = self.opener(self.config.pipelines().len() > 1);
+        self.pipelines_with(|one| Ok((opener.outputs(one)?, (false, false))))
+    }
+
+    /// The same with other outputs; the flags say whether late events and dead letters are kept besides.
+    fn pipelines_with(
+        &self,
+        mut outputs: impl FnMut(&NamedPipeline) -> ProcessorResult<(PipelineOutputs, (bool, bool))>,
+    ) -> ProcessorResult<Vec<Pipeline>> {
         let named = self.config.pipelines();
-        let mut opener = self.opener(named.len() > 1);
         let mut decoding: Vec<DecodeSettings> = Vec::new();
         let mut pipelines = Vec::new();
         for one in &named {
@@ -102,7 +205,9 @@ impl<'a> Setup<'a> {
             let decoded_by = decoding.iter().position(|other| *other == settings);
             let decoder = Decoder::new(settings.clone());
             let plan = task_plan(&one.config, decoder.value_names(), self.is_bounded())?;
-            let pipeline = Pipeline::new(&one.name, decoder, plan, opener.outputs(one)?)
+            let (outputs, sides) = outputs(one)?;
+            let pipeline = Pipeline::new(&one.name, decoder, plan, outputs)
+                .keeping_sides(sides)
                 .with_max_drift(one.config.max_watermark_drift_ms())
                 .decoded_by(decoded_by);
             let is_listed = self.config.pipelines.is_some();
@@ -116,7 +221,9 @@ impl<'a> Setup<'a> {
     /// `give_up`.
     pub(crate) fn of_library(config: &'a ProcessorConfig, give_up: Option<&StopToken>) -> Self {
         let give_up = give_up.cloned().unwrap_or_default();
-        Self { give_up, ..Self::new(config, SetupOptions::default()) }
+        let mode = if config.is_bounded() { OpenMode::Truncate } else { OpenMode::Append };
+        let clock = Arc::new(SystemClock::new());
+        Self { give_up, ..Self::new(config, SetupOptions::default(), clock, mode) }
     }
 
     fn is_bounded(&self) -> bool {
@@ -153,12 +260,17 @@ impl<'a> Setup<'a> {
     #[cfg(feature = "kafka")]
     #[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
     fn kafka_source(&self) -> ProcessorResult<Box<dyn Source>> {
-        let options = crate::kafka::KafkaSourceOptions {
+        let options = self.kafka_options();
+        Ok(Box::new(crate::kafka::KafkaSource::new(&self.config.kafka.consumer, options)))
+    }
+
+    #[cfg(feature = "kafka")]
+    fn kafka_options(&self) -> crate::kafka::KafkaSourceOptions {
+        crate::kafka::KafkaSourceOptions {
             instance_id: self.instance_id.clone(),
             until_end: self.options.until_end,
             max_record_bytes: self.batch_limits().max_record_bytes,
-        };
-        Ok(Box::new(crate::kafka::KafkaSource::new(&self.config.kafka.consumer, options)))
+        }
     }
 
     #[cfg(not(feature = "kafka"))]
@@ -178,7 +290,7 @@ impl<'a> Setup<'a> {
 
     fn opener(&self, names_pipelines: bool) -> OutputOpener {
         OutputOpener {
-            mode: self.open_mode(),
+            mode: self.open_mode,
             names_pipelines,
             #[cfg(feature = "kafka")]
             producers: self.producers.clone(),
@@ -186,12 +298,6 @@ impl<'a> Setup<'a> {
             give_up: self.give_up.clone(),
             opened: Opened::default(),
         }
-    }
-
-    /// A bounded run of anything but Kafka begins anew and replaces its files; every other run adds
-    /// to them.
-    fn open_mode(&self) -> OpenMode {
-        if self.config.is_bounded() { OpenMode::Truncate } else { OpenMode::Append }
     }
 
     fn batch_limits(&self) -> BatchLimits {

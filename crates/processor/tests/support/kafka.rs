@@ -4,6 +4,7 @@
 //! Without Java or Maven the tests say loudly that they did not run; with `CI=true` they fail.
 
 use std::{
+    collections::{BTreeSet, HashMap},
     path::PathBuf,
     process::{Command, Stdio},
     sync::{Mutex, OnceLock},
@@ -19,7 +20,7 @@ use rdkafka::{
     },
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
-    error::RDKafkaErrorCode,
+    error::{KafkaError, RDKafkaErrorCode},
     message::{Header, Headers, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
@@ -140,6 +141,29 @@ impl Broker {
         assert!(done.iter().all(Result::is_ok), "{done:?}");
     }
 
+    /// Deletes the records of a partition below an offset.
+    pub(crate) fn delete_records(&self, topic: &str, partition: i32, below: i64) {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(below)).unwrap();
+        block_on(self.admin().delete_records(&list, &AdminOptions::new())).unwrap();
+    }
+
+    /// Settings of a topic.
+    pub(crate) fn settings(&self, topic: &str) -> HashMap<String, String> {
+        let asked = self.admin();
+        let asked = block_on(
+            asked.describe_configs([&ResourceSpecifier::Topic(topic)], &AdminOptions::new()),
+        );
+        let entries = asked.unwrap().remove(0).unwrap().entries;
+        entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?))).collect()
+    }
+
+    /// Number of partitions of a topic.
+    pub(crate) fn partitions(&self, topic: &str) -> usize {
+        let consumer: BaseConsumer = self.client().create().unwrap();
+        consumer.fetch_metadata(Some(topic), PATIENCE).unwrap().topics()[0].partitions().len()
+    }
+
     /// Changes one setting of a topic.
     pub(crate) fn configure(&self, topic: &str, key: &str, value: &str) {
         let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(key, value);
@@ -223,6 +247,38 @@ impl Broker {
         // One that comes twice would be there at once.
         if let Some(Ok(message)) = consumer.poll(Duration::from_millis(300)) {
             read.push(Read::from(&message));
+        }
+        read.sort_by_key(|read| (read.partition, read.offset));
+        read
+    }
+
+    /// Every committed record of a topic, by partition and offset; there must be no open transaction.
+    pub(crate) fn read_to_end(&self, topic: &str) -> Vec<Read> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", fresh("probe"))
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let partitions = self.partitions(topic);
+        let mut all = TopicPartitionList::new();
+        for partition in 0..i32::try_from(partitions).unwrap() {
+            all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&all).unwrap();
+        let deadline = Instant::now() + PATIENCE;
+        let (mut read, mut ended) = (Vec::new(), BTreeSet::new());
+        while ended.len() < partitions {
+            assert!(Instant::now() < deadline, "no end of {topic} after {} records", read.len());
+            match consumer.poll(Duration::from_millis(50)) {
+                Some(Ok(message)) => read.push(Read::from(&message)),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ended.insert(partition);
+                }
+                _ => {}
+            }
         }
         read.sort_by_key(|read| (read.partition, read.offset));
         read

@@ -7,4 +7,6 @@ pub(crate) mod binary;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
+pub(crate) mod member;
+#[cfg(feature = "kafka")]
 pub(crate) mod source_run;

@@ -1,0 +1,21 @@
+//! Kept copies of a store: written whole or not at all, checked byte by byte, restored anywhere.
+//!
+//! One format for every backend: a folder per checkpoint with ordered rows in data files
+//! ([`blocks`]) and a manifest that says what must be there. Nothing here knows what rows mean;
+//! who makes a checkpoint passes in what the manifest tells about it.
+
+mod about;
+mod blocks;
+mod diff;
+mod error;
+mod folder;
+mod manifest;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use diff::{Difference, PositionChange, TableDifference};
+pub use error::CheckpointError;
+pub use manifest::{CheckpointAbout, CheckpointKind, DataFile, Manifest, TableSummary, table_name};
+pub(crate) use store::is_empty;
+pub use store::{CheckpointRows, CheckpointStore, DamagedCheckpoint, Listed, NewestValid};

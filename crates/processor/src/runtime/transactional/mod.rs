@@ -1,0 +1,141 @@
+//! A run whose commits are Kafka transactions: results, state and positions become visible together.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `routes` | what goes into the transaction, and what leaves outside it |
+//! | `encode` | a commit as records, and state read back as what a pipeline goes on from |
+//! | `worker` | the worker's loop |
+
+mod encode;
+mod routes;
+mod worker;
+
+use std::{sync::Arc, time::Duration};
+
+use crossbeam_channel::Receiver;
+use llm_optimizer_config::{ProcessorConfig, settings::Delivery};
+use tracing::info;
+
+pub(super) use routes::{Inside, Routes};
+pub(super) use worker::run;
+
+use super::{job::JobSettings, worker::Pipeline};
+use crate::{
+    commit::{Fingerprint, kafka::KafkaCommitSettings},
+    error::{ProcessorError, ProcessorResult},
+    kafka::{
+        CommitIoSettings, GroupDesk, GroupNews, InternalTopic, Requirements, TransactionSettings,
+    },
+};
+
+/// A transaction may take as long as a session, and at least this long.
+const LEAST_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// Makes the pipelines anew, without outputs, when their state was lost.
+pub(super) type Rebuild = Box<dyn Fn() -> ProcessorResult<Vec<Pipeline>> + Send>;
+
+/// What a run with transactions has besides a source and pipelines.
+pub struct KafkaCommits {
+    machine: KafkaCommitSettings,
+    io: CommitIoSettings,
+    desk: Arc<GroupDesk>,
+    news: Receiver<GroupNews>,
+    routes: Vec<Routes>,
+    rebuild: Rebuild,
+}
+
+/// Who commits, and what of the cluster that needs.
+pub(super) struct Committer {
+    pub(super) desk: Arc<GroupDesk>,
+    pub(super) requirements: Requirements,
+    news: Receiver<GroupNews>,
+    machine: KafkaCommitSettings,
+    io: CommitIoSettings,
+}
+
+impl Committer {
+    /// For the pipelines of `config`, with `routes` in their order.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Config`] if a name of a topic of our own cannot be.
+    pub(super) fn new(
+        config: &ProcessorConfig,
+        settings: &JobSettings,
+        instance_id: &str,
+        routes: &[Routes],
+    ) -> ProcessorResult<Self> {
+        let consumer = &config.kafka.consumer;
+        let session_timeout = Duration::from_millis(consumer.session_timeout_ms);
+        let transaction = TransactionSettings {
+            bootstrap_servers: consumer.bootstrap_servers.clone(),
+            transactional_id: format!("{}-{instance_id}", consumer.group_id),
+            transaction_timeout: session_timeout.max(LEAST_TRANSACTION_TIMEOUT),
+        };
+        let changelogs = config
+            .pipelines()
+            .iter()
+            .map(|pipeline| {
+                InternalTopic::changelog(&consumer.group_id, &pipeline.name, config.key_groups)
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(ProcessorError::Config)?;
+        let io = CommitIoSettings {
+            producer: config.kafka.producer.clone(),
+            transaction: transaction.clone(),
+            group: consumer.group_id.clone(),
+            instance_id: instance_id.to_owned(),
+            changelogs: changelogs.iter().map(|topic| topic.name.clone()).collect(),
+            key_groups: config.key_groups,
+        };
+        let incarnation = uuid::Uuid::new_v4().as_u64_pair().0;
+        let fingerprint = Fingerprint::of(config).hash();
+        let mut machine = KafkaCommitSettings::new(
+            settings.commit,
+            instance_id.to_owned(),
+            incarnation,
+            fingerprint,
+        );
+        machine.transaction_timeout_ms =
+            i64::try_from(transaction.transaction_timeout.as_millis()).unwrap_or(i64::MAX);
+        let requirements = Requirements {
+            transaction,
+            producer: config.kafka.producer.clone(),
+            group: consumer.group_id.clone(),
+            session_timeout,
+            topics: changelogs,
+            read: consumer.topics.first().map(|topic| (topic.clone(), 0)),
+            written: routes.iter().flat_map(Routes::topics).collect(),
+        };
+        let (desk, news) = GroupDesk::new();
+        Ok(Self { desk, requirements, news, machine, io })
+    }
+
+    /// What the run needs, once the pipelines are there.
+    pub(super) fn commits(self, routes: Vec<Routes>, rebuild: Rebuild) -> KafkaCommits {
+        let Self { desk, news, machine, io, .. } = self;
+        KafkaCommits { machine, io, desk, news, routes, rebuild }
+    }
+}
+
+/// Says what a crash costs.
+pub(super) fn announce(config: &ProcessorConfig, routes: &[Routes]) {
+    let outside = routes.iter().any(Routes::has_outside);
+    let group = &config.kafka.consumer.group_id;
+    match (config.delivery, outside) {
+        (Delivery::ExactlyOnce, false) => info!(
+            %group,
+            "delivery is exactly once: results, late events, dead letters, state and positions are committed in one \
+             transaction; readers need isolation.level=read_committed"
+        ),
+        (Delivery::ExactlyOnce, true) => info!(
+            %group,
+            "state and positions are committed in one transaction with results that go to topics of the source's \
+             cluster; other outputs are written before it, so a crash may repeat the last of them"
+        ),
+        (Delivery::AtLeastOnce, _) => info!(
+            %group,
+            "delivery is at least once: results are written before the transaction with state and positions; after a \
+             crash the last result of each window_id counts"
+        ),
+    }
+}

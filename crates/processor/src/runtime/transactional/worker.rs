@@ -1,0 +1,440 @@
+//! The worker's loop: events of the source and orders of the commit driver in, frozen commits out.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
+use llm_optimizer_engine::core::PartitionId;
+use tracing::info;
+
+use super::{
+    super::{
+        job::{Job, JobSettings, Outcome, RunProgress},
+        pace::Pace,
+        report::RunReport,
+        worker::Pipeline,
+    },
+    KafkaCommits, Rebuild, Routes,
+    encode::{Cut, Places, recovered},
+    routes::Sinks,
+};
+use crate::{
+    commit::{
+        CommitNumber,
+        kafka::{ExitReason, TaskStart},
+    },
+    error::{ProcessorError, ProcessorResult},
+    kafka::{
+        ChangelogRows, CommitRecords, GroupNews, IoAnswer, KafkaDriver, OrderNumber, Outlet,
+        WorkerOrder,
+    },
+    record::RecordBatch,
+    source::{SourceEvent, StopToken, clock::Clock},
+};
+
+/// Longest time the worker does not look at the clock.
+const TICK: Duration = Duration::from_millis(20);
+
+type Reader = JoinHandle<ProcessorResult<()>>;
+
+/// Runs a job whose commits are transactions.
+pub(in super::super) fn run(job: Job, commits: KafkaCommits) -> Outcome {
+    let started = job.clock.elapsed();
+    match Worker::start(job, commits, started) {
+        Ok((worker, events, reader)) => worker.run(&events, reader),
+        Err(error) => Outcome { report: RunReport::failed(&error), result: Err(error) },
+    }
+}
+
+struct Worker {
+    pipelines: Vec<Pipeline>,
+    changelogs: Vec<Arc<str>>,
+    routes: Vec<Routes>,
+    rebuild: Rebuild,
+    /// The state in memory is worth nothing: the next begins with pipelines made anew.
+    is_dropped: bool,
+    fingerprint: u64,
+    pace: Pace,
+    settings: JobSettings,
+    stop: StopToken,
+    give_up: StopToken,
+    clock: Arc<dyn Clock>,
+    progress: Arc<RunProgress>,
+    driver: KafkaDriver,
+    has_outlet: bool,
+    /// Number of the newest commit over all runs.
+    sequence: u64,
+    places: Places,
+    /// By which order each partition is to be read.
+    wanted: BTreeMap<PartitionId, OrderNumber>,
+    /// Partitions whose events are of that order.
+    live: BTreeSet<PartitionId>,
+    started: Duration,
+    read_before: u64,
+    /// Wall clock and elapsed time at the first record.
+    first_record: Option<(i64, Duration)>,
+    moved: bool,
+    is_paused: bool,
+    is_finished: bool,
+}
+
+impl Worker {
+    fn start(
+        job: Job,
+        commits: KafkaCommits,
+        started: Duration,
+    ) -> ProcessorResult<(Self, Receiver<SourceEvent>, Reader)> {
+        let Job { source, pipelines, settings, stop, give_up, clock, progress, .. } = job;
+        let KafkaCommits { machine, io, desk, news, routes, rebuild } = commits;
+        let mut pipelines = keeping(pipelines)?;
+        let outputs: Vec<_> =
+            pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
+        let has_outlet = routes.iter().any(Routes::has_outside);
+        let outlet = has_outlet.then(|| Box::new(Sinks::new(outputs)) as Box<dyn Outlet>);
+        let pace = Pace::new(source.pauses());
+        let changelogs = io.changelogs.iter().map(|topic| topic.as_str().into()).collect();
+        let fingerprint = machine.fingerprint;
+        let driver = KafkaDriver::start(machine, io, outlet, desk, news)?;
+        let (queue, events) = bounded(settings.queue_batches.max(1));
+        let token = stop.clone();
+        let thread = thread::Builder::new().name("source".into());
+        let reader = thread
+            .spawn(move || source.run(&queue, &token))
+            .map_err(|cause| ProcessorError::Internal(format!("no source thread: {cause}")))?;
+        let worker = Self {
+            pipelines,
+            changelogs,
+            routes,
+            rebuild,
+            is_dropped: false,
+            fingerprint,
+            pace,
+            settings,
+            stop,
+            give_up,
+            clock,
+            progress,
+            driver,
+            has_outlet,
+            sequence: 0,
+            places: Places::new(),
+            wanted: BTreeMap::new(),
+            live: BTreeSet::new(),
+            started,
+            read_before: 0,
+            first_record: None,
+            moved: false,
+            is_paused: true,
+            is_finished: false,
+        };
+        Ok((worker, events, reader))
+    }
+
+    fn run(mut self, events: &Receiver<SourceEvent>, reader: Reader) -> Outcome {
+        let worked = self.work(events, &reader);
+        self.stop_if(worked.is_err());
+        // A source that still wants to hand something over is not held up.
+        let read = loop {
+            if reader.is_finished() {
+                break reader.join();
+            }
+            let _ = events.recv_timeout(TICK);
+        };
+        let read = read.unwrap_or_else(|_| {
+            Err(ProcessorError::Internal("the source's thread panicked".into()))
+        });
+        let stopped = self.stop.is_stopped();
+        self.stop_if(read.is_err());
+        let drained = worked.and_then(|()| self.drain());
+        let result = read.and(drained);
+        let ended_by = match (&result, stopped) {
+            (Err(_), _) => "error",
+            (Ok(()), true) => "stopped",
+            (Ok(()), false) => "end_of_input",
+        };
+        Outcome { report: self.report(ended_by, result.as_ref().err()), result }
+    }
+
+    /// Works until the source is done and everything it sent is processed.
+    fn work(&mut self, events: &Receiver<SourceEvent>, reader: &Reader) -> ProcessorResult<()> {
+        let (news, answers) = self.signals();
+        loop {
+            let input = if self.is_paused { never() } else { events.clone() };
+            select! {
+                recv(input) -> event => match event {
+                    Ok(event) => self.take_event(&event),
+                    Err(_) => return self.advance(),
+                },
+                recv(news) -> news => self.take_news(news.ok())?,
+                recv(answers) -> answer => self.take_answer(answer.ok())?,
+                default(TICK) => {}
+            }
+            self.advance()?;
+            // A source that ended while nothing is counted ends the run all the same.
+            if self.is_paused
+                && reader.is_finished()
+                && (events.is_empty() || !self.driver.is_running())
+            {
+                return Ok(());
+            }
+        }
+    }
+
+    fn signals(&self) -> (Receiver<GroupNews>, Receiver<IoAnswer>) {
+        let (news, answers) = self.driver.signals();
+        (news.clone(), answers.clone())
+    }
+
+    fn take_news(&mut self, news: Option<GroupNews>) -> ProcessorResult<()> {
+        let Some(news) = news else { return Ok(()) };
+        // What is cut on a revoke holds everything up to now.
+        self.advance()?;
+        self.driver.take_news(news);
+        self.obey()
+    }
+
+    fn take_answer(&mut self, answer: Option<IoAnswer>) -> ProcessorResult<()> {
+        let gone = || ProcessorError::Internal("the commit thread is gone".into());
+        self.driver.take_answer(answer.ok_or_else(gone)?);
+        self.obey()
+    }
+
+    fn take_event(&mut self, event: &SourceEvent) {
+        let now_ms = self.clock.now_ms();
+        match event {
+            SourceEvent::Assigned(origins) => {
+                for origin in origins {
+                    let order = self.wanted.get(&origin.id);
+                    let begun = order.and_then(|order| self.driver.begun_at(origin, *order));
+                    let Some(position) = begun else { continue };
+                    self.live.insert(origin.id);
+                    self.places.insert(origin.id, (origin.key(), position));
+                    let own = SourceEvent::Assigned(vec![Arc::clone(origin)]);
+                    self.pace.passes(&own);
+                    self.pipelines.iter_mut().for_each(|pipeline| pipeline.assign(origin, now_ms));
+                }
+            }
+            SourceEvent::Batch(batch) if self.live.contains(&batch.origin.id) => {
+                self.process(batch, now_ms)
+            }
+            SourceEvent::CaughtUp(id) if self.live.contains(id) && self.pace.passes(event) => {
+                self.pipelines.iter_mut().for_each(|pipeline| pipeline.caught_up(*id));
+            }
+            SourceEvent::Behind(id) if self.live.contains(id) => {
+                self.pipelines.iter_mut().for_each(|pipeline| pipeline.behind(*id));
+            }
+            SourceEvent::Ended(id) if self.live.contains(id) => {
+                self.pipelines.iter_mut().for_each(|pipeline| pipeline.end(*id));
+                self.moved = true;
+            }
+            // Of an earlier order; what the group takes back is told by the driver.
+            _ => {}
+        }
+    }
+
+    fn process(&mut self, batch: &RecordBatch, now_ms: i64) {
+        Pipeline::process_all(&mut self.pipelines, batch, now_ms);
+        self.moved = true;
+        self.places.insert(batch.origin.id, (batch.origin.key(), batch.next_position.offset));
+        let elapsed = self.clock.elapsed();
+        self.first_record.get_or_insert((batch.received_ms, elapsed));
+        self.progress.records_read.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
+    }
+
+    /// Propagates watermarks and asks the driver what follows.
+    fn advance(&mut self) -> ProcessorResult<()> {
+        let now_ms = self.clock.now_ms();
+        let is_whole =
+            !self.is_dropped && !self.wanted.is_empty() && self.live.len() == self.wanted.len();
+        // While a partition is missing nobody knows how far the others may go alone.
+        if is_whole && !self.is_paused {
+            for pipeline in &mut self.pipelines {
+                pipeline.advance(now_ms)?;
+            }
+            self.pace.update(&mut self.pipelines);
+        }
+        let emitted = self.pipelines.iter().map(|p| p.counters().results_emitted).sum();
+        self.progress.results_emitted.store(emitted, Ordering::Relaxed);
+        let waiting: u64 = self.pipelines.iter().map(Pipeline::waiting_bytes).sum();
+        let (waiting, moved) = if is_whole { (waiting, self.moved) } else { (0, false) };
+        self.driver.progress(now_ms, waiting, moved);
+        self.obey()
+    }
+
+    fn obey(&mut self) -> ProcessorResult<()> {
+        while let Some(order) = self.driver.next_order() {
+            match order {
+                WorkerOrder::Drop => self.drop_state(),
+                WorkerOrder::Begin { order, starts, rows } => self.begin(order, &starts, rows)?,
+                WorkerOrder::GoOn { order, starts } => self.read_again(order, &starts),
+                WorkerOrder::Cut(number) => self.cut(number)?,
+                WorkerOrder::Acknowledged(_) => {}
+                WorkerOrder::Pause => self.is_paused = true,
+                WorkerOrder::Resume => {
+                    self.is_paused = false;
+                    let now_ms = self.clock.now_ms();
+                    self.pipelines.iter_mut().for_each(|pipeline| pipeline.resume(now_ms));
+                }
+                WorkerOrder::Shrunk(max_bytes) => {
+                    info!(max_bytes, "a commit took long; commits are smaller from now on");
+                }
+                WorkerOrder::Finished => self.is_finished = true,
+                WorkerOrder::Exit(reason) => return Err(self.ended(&reason)),
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_state(&mut self) {
+        self.is_dropped = true;
+        self.moved = false;
+        self.places.clear();
+        self.wanted.clear();
+        self.live.clear();
+    }
+
+    /// Goes on from what was read back.
+    fn begin(
+        &mut self,
+        order: OrderNumber,
+        starts: &[TaskStart],
+        rows: ChangelogRows,
+    ) -> ProcessorResult<()> {
+        if std::mem::take(&mut self.is_dropped) {
+            self.pipelines = keeping((self.rebuild)()?)?;
+        }
+        let now_ms = self.clock.now_ms();
+        for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
+            let groups = rows.pipelines.get(index).map(Vec::as_slice).unwrap_or_default();
+            let newest = rows.newest(index);
+            self.sequence = self.sequence.max(newest.map_or(0, |meta| meta.sequence));
+            pipeline.restore(recovered(pipeline.name(), groups, newest)?, now_ms)?;
+        }
+        self.read_before = self.pipelines.first().map_or(0, |first| first.counters().records_read);
+        self.read_again(order, starts);
+        Ok(())
+    }
+
+    /// Hears of these partitions again as soon as the source reads them by this order.
+    fn read_again(&mut self, order: OrderNumber, starts: &[TaskStart]) {
+        for start in starts {
+            self.live.remove(&start.partition);
+            self.wanted.insert(start.partition, order);
+            self.pipelines.iter_mut().for_each(|pipeline| pipeline.behind(start.partition));
+        }
+    }
+
+    /// Freezes everything of the batches that were processed, and nothing of later ones.
+    fn cut(&mut self, number: CommitNumber) -> ProcessorResult<()> {
+        let now_ms = self.clock.now_ms();
+        let cut = self.pipelines.iter_mut().map(|pipeline| pipeline.cut(now_ms));
+        let commits = cut.collect::<ProcessorResult<Vec<_>>>()?;
+        self.sequence += 1;
+        self.moved = false;
+        let cut =
+            Cut { sequence: self.sequence, fingerprint: self.fingerprint, places: &self.places };
+        let mut records = CommitRecords::default();
+        for ((commit, changelog), routes) in commits.iter().zip(&self.changelogs).zip(&self.routes)
+        {
+            cut.push(&mut records, changelog, routes, commit)?;
+        }
+        if self.has_outlet {
+            records.outside = commits.iter().map(|commit| Arc::clone(&commit.output)).collect();
+        }
+        let tasks = cut.tasks(&commits);
+        self.driver.frozen(number, records, tasks);
+        Ok(())
+    }
+
+    /// After a failure the source has to stop as well; after its end nothing is left to stop.
+    fn stop_if(&self, failed: bool) {
+        if failed {
+            self.stop.stop();
+        }
+    }
+
+    /// Commits what waits and leaves the group, within the time for it once a stop was asked for.
+    fn drain(&mut self) -> ProcessorResult<()> {
+        let (news, answers) = self.signals();
+        // The last commit holds everything up to now.
+        self.advance()?;
+        self.driver.shutdown();
+        self.obey()?;
+        let since = self.clock.elapsed();
+        while !self.is_finished {
+            select! {
+                recv(news) -> news => self.take_news(news.ok())?,
+                recv(answers) -> answer => self.take_answer(answer.ok())?,
+                default(TICK) => {}
+            }
+            self.advance()?;
+            if self.stop.is_stopped()
+                && self.clock.elapsed().saturating_sub(since) > self.settings.shutdown_timeout
+            {
+                self.give_up.stop();
+                return Err(self.uncommitted());
+            }
+        }
+        let closed = self.driver.close_outlet();
+        loop {
+            match closed.recv_timeout(TICK) {
+                Ok(result) => return result,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+                Err(RecvTimeoutError::Timeout) => {
+                    let waited = self.clock.elapsed().saturating_sub(since);
+                    if self.stop.is_stopped() && waited > self.settings.shutdown_timeout {
+                        self.give_up.stop();
+                        return Err(self.uncommitted());
+                    }
+                }
+            }
+        }
+    }
+
+    fn ended(&self, reason: &ExitReason) -> ProcessorError {
+        let name = "kafka".to_owned();
+        match reason {
+            ExitReason::FingerprintDiffers { .. } => ProcessorError::Config(reason.to_string()),
+            reason => ProcessorError::Unavailable { name, reason: reason.to_string() },
+        }
+    }
+
+    fn uncommitted(&self) -> ProcessorError {
+        ProcessorError::Unavailable {
+            name: "kafka".into(),
+            reason: format!(
+                "what waited could not be committed within {} s of the stop (`shutdown_timeout_secs`); it is counted \
+                 again by the next run",
+                self.settings.shutdown_timeout.as_secs_f64()
+            ),
+        }
+    }
+
+    fn report(&self, ended_by: &str, error: Option<&ProcessorError>) -> RunReport {
+        let pipelines: BTreeMap<_, _> =
+            self.pipelines.iter().map(|p| (p.name().to_owned(), p.report())).collect();
+        let first = self.pipelines.first().map(Pipeline::report).unwrap_or_default();
+        let ended = self.clock.elapsed();
+        let reading =
+            self.first_record.map_or(0.0, |(_, at)| ended.saturating_sub(at).as_secs_f64());
+        let read = first.records_read.saturating_sub(self.read_before);
+        let events_per_sec = if reading > 0.0 { read as f64 / reading } else { 0.0 };
+        RunReport {
+            first,
+            first_record_ms: self.first_record.map(|(wall_ms, _)| wall_ms),
+            elapsed_secs: ended.saturating_sub(self.started).as_secs_f64(),
+            events_per_sec,
+            ended_by: ended_by.to_owned(),
+            error: error.map(ToString::to_string),
+            pipelines,
+        }
+    }
+}
+
+fn keeping(pipelines: Vec<Pipeline>) -> ProcessorResult<Vec<Pipeline>> {
+    pipelines.into_iter().map(Pipeline::keeping_state).collect()
+}

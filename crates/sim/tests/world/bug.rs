@@ -1,0 +1,59 @@
+//! Bugs that are planted to see whether the world finds them.
+
+/// A rule that the driver breaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// Offsets are committed at the cut, outside of the transaction.
+    OffsetsEarly,
+    /// Offsets are stored without W(p).
+    WatermarkForgotten,
+    /// A commit whose positions did not move sends no offsets.
+    TickWithoutOffsets,
+    /// H is the last stable offset.
+    RestoreToLastStable,
+    /// A commit uses the membership the consumer has by then.
+    FreshMembership,
+    /// A commit uses no membership: generation −1, no member, no instance.
+    NoMembership,
+    /// The end of bounded input is stored as +∞.
+    InfinityStored,
+    /// A producer that is fenced is initialized again, and the transaction sent again.
+    ReinitAfterFenced,
+    /// After an unknown outcome the transaction is sent again without asking.
+    ResendBlindly,
+    /// Partitions begin where the client found them to begin when they were granted.
+    ClientPositions,
+    /// The changelog's topic forgets tombstones at once.
+    TombstonesEarly,
+    /// Offsets are fetched without waiting for open transactions.
+    UnstableFetch,
+    /// The local store is written when records are produced, not when they are committed.
+    LocalCopyEarly,
+    /// The transaction is committed while records are in flight.
+    CommitInFlight,
+    /// Offsets that were fetched once are not fetched again.
+    CachedOffsets,
+    /// Meta records of the changelog are not looked at, and neither is H: an old copy is taken as it is.
+    LocalCopyUnchecked,
+}
+
+impl Bug {
+    pub const ALL: [Self; 16] = [
+        Self::OffsetsEarly,
+        Self::WatermarkForgotten,
+        Self::TickWithoutOffsets,
+        Self::RestoreToLastStable,
+        Self::FreshMembership,
+        Self::NoMembership,
+        Self::InfinityStored,
+        Self::ReinitAfterFenced,
+        Self::ResendBlindly,
+        Self::ClientPositions,
+        Self::TombstonesEarly,
+        Self::UnstableFetch,
+        Self::LocalCopyEarly,
+        Self::CommitInFlight,
+        Self::CachedOffsets,
+        Self::LocalCopyUnchecked,
+    ];
+}

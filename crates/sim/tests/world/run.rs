@@ -1,0 +1,478 @@
+//! One run of the world: processes, a broker, an input, and what befalls them, all from one seed.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BinaryHeap},
+};
+
+use super::{
+    broker::{Broker, Record, Reply, Request, Topic},
+    bug::Bug,
+    chance::Chance,
+    check,
+    disk::Disk,
+    input::{Input, Shape},
+    process::{
+        Ended, Outside, POINTS, Process, SESSION_TIMEOUT_MS, TOMBSTONE_RETENTION_MS,
+        TRANSACTION_TIMEOUT_MS,
+    },
+};
+
+/// A run that is not over by then is stuck.
+const LIMIT_MS: i64 = 400_000;
+
+/// Something that happens at its time.
+#[derive(Debug, Clone)]
+enum What {
+    Tick { slot: usize, life: u64 },
+    Arrive { slot: usize, life: u64, call: u64, request: Request, is_copy: bool },
+    Reply { slot: usize, life: u64, call: u64, reply: Option<Reply> },
+    Start { slot: usize },
+    Append(usize),
+    Broker,
+    Trouble,
+    Supervise,
+}
+
+struct Slot {
+    instance: String,
+    life: u64,
+    process: Option<Process>,
+    disk: Disk,
+    is_starting: bool,
+    started_ms: i64,
+}
+
+/// How a run ended.
+#[derive(Debug, Clone, Default)]
+pub struct Report {
+    pub problem: Option<String>,
+    /// How often each thing happened.
+    pub counts: BTreeMap<&'static str, u64>,
+    pub lasted_ms: i64,
+}
+
+pub struct World {
+    now_ms: i64,
+    events: BinaryHeap<Reverse<(i64, u64)>>,
+    what: BTreeMap<u64, What>,
+    next_event: u64,
+    chance: Chance,
+    broker: Broker,
+    input: Input,
+    slots: Vec<Slot>,
+    bug: Option<Bug>,
+    trouble_until_ms: i64,
+    /// Lost messages per mille.
+    loss: u32,
+    first_part_done: bool,
+    report: Report,
+    rest_since_ms: Option<i64>,
+    trace: bool,
+}
+
+/// Runs a seed to its end.
+pub fn run(seed: u64, bug: Option<Bug>, trace: bool) -> Report {
+    let mut world = World::new(seed, bug, trace);
+    while world.report.problem.is_none() && !world.step() {}
+    let expected = world.input.expected();
+    if world.report.problem.is_none() {
+        world.report.problem = check::check(&mut world.broker, &expected).err();
+    }
+    world.report.lasted_ms = world.now_ms;
+    world.report
+}
+
+impl World {
+    fn new(seed: u64, bug: Option<Bug>, trace: bool) -> Self {
+        let mut chance = Chance::new(seed);
+        let trouble_until_ms = chance.range(10_000, 45_000);
+        let input = Input::random(&mut chance, trouble_until_ms);
+        let are_twins = chance.percent(30);
+        let slot = |name: &str| Slot {
+            instance: name.to_owned(),
+            life: 0,
+            process: None,
+            disk: Disk::default(),
+            is_starting: false,
+            started_ms: 0,
+        };
+        let slots = vec![slot("a"), slot(if are_twins { "a" } else { "b" })];
+        let broker = Broker::new(input.partitions, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS);
+        let mut world = Self {
+            now_ms: 0,
+            events: BinaryHeap::new(),
+            what: BTreeMap::new(),
+            next_event: 0,
+            chance,
+            broker,
+            input,
+            slots,
+            bug,
+            trouble_until_ms,
+            loss: 2,
+            first_part_done: false,
+            report: Report::default(),
+            rest_since_ms: None,
+            trace,
+        };
+        world.prepare();
+        world
+    }
+
+    fn prepare(&mut self) {
+        for index in 0..self.input.planned.len() {
+            let planned = self.input.planned[index];
+            if self.input.shape == Shape::Bounded && planned.at_ms > 0 {
+                continue;
+            }
+            self.at(planned.at_ms, What::Append(index));
+        }
+        let first = self.chance.range(0, 500);
+        self.start(0, first);
+        self.at(0, What::Broker);
+        self.at(1_000, What::Trouble);
+        self.at(100, What::Supervise);
+    }
+
+    fn at(&mut self, at_ms: i64, what: What) {
+        self.next_event += 1;
+        self.events.push(Reverse((at_ms.max(self.now_ms), self.next_event)));
+        self.what.insert(self.next_event, what);
+    }
+
+    /// The next thing happens; true at the end.
+    fn step(&mut self) -> bool {
+        let Some(Reverse((at_ms, id))) = self.events.pop() else { return true };
+        self.now_ms = at_ms;
+        if at_ms > LIMIT_MS {
+            self.report.problem = Some(format!("stuck: {}", self.describe()));
+            return true;
+        }
+        let Some(what) = self.what.remove(&id) else { return false };
+        match what {
+            What::Tick { slot, life } => self.tick(slot, life),
+            What::Arrive { slot, life, call, request, is_copy } => {
+                self.arrive(slot, life, call, &request, is_copy);
+            }
+            What::Reply { slot, life, call, reply } => self.reply(slot, life, call, reply),
+            What::Start { slot } => self.start_now(slot),
+            What::Append(index) => self.append(index),
+            What::Broker => {
+                self.broker.tick(self.now_ms, &mut self.chance);
+                self.at(self.now_ms + 10, What::Broker);
+            }
+            What::Trouble => self.trouble(),
+            What::Supervise => return self.supervise(),
+        }
+        false
+    }
+
+    fn append(&mut self, index: usize) {
+        let planned = self.input.planned[index];
+        let record = Record { key: Vec::new(), value: Some(planned.event.encode()) };
+        self.broker.log(Topic::Input, planned.partition).append(record, self.now_ms);
+    }
+
+    fn note(&mut self, name: &'static str) {
+        *self.report.counts.entry(name).or_default() += 1;
+        if self.trace {
+            eprintln!("{:>7} {name}", self.now_ms);
+        }
+    }
+
+    // ---- processes
+
+    fn start(&mut self, slot: usize, after_ms: i64) {
+        if self.slots[slot].process.is_none() && !self.slots[slot].is_starting {
+            self.slots[slot].is_starting = true;
+            self.at(self.now_ms + after_ms, What::Start { slot });
+        }
+    }
+
+    fn start_now(&mut self, slot: usize) {
+        self.note("start");
+        let is_bounded = self.input.shape == Shape::Bounded && !self.first_part_done;
+        let (instance, partitions) = (self.slots[slot].instance.clone(), self.input.partitions);
+        let process = {
+            let mut out = outside(
+                self.now_ms,
+                &mut self.broker,
+                &mut self.chance,
+                &mut self.slots[slot].disk,
+                self.bug,
+            );
+            Process::new(&instance, partitions, is_bounded, &mut out)
+        };
+        let entry = &mut self.slots[slot];
+        entry.life += 1;
+        (entry.is_starting, entry.started_ms) = (false, self.now_ms);
+        entry.process = Some(process);
+        let life = entry.life;
+        self.arm(slot);
+        self.at(self.now_ms, What::Tick { slot, life });
+    }
+
+    /// Some processes die at a named point.
+    fn arm(&mut self, slot: usize) {
+        if self.is_troubled() && self.chance.percent(50) {
+            let point = POINTS[self.chance.below(u32::try_from(POINTS.len()).unwrap()) as usize];
+            let count = u32::try_from(self.chance.range(1, 12)).unwrap();
+            if let Some(process) = &mut self.slots[slot].process {
+                process.crash_at = Some((point, count));
+            }
+        }
+    }
+
+    fn tick(&mut self, slot: usize, life: u64) {
+        let pause_ms = self.chance.range(15, 40);
+        if self.with(slot, life, What::Tick { slot, life }, Process::tick) {
+            self.at(self.now_ms + pause_ms, What::Tick { slot, life });
+        }
+    }
+
+    fn reply(&mut self, slot: usize, life: u64, call: u64, reply: Option<Reply>) {
+        let again = What::Reply { slot, life, call, reply: reply.clone() };
+        self.with(slot, life, again, |process, out| process.answered(call, reply, out));
+    }
+
+    /// Lets a process act, unless it is dead; later, if it is paused. Then sends what it wants sent.
+    fn with(
+        &mut self,
+        slot: usize,
+        life: u64,
+        again: What,
+        act: impl FnOnce(&mut Process, &mut Outside<'_>),
+    ) -> bool {
+        let entry = &mut self.slots[slot];
+        if entry.life != life {
+            return false;
+        }
+        let Some(process) = &mut entry.process else { return false };
+        if process.paused_until_ms > self.now_ms {
+            let until_ms = process.paused_until_ms;
+            self.at(until_ms, again);
+            return false;
+        }
+        let mut out =
+            outside(self.now_ms, &mut self.broker, &mut self.chance, &mut entry.disk, self.bug);
+        act(process, &mut out);
+        let (sends, ended) = (out.sends, process.ended.clone());
+        for (pause_ms, call, request) in sends {
+            self.send(slot, life, call, request, pause_ms);
+        }
+        if let Some(ended) = ended {
+            self.process_ended(slot, ended);
+            return false;
+        }
+        true
+    }
+
+    fn process_ended(&mut self, slot: usize, ended: Ended) {
+        self.kill(slot);
+        match ended {
+            Ended::Crashed => self.note("crash at a point"),
+            Ended::OtherMember => self.note("other member"),
+            Ended::Finished => {
+                self.note("finished");
+                self.first_part_is_done();
+            }
+            Ended::Exit(reason) => {
+                use llm_optimizer_processor::commit::kafka::ExitReason;
+                self.note("exit");
+                if !matches!(reason, ExitReason::FencedRepeatedly { .. }) {
+                    self.report.problem = Some(format!("refused to go on: {reason}"));
+                }
+            }
+        }
+    }
+
+    fn first_part_is_done(&mut self) {
+        if !self.first_part_done {
+            self.first_part_done = true;
+            let from_ms = (self.now_ms + 5_000).max(self.input.second_part_ms);
+            for index in 0..self.input.planned.len() {
+                let planned = &mut self.input.planned[index];
+                if planned.at_ms > 0 {
+                    planned.event.time_ms += from_ms - planned.at_ms;
+                    self.at(from_ms, What::Append(index));
+                }
+            }
+        }
+    }
+
+    fn kill(&mut self, slot: usize) {
+        let entry = &mut self.slots[slot];
+        if entry.process.take().is_some() {
+            entry.disk.crash(&mut self.chance);
+        }
+    }
+
+    // ---- network
+
+    fn send(&mut self, slot: usize, life: u64, call: u64, request: Request, pause_ms: i64) {
+        let sent_ms = self.now_ms + pause_ms;
+        let delay_ms = self.delay();
+        let arrive = |is_copy| What::Arrive { slot, life, call, request: request.clone(), is_copy };
+        let (lost, copied) = (self.chance.per_mille(self.loss), self.chance.per_mille(10));
+        if !lost {
+            self.at(sent_ms + delay_ms, arrive(false));
+        }
+        if copied {
+            self.at(sent_ms + delay_ms, arrive(true));
+        }
+        self.at(sent_ms + 2_000, What::Reply { slot, life, call, reply: None });
+    }
+
+    fn delay(&mut self) -> i64 {
+        let slow = if self.loss > 2 { 10 } else { 1 };
+        if self.chance.percent(slow) {
+            self.chance.range(100, 3_000)
+        } else {
+            self.chance.range(1, 8)
+        }
+    }
+
+    /// What arrives while the broker is down is lost. What arrives may be of a process that is dead.
+    fn arrive(&mut self, slot: usize, life: u64, call: u64, request: &Request, is_copy: bool) {
+        if self.broker.is_down(self.now_ms) {
+            return;
+        }
+        let reply = self.broker.handle(request, self.now_ms, &mut self.chance);
+        if !is_copy && !self.chance.per_mille(self.loss) {
+            let delay_ms = self.delay();
+            self.at(self.now_ms + delay_ms, What::Reply { slot, life, call, reply: Some(reply) });
+        }
+    }
+
+    // ---- trouble
+
+    fn is_troubled(&self) -> bool {
+        self.now_ms < self.trouble_until_ms
+    }
+
+    fn trouble(&mut self) {
+        if !self.is_troubled() {
+            self.loss = 0;
+            return;
+        }
+        let slot = self.chance.below(2) as usize;
+        match self.chance.below(12) {
+            0..=1 => self.crash(slot),
+            2..=4 => self.freeze(slot),
+            5 => self.start(1 - slot, 0),
+            6 => {
+                self.note("broker restart");
+                let for_ms = self.chance.range(200, 5_000);
+                self.broker.restart(self.now_ms, for_ms);
+            }
+            7..=8 => {
+                self.note("bad network");
+                self.loss = if self.loss > 2 { 2 } else { 60 };
+            }
+            9..=10 => {
+                self.note("compaction");
+                let early = self.bug == Some(Bug::TombstonesEarly);
+                let retention_ms = if early { 0 } else { TOMBSTONE_RETENTION_MS };
+                self.broker.compact(self.now_ms, retention_ms);
+            }
+            _ => self.arm(slot),
+        }
+        let pause_ms = self.chance.range(100, 4_000);
+        self.at(self.now_ms + pause_ms, What::Trouble);
+    }
+
+    fn crash(&mut self, slot: usize) {
+        if self.slots[slot].process.is_some() {
+            self.note("crash");
+            self.kill(slot);
+        }
+    }
+
+    /// A process stands still, perhaps for so long that the group gives its partitions to another one.
+    fn freeze(&mut self, slot: usize) {
+        let for_ms = self.chance.range(500, 14_000);
+        let until_ms = self.now_ms + for_ms;
+        if let Some(process) = &mut self.slots[slot].process {
+            process.paused_until_ms = until_ms;
+            self.note("freeze");
+            let after_ms = self.chance.range(0, 3_000);
+            self.start(1 - slot, after_ms);
+        }
+    }
+
+    /// Keeps one process alive, not two for long; sees when all is done.
+    fn supervise(&mut self) -> bool {
+        let alive = (0..2).filter(|slot| self.slots[*slot].process.is_some()).count();
+        let starting = self.slots.iter().any(|slot| slot.is_starting);
+        if alive == 0 && !starting {
+            let slot = self.chance.below(2) as usize;
+            let after_ms = self.chance.range(50, 3_000);
+            self.start(slot, after_ms);
+        }
+        let is_crowded = alive == 2
+            && self.slots.iter().all(|slot| {
+                slot.process.as_ref().is_some_and(|process| {
+                    process.paused_until_ms <= self.now_ms
+                        && self.now_ms - slot.started_ms.max(process.paused_until_ms) > 12_000
+                })
+            });
+        if is_crowded && self.chance.percent(10) {
+            let slot = self.chance.below(2) as usize;
+            self.crash(slot);
+        }
+        self.at(self.now_ms + 100, What::Supervise);
+        self.is_over(alive)
+    }
+
+    fn is_over(&mut self, alive: usize) -> bool {
+        let (input, broker) = (&self.input, &mut self.broker);
+        let is_appended = (0..input.partitions)
+            .map(|partition| broker.log(Topic::Input, partition).end())
+            .sum::<i64>()
+            == i64::try_from(input.planned.len()).unwrap();
+        let mut process = self.slots.iter().filter_map(|slot| slot.process.as_ref());
+        let at_rest = alive == 1
+            && process.all(|process| {
+                let mut positions = process.positions.iter();
+                process.bounds.is_none()
+                    && process.is_at_rest()
+                    && positions.all(|(p, at)| *at == broker.log(Topic::Input, *p).end())
+            });
+        if !self.is_troubled() && is_appended && at_rest {
+            let since_ms = *self.rest_since_ms.get_or_insert(self.now_ms);
+            // Markers need a while; so does whatever is wrong.
+            return self.now_ms - since_ms > 13_000;
+        }
+        self.rest_since_ms = None;
+        false
+    }
+
+    fn describe(&self) -> String {
+        let describe = |slot: &Slot| {
+            slot.process.as_ref().map_or("none".to_owned(), |process| {
+                format!(
+                    "running {} open {} at rest {} windows {} moved {} positions {:?} machine {:?}",
+                    process.machine.is_running(),
+                    process.input_open,
+                    process.is_at_rest(),
+                    process.counting.has_windows(),
+                    process.counting.is_moved(),
+                    process.positions,
+                    process.machine,
+                )
+            })
+        };
+        self.slots.iter().map(describe).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn outside<'a>(
+    now_ms: i64,
+    broker: &'a mut Broker,
+    chance: &'a mut Chance,
+    disk: &'a mut Disk,
+    bug: Option<Bug>,
+) -> Outside<'a> {
+    Outside { now_ms, broker, chance, disk, bug, sends: Vec::new() }
+}
