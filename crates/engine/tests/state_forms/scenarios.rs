@@ -29,9 +29,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         task: || task(sliding(), TriggerSpec::EventTime, all()),
         // 40 values in two parts, a late one that counts for one window only, a window that fired.
         before: |task, out| {
-            (0..40).for_each(|n| event(task, out, ("model=a", n * 100), f64::from(n as i32) / 3.0));
-            event(task, out, ("model=b", 9_000), -1.5);
-            event(task, out, ("model=a", 1_500), 7.0);
+            (0..40).for_each(|n| {
+                event(task, out, ("model=a", 2_000 + n * 40), f64::from(n as i32) / 3.0)
+            });
+            event(task, out, ("model=b", 8_000), -1.5);
+            event(task, out, ("model=a", 3_500), 7.0);
             task.advance(0, out);
         },
         after: |task, out| event(task, out, ("model=a", 9_500), 2.0),
