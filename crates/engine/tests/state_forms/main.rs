@@ -5,7 +5,7 @@
 //! files of its own: `NEW=1 cargo test -p llm-optimizer-engine --test state_forms` writes those that are
 //! missing, and never one that is there.
 
-#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
 
 mod scenarios;
 
@@ -31,7 +31,8 @@ fn text(rows: &Rows) -> String {
             text
         })
     };
-    rows.iter().map(|(key, value)| format!("{} {}\n", hex(key), hex(value))).collect()
+    let lines = rows.iter().map(|(key, value)| [&hex(key), " ", &hex(value), "\n"].concat());
+    lines.collect()
 }
 
 fn rows(text: &str) -> Rows {

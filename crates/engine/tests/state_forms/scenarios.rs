@@ -29,9 +29,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         task: || task(sliding(), TriggerSpec::EventTime, all()),
         // 40 values in two parts, a late one that counts for one window only, a window that fired.
         before: |task, out| {
-            (0..40).for_each(|n| {
-                event(task, out, ("model=a", 2_000 + n * 40), f64::from(n as i32) / 3.0)
-            });
+            for n in 0..40 {
+                event(task, out, ("model=a", 2_000 + n * 40), n as f64 / 3.0);
+            }
             event(task, out, ("model=b", 8_000), -1.5);
             event(task, out, ("model=a", 3_500), 7.0);
             task.advance(0, out);
@@ -43,7 +43,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         task: || task(WindowSpec::tumbling(60_000, 0, 0).unwrap(), TriggerSpec::EventTime, all()),
         before: |task, out| {
             (0..300).for_each(|n| {
-                let value = f64::from(n as i32 % 7 - 2) * 1.5;
+                let value = (n % 7 - 2) as f64 * 1.5;
                 event(task, out, ("model=a", n), value);
             });
         },
@@ -95,7 +95,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         },
         before: |task, out| {
             for n in 0..60 {
-                event(task, out, ("model=a", n * 90), f64::from(n as i32));
+                event(task, out, ("model=a", n * 90), n as f64);
             }
             event(task, out, ("model=b", 5_400), -1.0); // which a function refuses
             task.advance(0, out);
@@ -189,7 +189,7 @@ fn further() -> AggregationPlan {
         ("least", None, E::Min(cost)),
         ("most", None, E::Max(cost)),
         ("spread", Some(0), E::Stddev(cost)),
-        ("median", None, E::Percentile(cost, percentiles()[0])),
+        ("median", None, E::Percentile(cost, percentiles().remove(0))),
         ("users", None, E::Distinct { item: 0 }),
         ("top", None, E::TopItems { item: 0, k: 2 }),
     ];
