@@ -9,6 +9,9 @@ use crate::state::{Durability, MemoryStore, Store, WriteBatch};
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
 
+const CHECKPOINT: CheckpointKind = CheckpointKind::Checkpoint;
+const SAVEPOINT: CheckpointKind = CheckpointKind::Savepoint;
+
 fn about(kind: CheckpointKind) -> CheckpointAbout {
     CheckpointAbout {
         kind,
@@ -19,10 +22,12 @@ fn about(kind: CheckpointKind) -> CheckpointAbout {
     }
 }
 
-fn store_of(rows: &Rows) -> MemoryStore {
+fn store_of(rows: &[(Vec<u8>, Vec<u8>)]) -> MemoryStore {
     let store = MemoryStore::new();
     let mut batch = WriteBatch::default();
-    rows.iter().for_each(|(key, value)| batch.put(key, value));
+    for (key, value) in rows {
+        batch.put(key, value);
+    }
     store.write(&batch, Durability::Synced).unwrap();
     store
 }
@@ -43,14 +48,18 @@ fn some_rows(count: u32) -> Rows {
     let row = |number: u32| {
         let table = *b"moscu".get(number as usize % 5).unwrap();
         let key = [&[table], number.to_be_bytes().as_slice()].concat();
-        (key, vec![number as u8; (number * 37 % 900) as usize])
+        (key, vec![number.to_le_bytes()[0]; (number * 37 % 900) as usize])
     };
     let mut rows: Rows = (0..count).map(row).collect();
     rows.sort();
     rows
 }
 
-fn keep(checkpoints: &CheckpointStore, rows: &Rows, kind: CheckpointKind) -> Manifest {
+fn keep(
+    checkpoints: &CheckpointStore,
+    rows: &[(Vec<u8>, Vec<u8>)],
+    kind: CheckpointKind,
+) -> Manifest {
     let view = store_of(rows).snapshot().unwrap();
     checkpoints.create(&*view, &about(kind)).unwrap()
 }
@@ -151,15 +160,14 @@ fn the_newest_whole_checkpoint_is_found_and_the_damaged_ones_are_named() {
     assert_eq!(newest.manifest.map(|manifest| manifest.id), Some(2));
     assert_eq!(newest.damaged.iter().map(|damaged| damaged.id).collect::<Vec<_>>(), [4, 3]);
     // The damaged ones are not found by the list alone, but their numbers are not used again.
-    assert_eq!(keep(&checkpoints, &vec![], CheckpointKind::Checkpoint).id, 5);
+    assert_eq!(keep(&checkpoints, &[], CheckpointKind::Checkpoint).id, 5);
 }
 
 #[test]
 fn retention_keeps_the_newest_and_all_savepoints() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoints = CheckpointStore::new(folder.path());
-    use CheckpointKind::{Checkpoint, Savepoint};
-    for kind in [Savepoint, Checkpoint, Checkpoint, Savepoint, Checkpoint, Checkpoint] {
+    for kind in [SAVEPOINT, CHECKPOINT, CHECKPOINT, SAVEPOINT, CHECKPOINT, CHECKPOINT] {
         keep(&checkpoints, &some_rows(2), kind);
     }
     assert_eq!(checkpoints.retain(2).unwrap(), [3, 2]);
@@ -217,7 +225,7 @@ fn an_unknown_checkpoint_names_those_that_are_kept() {
         checkpoints.verify(2).unwrap_err().to_string(),
         "there is no checkpoint 2; kept are: none"
     );
-    keep(&checkpoints, &vec![], CheckpointKind::Checkpoint);
+    keep(&checkpoints, &[], CheckpointKind::Checkpoint);
     assert_eq!(
         checkpoints.verify(2).unwrap_err().to_string(),
         "there is no checkpoint 2; kept are: 1"

@@ -156,7 +156,7 @@ fn watermarking() -> Result<(), Box<dyn Error>> {
 #[tokio::test]
 async fn state_operations() -> Result<(), Box<dyn Error>> {
     use llm_optimizer_processor::state::*;
-    let window = minute(0);
+    let window = minute();
     let state_backend = Arc::new(MemoryStateBackend::new());
 
     // Create state manager
