@@ -1,8 +1,8 @@
 //! Kept copies of a store: written whole or not at all, checked byte by byte, restored anywhere.
 //!
-//! One format for every backend: a folder per checkpoint with ordered rows in data files
-//! ([`blocks`]) and a manifest that says what must be there. Nothing here knows what rows mean;
-//! who makes a checkpoint passes in what the manifest tells about it.
+//! One format for every backend: a folder per checkpoint with ordered rows in data files and a manifest
+//! that says what must be there. Nothing here knows what rows mean; who makes a checkpoint passes in
+//! what the manifest tells about it, or has it read from the store.
 
 mod about;
 mod blocks;

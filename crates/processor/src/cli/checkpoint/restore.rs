@@ -85,14 +85,14 @@ fn make_room(place: &Place, args: &RestoreArgs, id: u64) -> Result<Before, Failu
     if backend_in(&place.folder).is_none() {
         return Ok(Before::Nothing);
     }
-    if interrupted.is_some() {
-        // What is there is a part of a checkpoint; what was there before is kept already.
-        return Ok(Before::HalfRestored);
-    }
     let store = match open_unchecked(place.backend, &place.folder) {
         Ok(store) => store,
         Err(error) => return move_away(place, args, id, error),
     };
+    if interrupted.is_some() {
+        // What is there is a part of a checkpoint; what was there before is kept already.
+        return Ok(Before::HalfRestored);
+    }
     if is_empty(&*store)? {
         return Ok(Before::Nothing);
     }
