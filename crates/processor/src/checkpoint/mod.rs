@@ -9,13 +9,17 @@ mod blocks;
 mod diff;
 mod error;
 mod folder;
+mod keeper;
 mod manifest;
+mod recover;
 mod store;
 #[cfg(test)]
 mod tests;
 
 pub use diff::{Difference, PositionChange, TableDifference};
 pub use error::CheckpointError;
+pub use keeper::{CheckpointKeeper, KeeperSettings};
 pub use manifest::{CheckpointAbout, CheckpointKind, DataFile, Manifest, TableSummary, table_name};
+pub use recover::{Fallback, fall_back, open_or_fall_back};
 pub(crate) use store::is_empty;
 pub use store::{CheckpointRows, CheckpointStore, DamagedCheckpoint, Listed, NewestValid};

@@ -2,6 +2,7 @@
 
 use std::{fs, ops::ControlFlow, path::Path};
 
+use llm_optimizer_config::settings::StateBackendName;
 use proptest::prelude::*;
 
 use super::*;
@@ -258,6 +259,36 @@ fn about_reads_positions_and_fingerprint_of_the_store() {
         5,
     );
     assert_eq!(nothing.unwrap().fingerprint, None);
+}
+
+#[test]
+fn a_damaged_store_falls_back_to_the_newest_whole_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let checkpoints = CheckpointStore::new(path.join("checkpoints"));
+    let backend = StateBackendName::Redb;
+    let open = || open_or_fall_back(backend, path, &checkpoints, 77);
+    drop(open().unwrap());
+    let spoil =
+        || fs::write(path.join("state.redb"), b"redb\x1a\x0a\xa9\x0d\x0a and no more").unwrap();
+    spoil();
+    // Without a checkpoint there is nothing to fall back to, and nothing is touched.
+    let refused = open().unwrap_err().to_string();
+    assert!(refused.contains("is damaged") && refused.contains("checkpoint restore"), "{refused}");
+    assert!(!path.join("restoring").exists() && path.join("state.redb").exists());
+
+    keep(&checkpoints, &some_rows(7), CHECKPOINT);
+    keep(&checkpoints, &some_rows(9), CHECKPOINT);
+    fs::remove_file(checkpoints.path().join("2/rows-00000.dat")).unwrap();
+    let (store, fallback) = open().unwrap();
+    let fallback = fallback.unwrap();
+    assert_eq!(rows_of(&*store), some_rows(7));
+    assert_eq!((fallback.restored.id, fallback.passed_over.len()), (1, 1));
+    assert_eq!(fallback.moved_to, Some(path.join("state.redb.damaged-77")));
+    drop(store);
+    let (store, fallback) = open().unwrap();
+    assert!(fallback.is_none());
+    assert_eq!(rows_of(&*store), some_rows(7));
 }
 
 fn rows() -> impl Strategy<Value = Rows> {
