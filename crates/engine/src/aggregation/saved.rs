@@ -211,7 +211,7 @@ impl AccumulatorTable {
             Large::Quantiles(quantiles) => {
                 *quantiles = load_quantiles(count, mine)?;
                 // Of a value of the plan every event has a number.
-                if at < ranked && quantiles.count() as f64 != events {
+                if at < ranked && (quantiles.count() as f64).total_cmp(&events).is_ne() {
                     let there = quantiles.count();
                     return Err(first.damaged(format!("{there} values of {events} events").into()));
                 }

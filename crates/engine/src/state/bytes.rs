@@ -63,7 +63,9 @@ impl Writer {
     }
 
     pub(crate) fn numbers(&mut self, numbers: &[f64]) {
-        numbers.iter().for_each(|number| self.number(*number));
+        for number in numbers {
+            self.number(*number);
+        }
     }
 
     /// Bytes up to the end of the value.
@@ -180,7 +182,9 @@ mod tests {
         fn what_is_written_is_read(counts in proptest::collection::vec(any::<u64>(), 0..5), at: i64) {
             let mut writer = Writer::default();
             writer.begin().instant(at);
-            counts.iter().for_each(|count| writer.count(*count));
+            for count in &counts {
+                writer.count(*count);
+            }
             let mut reader = Reader::new(writer.as_bytes()).unwrap();
             prop_assert_eq!(reader.instant(), Ok(at));
             for count in counts {

@@ -2,6 +2,7 @@
 
 use super::{window_task::WindowTask, windows::Windows};
 use crate::{
+    aggregation::DerivedResults,
     core::PartitionId,
     state::{Kind, PartitionProgress, Rows, StateChanges, StateDamage, TaskProgress},
     watermark::BEGINNING,
@@ -13,7 +14,7 @@ impl WindowTask {
     #[must_use]
     pub fn tracking_changes(mut self) -> Self {
         self.windows = self.windows.tracking_changes();
-        self.derived = self.derived.map(|derived| derived.tracking_changes());
+        self.derived = self.derived.map(DerivedResults::tracking_changes);
         self
     }
 

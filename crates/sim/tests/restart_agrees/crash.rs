@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use llm_optimizer_engine::{
+    state::{PartitionProgress, TaskProgress},
     task::{TaskOutput, WindowTask},
     window::{Firing, Timing},
 };
@@ -178,9 +179,12 @@ impl<'a> World<'a> {
                 }
             }
             Fault::NoPartitions => {
-                self.cut.partitions.iter_mut().for_each(|p| *p = Some(Default::default()));
+                self.cut
+                    .partitions
+                    .iter_mut()
+                    .for_each(|p| *p = Some(PartitionProgress::default()));
             }
-            Fault::NoWatermark => self.cut.progress = Default::default(),
+            Fault::NoWatermark => self.cut.progress = TaskProgress::default(),
         }
     }
 

@@ -25,15 +25,12 @@ impl Cut {
         let mut changes = StateChanges::default();
         task.take_changes(&mut changes);
         for (key, value) in changes.iter() {
-            match value {
-                Some(value) => {
-                    assert!(key.len() + value.len() <= 900_000, "a row of {}", value.len());
-                    self.rows.insert(key.to_vec(), value.to_vec());
-                }
-                None => {
-                    let gone = self.rows.remove(key);
-                    assert!(gone.is_some(), "a row that was never there is gone: {key:?}");
-                }
+            if let Some(value) = value {
+                assert!(key.len() + value.len() <= 900_000, "a row of {}", value.len());
+                self.rows.insert(key.to_vec(), value.to_vec());
+            } else {
+                let gone = self.rows.remove(key);
+                assert!(gone.is_some(), "a row that was never there is gone: {key:?}");
             }
         }
         self.progress = task.progress();

@@ -61,7 +61,9 @@ fn survives(setup: &Setup) {
 
 #[test]
 fn a_task_that_crashes_gives_the_results_of_the_oracle() {
-    seeds(1).into_iter().for_each(|seed| survives(&Setup::plain(random_case(seed))));
+    for seed in seeds(1) {
+        survives(&Setup::plain(random_case(seed)));
+    }
 }
 
 #[test]
@@ -74,17 +76,23 @@ fn sessions_that_late_events_join_survive_crashes() {
 
 #[test]
 fn windows_around_the_limit_of_exact_percentiles_survive_crashes() {
-    seeds(6).into_iter().for_each(|s| survives(&Setup::plain(special::around_the_exact_limit(s))));
+    for s in seeds(6) {
+        survives(&Setup::plain(special::around_the_exact_limit(s)));
+    }
 }
 
 #[test]
 fn windows_of_many_panes_survive_crashes() {
-    seeds(12).into_iter().for_each(|seed| survives(&Setup::plain(special::many_panes(seed))));
+    for seed in seeds(12) {
+        survives(&Setup::plain(special::many_panes(seed)));
+    }
 }
 
 #[test]
 fn early_results_survive_crashes() {
-    seeds(2).into_iter().for_each(|seed| survives(&Setup::triggered(random_case(seed))));
+    for seed in seeds(2) {
+        survives(&Setup::triggered(random_case(seed)));
+    }
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl DerivedResults {
     }
 }
 
-fn row_key<'a>(named: (u16, &'a str), span: Option<Span>) -> RowKey<'a> {
+fn row_key(named: (u16, &str), span: Option<Span>) -> RowKey<'_> {
     match span {
         None => RowKey::new(Kind::History, named, 0),
         Some(span) => RowKey { pane: span.start, ..RowKey::new(Kind::Recent, named, span.end) },

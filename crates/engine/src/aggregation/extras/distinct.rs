@@ -45,7 +45,7 @@ impl DistinctItems {
         whole
     }
 
-    /// The sketch in the form of Apache DataSketches; empty without items.
+    /// The sketch in the form of Apache `DataSketches`; empty without items.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let sketch = self.sketch.as_ref();

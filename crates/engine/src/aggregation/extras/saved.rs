@@ -103,3 +103,93 @@ impl Cell {
 fn few(count: u64) -> Result<u64, Fault> {
     if count <= 1 << 53 { Ok(count) } else { Err(format!("{count} events").into()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, option, prelude::*, sample::Index};
+    use xxhash_rust::xxh3::xxh3_64;
+
+    use super::*;
+
+    fn distinct(items: u64) -> DistinctItems {
+        let mut distinct = DistinctItems::default();
+        (0..items).for_each(|item| distinct.add(xxh3_64(&item.to_le_bytes())));
+        distinct
+    }
+
+    fn top(items: u64) -> TopItems {
+        let mut top = TopItems::new(3);
+        for item in 0..items {
+            top.add(&format!("t{}", item % 1_000));
+            top.add(&format!("i{}", item % 4));
+        }
+        top
+    }
+
+    #[test]
+    fn sketches_come_back_as_they_were_in_every_form() {
+        for items in [0, 1, 8, 9, 100, 300, 400, 5_000] {
+            let (mut lives, mut other) = (distinct(items), distinct(50));
+            let mut restored = DistinctItems::from_bytes(&lives.to_bytes()).unwrap();
+            assert_eq!(restored.estimate(), lives.estimate(), "{items}");
+            restored.merge(&distinct(6_000));
+            lives.merge(&distinct(6_000));
+            other.merge(&restored);
+            assert_eq!(
+                (restored.estimate(), other.estimate()),
+                (lives.estimate(), lives.estimate())
+            );
+        }
+        for items in [1, 100, 3_000] {
+            let (mut lives, bytes) = (top(items), top(items).to_bytes());
+            let mut restored = TopItems::from_bytes(3, &bytes).unwrap();
+            assert_eq!((restored.top(3), restored.max_error()), (lives.top(3), lives.max_error()));
+            restored.merge(&top(7));
+            lives.merge(&top(7));
+            assert_eq!(restored.top(3), lives.top(3));
+            assert!(TopItems::from_bytes(100, &bytes).is_err(), "it is one of other slots");
+        }
+    }
+
+    /// Uses what was read in every way.
+    fn use_it(bytes: &[u8]) {
+        if let Ok(mut items) = DistinctItems::from_bytes(bytes) {
+            (0..500).for_each(|item: u64| items.add(xxh3_64(&item.to_le_bytes())));
+            items.merge(&distinct(1_000));
+            let mut other = distinct(20);
+            other.merge(&items);
+            let _ = (other.estimate(), items.to_bytes());
+        }
+        if let Ok(mut items) = TopItems::from_bytes(3, bytes) {
+            (0..500).for_each(|item: u64| items.add(&format!("x{item}")));
+            items.merge(&top(20));
+            let mut other = top(400);
+            other.merge(&items);
+            let _ = (other.top(3), items.to_bytes());
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+
+        #[test]
+        fn damaged_sketches_never_panic(
+            items in prop_oneof![0_u64..12, 20_u64..300, 300_u64..900],
+            flips in vec((any::<Index>(), 0..8), 1..4),
+            length in option::of(any::<Index>()),
+            junk in vec(any::<u8>(), 0..60),
+        ) {
+            use_it(&junk);
+            for mut bytes in [distinct(items).to_bytes(), top(items).to_bytes()] {
+                if !bytes.is_empty() {
+                    for (at, bit) in &flips {
+                        let at = at.index(bytes.len().min(48));
+                        bytes[at] ^= 1_u8 << bit;
+                    }
+                    bytes.truncate(length.map_or(bytes.len(), |at| at.index(bytes.len())));
+                }
+                use_it(&bytes);
+            }
+        }
+    }
+}

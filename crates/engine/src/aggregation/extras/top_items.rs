@@ -30,7 +30,7 @@ impl TopItems {
         Self { sketch: sketch.unwrap_or_else(|error| panic!("a power of two: {error}")) }
     }
 
-    /// The sketch in the form of Apache DataSketches.
+    /// The sketch in the form of Apache `DataSketches`.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.sketch.serialize()

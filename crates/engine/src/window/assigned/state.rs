@@ -1,6 +1,6 @@
 //! Windows of the user's own making as rows, and back.
 
-use super::{AssignedWindows, KeyMap, Place, Window};
+use super::{AssignedWindows, Place, Window};
 use crate::{
     aggregation::{AccumulatorTable, AggregationPlan, Row},
     core::{KeyId, KeyRegistry},
@@ -47,6 +47,13 @@ impl Tracking {
         }
     }
 
+    /// The rows are not those of anything that is kept.
+    fn drop_rows(&mut self, rows: &[Stored<'_>]) {
+        for stored in rows {
+            self.gone.delete(stored.bytes);
+        }
+    }
+
     pub(super) fn size_bytes(&self) -> usize {
         self.gone.heap_bytes() + self.windows.capacity() * size_of::<(Place, KeyId)>()
     }
@@ -76,7 +83,7 @@ impl AssignedWindows {
                 None => self.early.as_mut().and_then(|e| e.held.get_mut(&place)?.get_mut(&key)),
             };
             let Some(window) = window.filter(|window| window.marks.is_changed) else { continue };
-            let changed = window.marks.store();
+            let before = window.marks.store();
             scribe.key.begin(&window_key(place, keys.named(key)));
             let value = scribe.value.begin();
             value.byte(if has_passed { PASSED } else { 0 } | if is_dirty { DIRTY } else { 0 });
@@ -85,7 +92,7 @@ impl AssignedWindows {
             if let Some(watch) = &window.watch {
                 watch.write(value);
             }
-            self.table.save(window.row, changed.has_values, scribe, changes);
+            self.table.save(window.row, before.has_values, scribe, changes);
         }
         self.tracking = Some(tracking);
     }
@@ -137,7 +144,7 @@ impl AssignedWindows {
         let asks = self.early.as_ref().is_some_and(|early| early.core.rule.asks_users());
         if is_closed && !asks {
             if let Some(tracking) = &mut self.tracking {
-                parts.iter().for_each(|stored| tracking.gone.delete(stored.bytes));
+                tracking.drop_rows(parts);
             }
             return Ok(());
         }
@@ -163,12 +170,12 @@ impl AssignedWindows {
         } else if flags & DIRTY != 0 {
             self.dirty.entry(place).or_default().insert(key);
         }
-        self.windows.entry(place).or_insert_with(KeyMap::default).insert(key, window);
+        self.windows.entry(place).or_default().insert(key, window);
         Ok(())
     }
 }
 
-fn window_key<'a>((end, start): Place, named: (u16, &'a str)) -> RowKey<'a> {
+fn window_key((end, start): Place, named: (u16, &str)) -> RowKey<'_> {
     RowKey { pane: start, ..RowKey::new(Kind::Window, named, end) }
 }
 

@@ -50,6 +50,13 @@ impl Tracking {
         }
     }
 
+    /// The rows are not those of anything that is kept.
+    fn drop_rows(&mut self, rows: &[Stored<'_>]) {
+        for stored in rows {
+            self.gone.delete(stored.bytes);
+        }
+    }
+
     pub(super) fn size_bytes(&self) -> usize {
         self.gone.heap_bytes() + self.keys.capacity() * size_of::<KeyId>()
     }
@@ -73,10 +80,10 @@ impl SessionWindows {
             let list = self.lists.get_mut(key.index());
             let sessions = list.into_iter().flat_map(|list| &mut list.sessions);
             for session in sessions.filter(|session| session.marks.is_changed) {
-                let changed = session.marks.store();
+                let before = session.marks.store();
                 scribe.key.begin(&RowKey::new(Kind::Session, keys.named(key), session.anchor));
                 write(session, scribe.value.begin());
-                self.table.save(session.row, changed.has_values, scribe, changes);
+                self.table.save(session.row, before.has_values, scribe, changes);
             }
         }
     }
@@ -140,7 +147,7 @@ impl SessionWindows {
         session.held = session.last + self.kept() <= self.watermark;
         if session.held && !asks {
             if let Some(tracking) = &mut self.tracking {
-                parts.iter().for_each(|stored| tracking.gone.delete(stored.bytes));
+                tracking.drop_rows(parts);
             }
             return Ok(());
         }

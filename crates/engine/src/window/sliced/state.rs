@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fired, KeySet, SlicedWindows, Timing};
+use super::{Fired, SlicedWindows, Timing};
 use crate::{
     aggregation::AggregationPlan,
     core::{KeyId, KeyRegistry},
@@ -335,7 +335,7 @@ impl SlicedWindows {
             for (key, from, _) in pane.rows() {
                 for start in self.slices.starts(from.max(open), pane.last_window.min(passed)) {
                     if !self.fired.entry(start).or_default().contains_key(&key) {
-                        self.owed.entry(start).or_insert_with(KeySet::default).insert(key);
+                        self.owed.entry(start).or_default().insert(key);
                     }
                 }
             }
@@ -355,7 +355,9 @@ impl SlicedWindows {
     /// The rows are not those of anything that is kept.
     fn drop_rows(&mut self, rows: &[Stored<'_>]) {
         if let Some(tracking) = &mut self.tracking {
-            rows.iter().for_each(|stored| tracking.gone.delete(stored.bytes));
+            for stored in rows {
+                tracking.gone.delete(stored.bytes);
+            }
         }
     }
 }

@@ -174,6 +174,9 @@ impl World {
                 for line in rows.collect::<Vec<_>>() {
                     self.crashes()?;
                     if fails && self.rng.random_bool(0.5) {
+                        // It may be there all the same: whoever failed cannot say.
+                        let extra = self.rng.random_bool(0.5).then_some(line);
+                        self.files[sink.0].lines.extend(extra);
                         return Ok(OutboxEvent::Failed { sink, written });
                     }
                     self.files[sink.0].lines.push(line);
