@@ -27,7 +27,9 @@ impl Folder {
     fn put(&self, rows: &[(&[u8], &[u8])]) {
         let store = self.store();
         let mut batch = WriteBatch::default();
-        rows.iter().for_each(|(key, value)| batch.put(key, value));
+        for (key, value) in rows {
+            batch.put(key, value);
+        }
         store.write(&batch, Durability::Synced).unwrap();
     }
 

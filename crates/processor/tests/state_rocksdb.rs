@@ -1,4 +1,4 @@
-//! The laws of stores for RocksDB, and what it does with damaged and used folders.
+//! The laws of stores for `RocksDB`, and what it does with damaged and used folders.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::cast_possible_truncation)] // in helpers of tests
 
 #[path = "state/conformance.rs"]
@@ -10,6 +10,7 @@ use conformance::{Kind, copy_folder, rows_between};
 use llm_optimizer_config::settings::StateBackendName;
 use llm_optimizer_processor::{
     RocksDBStateBackend, StateBackend,
+    checkpoint::{CheckpointAbout, CheckpointKind, CheckpointStore},
     state::{Durability, RedbStore, RocksDbStore, Store, WriteBatch, open_store},
 };
 
@@ -99,6 +100,31 @@ fn one_backend_does_not_begin_anew_beside_the_state_of_the_other() {
     drop(RedbStore::open(folder.path().join("state.redb")).unwrap());
     let refused = open_store(StateBackendName::Rocksdb, folder.path()).unwrap_err().to_string();
     assert!(refused.contains("holds state of redb, and state.backend is rocksdb"), "{refused}");
+}
+
+#[test]
+fn a_checkpoint_moves_state_from_one_backend_to_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = CheckpointStore::new(folder.path().join("kept"));
+    let rocks = RocksDbStore::open(folder.path().join("a")).unwrap();
+    let mut batch = WriteBatch::default();
+    for number in 0..500_u32 {
+        batch.put(&number.to_be_bytes(), &[7; 300]);
+    }
+    rocks.write(&batch, Durability::Synced).unwrap();
+    let keep = |store: &dyn Store| {
+        let view = store.snapshot().unwrap();
+        let about = CheckpointAbout::of(&*view, CheckpointKind::Savepoint, 0).unwrap();
+        kept.create(&*view, &about).unwrap()
+    };
+    let first = keep(&rocks);
+    let redb = RedbStore::open(folder.path().join("b.redb")).unwrap();
+    kept.restore(first.id, &redb).unwrap();
+    let second = keep(&redb);
+    let rocks = RocksDbStore::open(folder.path().join("c")).unwrap();
+    kept.restore(second.id, &rocks).unwrap();
+    assert_eq!(rows_between(&rocks, &[], None).len(), 500);
+    assert_eq!(first.files, second.files);
 }
 
 #[test]

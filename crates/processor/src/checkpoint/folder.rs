@@ -52,7 +52,7 @@ impl Folder {
             if let Some(id) = name.strip_prefix(OLD).and_then(id_of)
                 && !self.of(id).exists()
             {
-                self.rename(&path, &self.of(id))?;
+                rename(&path, &self.of(id))?;
             } else if [NEW, OLD, GONE].iter().any(|mark| name.starts_with(mark)) {
                 fs::remove_dir_all(&path).map_err(|cause| failed("remove", &path, cause))?;
             }
@@ -75,9 +75,9 @@ impl Folder {
         let place = self.of(id);
         let old = self.path.join(format!("{OLD}{id}"));
         if place.exists() {
-            self.rename(&place, &old)?;
+            rename(&place, &old)?;
         }
-        self.rename(new, &place)?;
+        rename(new, &place)?;
         if old.exists() {
             fs::remove_dir_all(&old).map_err(|cause| failed("remove", &old, cause))?;
         }
@@ -87,13 +87,8 @@ impl Folder {
     /// Removes checkpoint `id`: at once for readers, whatever happens on the way.
     pub(super) fn remove(&self, id: u64) -> Result<(), CheckpointError> {
         let gone = self.path.join(format!("{GONE}{id}"));
-        self.rename(&self.of(id), &gone)?;
+        rename(&self.of(id), &gone)?;
         fs::remove_dir_all(&gone).map_err(|cause| failed("remove", &gone, cause))
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> Result<(), CheckpointError> {
-        fs::rename(from, to).map_err(|cause| failed("rename", from, cause))?;
-        Ok(sync_folder(to)?)
     }
 
     fn names(&self) -> Result<Vec<String>, CheckpointError> {
@@ -106,6 +101,11 @@ impl Folder {
         let names = names.map_err(|cause| failed("read", &self.path, cause))?;
         Ok(names.into_iter().filter_map(|name| name.into_string().ok()).collect())
     }
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), CheckpointError> {
+    fs::rename(from, to).map_err(|cause| failed("rename", from, cause))?;
+    Ok(sync_folder(to)?)
 }
 
 /// The number in a name, if it is written as we write it.

@@ -289,10 +289,10 @@ fn write_checkpoint(
     let written = written.and_then(|()| out.end_file());
     written.map_err(|cause| failed("write", folder, cause))?;
     let manifest = Manifest::new(id, about, tables, out.files);
-    write_manifest(folder, manifest)
+    write_manifest(folder, &manifest)
 }
 
-fn write_manifest(folder: &Path, manifest: Manifest) -> Result<Manifest, CheckpointError> {
+fn write_manifest(folder: &Path, manifest: &Manifest) -> Result<Manifest, CheckpointError> {
     let path = folder.join(MANIFEST);
     let bytes = manifest.to_bytes().map_err(|error| failed("write", &path, error.into()))?;
     let file = fs::File::create_new(&path);

@@ -2,12 +2,16 @@
 
 use std::{fs, ops::ControlFlow, path::Path};
 
+use llm_optimizer_config::settings::StateBackendName;
 use proptest::prelude::*;
 
 use super::*;
 use crate::state::{Durability, MemoryStore, Store, WriteBatch};
 
 type Rows = Vec<(Vec<u8>, Vec<u8>)>;
+
+const CHECKPOINT: CheckpointKind = CheckpointKind::Checkpoint;
+const SAVEPOINT: CheckpointKind = CheckpointKind::Savepoint;
 
 fn about(kind: CheckpointKind) -> CheckpointAbout {
     CheckpointAbout {
@@ -19,10 +23,12 @@ fn about(kind: CheckpointKind) -> CheckpointAbout {
     }
 }
 
-fn store_of(rows: &Rows) -> MemoryStore {
+fn store_of(rows: &[(Vec<u8>, Vec<u8>)]) -> MemoryStore {
     let store = MemoryStore::new();
     let mut batch = WriteBatch::default();
-    rows.iter().for_each(|(key, value)| batch.put(key, value));
+    for (key, value) in rows {
+        batch.put(key, value);
+    }
     store.write(&batch, Durability::Synced).unwrap();
     store
 }
@@ -43,14 +49,18 @@ fn some_rows(count: u32) -> Rows {
     let row = |number: u32| {
         let table = *b"moscu".get(number as usize % 5).unwrap();
         let key = [&[table], number.to_be_bytes().as_slice()].concat();
-        (key, vec![number as u8; (number * 37 % 900) as usize])
+        (key, vec![number.to_le_bytes()[0]; (number * 37 % 900) as usize])
     };
     let mut rows: Rows = (0..count).map(row).collect();
     rows.sort();
     rows
 }
 
-fn keep(checkpoints: &CheckpointStore, rows: &Rows, kind: CheckpointKind) -> Manifest {
+fn keep(
+    checkpoints: &CheckpointStore,
+    rows: &[(Vec<u8>, Vec<u8>)],
+    kind: CheckpointKind,
+) -> Manifest {
     let view = store_of(rows).snapshot().unwrap();
     checkpoints.create(&*view, &about(kind)).unwrap()
 }
@@ -151,15 +161,14 @@ fn the_newest_whole_checkpoint_is_found_and_the_damaged_ones_are_named() {
     assert_eq!(newest.manifest.map(|manifest| manifest.id), Some(2));
     assert_eq!(newest.damaged.iter().map(|damaged| damaged.id).collect::<Vec<_>>(), [4, 3]);
     // The damaged ones are not found by the list alone, but their numbers are not used again.
-    assert_eq!(keep(&checkpoints, &vec![], CheckpointKind::Checkpoint).id, 5);
+    assert_eq!(keep(&checkpoints, &[], CheckpointKind::Checkpoint).id, 5);
 }
 
 #[test]
 fn retention_keeps_the_newest_and_all_savepoints() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoints = CheckpointStore::new(folder.path());
-    use CheckpointKind::{Checkpoint, Savepoint};
-    for kind in [Savepoint, Checkpoint, Checkpoint, Savepoint, Checkpoint, Checkpoint] {
+    for kind in [SAVEPOINT, CHECKPOINT, CHECKPOINT, SAVEPOINT, CHECKPOINT, CHECKPOINT] {
         keep(&checkpoints, &some_rows(2), kind);
     }
     assert_eq!(checkpoints.retain(2).unwrap(), [3, 2]);
@@ -217,7 +226,7 @@ fn an_unknown_checkpoint_names_those_that_are_kept() {
         checkpoints.verify(2).unwrap_err().to_string(),
         "there is no checkpoint 2; kept are: none"
     );
-    keep(&checkpoints, &vec![], CheckpointKind::Checkpoint);
+    keep(&checkpoints, &[], CheckpointKind::Checkpoint);
     assert_eq!(
         checkpoints.verify(2).unwrap_err().to_string(),
         "there is no checkpoint 2; kept are: 1"
@@ -250,6 +259,36 @@ fn about_reads_positions_and_fingerprint_of_the_store() {
         5,
     );
     assert_eq!(nothing.unwrap().fingerprint, None);
+}
+
+#[test]
+fn a_damaged_store_falls_back_to_the_newest_whole_checkpoint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let checkpoints = CheckpointStore::new(path.join("checkpoints"));
+    let backend = StateBackendName::Redb;
+    let open = || open_or_fall_back(backend, path, &checkpoints, 77);
+    drop(open().unwrap());
+    let spoil =
+        || fs::write(path.join("state.redb"), b"redb\x1a\x0a\xa9\x0d\x0a and no more").unwrap();
+    spoil();
+    // Without a checkpoint there is nothing to fall back to, and nothing is touched.
+    let refused = open().unwrap_err().to_string();
+    assert!(refused.contains("is damaged") && refused.contains("checkpoint restore"), "{refused}");
+    assert!(!path.join("restoring").exists() && path.join("state.redb").exists());
+
+    keep(&checkpoints, &some_rows(7), CHECKPOINT);
+    keep(&checkpoints, &some_rows(9), CHECKPOINT);
+    fs::remove_file(checkpoints.path().join("2/rows-00000.dat")).unwrap();
+    let (store, fallback) = open().unwrap();
+    let fallback = fallback.unwrap();
+    assert_eq!(rows_of(&*store), some_rows(7));
+    assert_eq!((fallback.restored.id, fallback.passed_over.len()), (1, 1));
+    assert_eq!(fallback.moved_to, Some(path.join("state.redb.damaged-77")));
+    drop(store);
+    let (store, fallback) = open().unwrap();
+    assert!(fallback.is_none());
+    assert_eq!(rows_of(&*store), some_rows(7));
 }
 
 fn rows() -> impl Strategy<Value = Rows> {

@@ -7,7 +7,7 @@ use std::{
 
 use tracing::error;
 
-use crate::error::ProcessorError;
+use crate::{error::ProcessorError, state::StoreError};
 
 /// Why the program ends, as sysexits.h counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,8 @@ impl Exit {
                 (_, "create") => Self::CannotCreate,
                 _ => Self::Io,
             },
+            ProcessorError::Store(StoreError::InUse { .. }) => Self::Unavailable,
+            ProcessorError::Store(_) => Self::Data,
             ProcessorError::Source { .. } => Self::NoInput,
             ProcessorError::Sink { .. } => Self::CannotCreate,
             ProcessorError::State(_) => Self::Io,

@@ -130,12 +130,15 @@ mod tests {
 
     use super::*;
 
+    /// File, key, value, expiry.
+    type Case<'a> = (&'a str, &'a [u8], &'a [u8], Option<i64>);
+
     /// What version 1 looks like, for ever; `UPDATE=1` writes a file that is missing.
     #[test]
     fn frames_of_version_1_are_read_and_written_as_in_the_golden_files() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/state/golden");
         let long = b"0123456789abcdef".repeat(20);
-        let golden: [(&str, &[u8], &[u8], Option<i64>); 4] = [
+        let golden: [Case<'_>; 4] = [
             ("plain", b"key", b"value", None),
             ("empty", b"", b"", None),
             ("expires", b"key", b"value", Some(-1)),

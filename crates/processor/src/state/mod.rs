@@ -38,7 +38,7 @@ pub use memory::MemoryStateBackend;
 pub use memory_store::MemoryStore;
 pub use open::open_store;
 pub(crate) use open::{
-    backend_in, begin_restore, end_restore, half_restored, open_unchecked, place_of,
+    backend_in, begin_restore, end_restore, half_restored, move_aside, open_unchecked,
 };
 pub(crate) use redb_file::sync_folder;
 pub use redb_store::RedbStore;

@@ -64,12 +64,34 @@ pub(crate) fn backend_in(path: &Path) -> Option<StateBackendName> {
     }
 }
 
-/// Where the store itself lies.
-pub(crate) fn place_of(backend: StateBackendName, path: &Path) -> PathBuf {
-    match backend {
+/// Moves the store in the folder `path` out of the way, with the number of its last write, and says
+/// where to. `now_ms` is in its name.
+pub(crate) fn move_aside(
+    backend: StateBackendName,
+    path: &Path,
+    now_ms: i64,
+) -> ProcessorResult<Option<PathBuf>> {
+    let store = match backend_in(path).unwrap_or(backend) {
         StateBackendName::Rocksdb => path.join(ROCKSDB_FOLDER),
         _ => path.join(REDB_FILE),
+    };
+    let with = |path: &Path, ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    };
+    let ending = format!(".damaged-{now_ms}");
+    let mut moved = None;
+    // The number goes first: without it the store is still whole in itself.
+    for from in [with(&store, ".head"), store] {
+        if from.exists() {
+            let to = with(&from, &ending);
+            fs::rename(&from, &to).map_err(|cause| failed("rename", &from, cause))?;
+            moved = Some(to);
+        }
     }
+    sync_folder(&path.join(REDB_FILE))?;
+    Ok(moved)
 }
 
 #[cfg(feature = "rocksdb")]

@@ -161,25 +161,24 @@ impl RedbStore {
         let reason = "an earlier write failed, and what is on the disk is not known".to_owned();
         StoreError::Halted { path: self.path.clone(), reason }
     }
+}
 
-    /// Applies `batch` in a transaction and returns its number.
-    fn commit(
-        &self,
-        database: &Database,
-        batch: &WriteBatch,
-        durability: Durability,
-        frame: &mut Vec<u8>,
-    ) -> Result<u64, Failure> {
-        let mut transaction = database.begin_write()?;
-        transaction.set_durability(match durability {
-            Durability::Synced => redb::Durability::Immediate,
-            Durability::Buffered => redb::Durability::None,
-        })?;
-        apply(&transaction, batch, frame)?;
-        let sequence = next_sequence(&transaction)?;
-        transaction.commit()?;
-        Ok(sequence)
-    }
+/// Applies `batch` in a transaction and returns its number.
+fn commit(
+    database: &Database,
+    batch: &WriteBatch,
+    durability: Durability,
+    frame: &mut Vec<u8>,
+) -> Result<u64, Failure> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_durability(match durability {
+        Durability::Synced => redb::Durability::Immediate,
+        Durability::Buffered => redb::Durability::None,
+    })?;
+    apply(&transaction, batch, frame)?;
+    let sequence = next_sequence(&transaction)?;
+    transaction.commit()?;
+    Ok(sequence)
 }
 
 impl Store for RedbStore {
@@ -194,8 +193,7 @@ impl Store for RedbStore {
             Some(database) if self.condition.load(Ordering::Acquire) == USABLE => database,
             _ => return Err(self.halted().into()),
         };
-        let sequence = self
-            .commit(database, batch, durability, &mut writer.frame)
+        let sequence = commit(database, batch, durability, &mut writer.frame)
             .map_err(|failure| self.failed("write", failure))?;
         if durability == Durability::Synced {
             self.head.note(sequence);

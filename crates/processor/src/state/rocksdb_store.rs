@@ -1,6 +1,6 @@
-//! A store in a folder of RocksDB.
+//! A store in a folder of `RocksDB`.
 //!
-//! RocksDB keeps checksums of its blocks and of its log; the values have theirs
+//! `RocksDB` keeps checksums of its blocks and of its log; the values have theirs
 //! ([`codec`](super::codec)), and the number of the last write ([`Head`](super::head)) tells when
 //! the end of the log is missing.
 
@@ -71,7 +71,7 @@ fn options() -> Options {
     options
 }
 
-/// Only an empty folder or one of RocksDB will do.
+/// Only an empty folder or one of `RocksDB` will do.
 fn refuse_foreign(path: &Path) -> ProcessorResult<()> {
     let listed = match fs::read_dir(path) {
         Err(none) if none.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -223,7 +223,7 @@ fn failed(action: &'static str, path: &Path, cause: io::Error) -> ProcessorError
     ProcessorError::Io { action, path: path.to_path_buf(), cause }
 }
 
-/// What RocksDB says, in our words.
+/// What `RocksDB` says, in our words.
 fn refused(path: &Path, error: &rocksdb::Error) -> ProcessorError {
     let (path, reason) = (path.to_path_buf(), error.to_string());
     match error.kind() {

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use super::Damage;
-use crate::error::ProcessorError;
 
 /// What to do about damage.
 const REPAIR: &str = "put a kept state in its place (`processor checkpoint list`, then \
@@ -103,8 +102,10 @@ pub enum StoreError {
     },
 }
 
-impl From<StoreError> for ProcessorError {
-    fn from(error: StoreError) -> Self {
-        Self::State(error.to_string())
+impl StoreError {
+    /// Whether what was kept is lost or spoilt, so that a checkpoint is the best there is.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::DamagedRow { .. } | Self::Damaged { .. } | Self::Behind { .. })
     }
 }

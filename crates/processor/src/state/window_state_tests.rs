@@ -87,7 +87,7 @@ fn accumulators_expire_and_are_cleaned_up() {
     assert_eq!(block_on(manager.cleanup()).unwrap(), 0);
     clock.0.store(10_000, Ordering::Relaxed);
     assert_eq!(block_on(manager.get_accumulator(&early)).unwrap(), None);
-    assert_eq!(block_on(manager.list_windows()).unwrap(), [late.clone()]);
+    assert_eq!(block_on(manager.list_windows()).unwrap(), std::slice::from_ref(&late));
     assert_eq!(block_on(backend.list_keys(b"")).unwrap().len(), 2);
     assert_eq!(block_on(manager.cleanup()).unwrap(), 1);
     assert_eq!(block_on(backend.list_keys(b"")).unwrap().len(), 1);

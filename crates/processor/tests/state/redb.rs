@@ -71,7 +71,7 @@ fn was_noticed(path: &Path, rows: &Rows, what: &str) -> bool {
             assert!(found == *rows, "{what}: other rows than were written");
             false
         }
-        Err(ProcessorError::State(_)) => true,
+        Err(ProcessorError::Store(_)) => true,
         Err(other) => panic!("{what}: {other}"),
     }
 }

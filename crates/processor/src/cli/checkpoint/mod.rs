@@ -5,6 +5,8 @@ mod place;
 mod print;
 mod restore;
 
+use std::fmt::Write;
+
 use serde_json::json;
 
 pub(super) use args::CheckpointArgs;
@@ -61,9 +63,11 @@ pub(super) fn checkpoint(args: &CheckpointArgs) -> Exit {
         Verb::Diff(args) => diff(args),
     };
     done.unwrap_or_else(|failure| {
-        use std::io::Write;
         // Nobody reads standard error: the exit code still tells.
-        drop(writeln!(std::io::stderr().lock(), "{}", failure.message));
+        drop(std::io::Write::write_fmt(
+            &mut std::io::stderr().lock(),
+            format_args!("{}\n", failure.message),
+        ));
         failure.exit
     })
 }
@@ -98,12 +102,12 @@ fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
     for id in ids {
         let problem = match place.checkpoints.verify(id) {
             Ok(manifest) => {
-                text += &format!("checkpoint {id}: ok, {} rows\n", manifest.rows());
+                writeln!(text, "checkpoint {id}: ok, {} rows", manifest.rows()).unwrap_or_default();
                 None
             }
             Err(unknown @ CheckpointError::Unknown { .. }) => return Err(unknown.into()),
             Err(error) => {
-                text += &format!("{error}\n");
+                writeln!(text, "{error}").unwrap_or_default();
                 let problem = error.to_string();
                 exit = exit.or(Failure::from(error).exit);
                 Some(problem)

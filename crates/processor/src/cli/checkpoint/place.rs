@@ -8,7 +8,7 @@ use super::{Failure, args::PlaceArgs};
 use crate::{
     checkpoint::CheckpointStore,
     cli::{check::load, exit::Exit},
-    state::{StateLock, Store, backend_in, open_store, place_of},
+    state::{StateLock, Store, backend_in, open_store},
 };
 
 /// A state and its checkpoints.
@@ -44,10 +44,7 @@ impl Place {
 
     /// Keeps every processor out of the state until the lock is dropped.
     pub(super) fn lock(&self) -> Result<StateLock, Failure> {
-        StateLock::acquire(&self.folder).map_err(|error| match error {
-            crate::ProcessorError::State(message) => Failure { exit: Exit::Unavailable, message },
-            other => other.into(),
-        })
+        Ok(StateLock::acquire(&self.folder)?)
     }
 
     /// The store, which must be there.
@@ -57,10 +54,5 @@ impl Place {
             return Err(Failure { exit: Exit::NoInput, message });
         }
         Ok(open_store(self.backend, &self.folder)?)
-    }
-
-    /// Where the store itself lies, for messages and for moving it away.
-    pub(super) fn store_path(&self) -> PathBuf {
-        place_of(backend_in(&self.folder).unwrap_or(self.backend), &self.folder)
     }
 }

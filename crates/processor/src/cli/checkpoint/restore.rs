@@ -3,7 +3,7 @@
 //! A mark in the folder keeps every processor out from before the first change until the last row is
 //! synced; a restore that was interrupted is run again.
 
-use std::{fmt::Write, fs, sync::Arc};
+use std::{fmt::Write, path::PathBuf, sync::Arc};
 
 use llm_optimizer_config::settings::StateBackendName;
 use serde_json::json;
@@ -18,8 +18,8 @@ use crate::{
     error::ProcessorError,
     source::clock::{Clock, SystemClock},
     state::{
-        Durability, Store, WriteBatch, backend_in, begin_restore, end_restore, half_restored,
-        open_unchecked,
+        Durability, Store, StoreError, WriteBatch, backend_in, begin_restore, end_restore,
+        half_restored, move_aside, open_unchecked,
     },
 };
 
@@ -29,7 +29,7 @@ enum Before {
     /// Kept as this savepoint.
     Savepoint(u64),
     /// Could not be read, and was moved here.
-    MovedTo(std::path::PathBuf),
+    MovedTo(PathBuf),
     /// A part of a restore that was interrupted.
     HalfRestored,
 }
@@ -85,14 +85,14 @@ fn make_room(place: &Place, args: &RestoreArgs, id: u64) -> Result<Before, Failu
     if backend_in(&place.folder).is_none() {
         return Ok(Before::Nothing);
     }
-    if interrupted.is_some() {
-        // What is there is a part of a checkpoint; what was there before is kept already.
-        return Ok(Before::HalfRestored);
-    }
     let store = match open_unchecked(place.backend, &place.folder) {
         Ok(store) => store,
         Err(error) => return move_away(place, args, id, error),
     };
+    if interrupted.is_some() {
+        // What is there is a part of a checkpoint; what was there before is kept already.
+        return Ok(Before::HalfRestored);
+    }
     if is_empty(&*store)? {
         return Ok(Before::Nothing);
     }
@@ -101,12 +101,10 @@ fn make_room(place: &Place, args: &RestoreArgs, id: u64) -> Result<Before, Failu
     }
     match savepoint(place, &store) {
         Ok(manifest) => Ok(Before::Savepoint(manifest.id)),
-        Err(ProcessorError::State(_)) => {
+        Err(error) => {
             drop(store);
-            let damaged = ProcessorError::State("it is damaged".into());
-            move_away(place, args, id, damaged)
+            move_away(place, args, id, error)
         }
-        Err(other) => Err(other.into()),
     }
 }
 
@@ -124,7 +122,11 @@ fn move_away(
     id: u64,
     error: ProcessorError,
 ) -> Result<Before, Failure> {
-    if !matches!(error, ProcessorError::State(_)) {
+    let is_ours_to_move = matches!(
+        &error,
+        ProcessorError::Store(store) if store.is_damage() || matches!(store, StoreError::Foreign { .. })
+    );
+    if !is_ours_to_move {
         return Err(error.into());
     }
     if !args.replace {
@@ -132,21 +134,8 @@ fn move_away(
     }
     // From here on a processor that is started must not begin with nothing.
     begin_restore(&place.folder, id)?;
-    let from = place.store_path();
-    let mark = format!(".damaged-{}", SystemClock::new().now_ms());
-    let renamed = |path: &std::path::Path, ending: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(ending);
-        std::path::PathBuf::from(name)
-    };
-    let to = renamed(&from, &mark);
-    let failed = |cause| ProcessorError::Io { action: "rename", path: from.clone(), cause };
-    fs::rename(&from, &to).map_err(failed)?;
-    let head = renamed(&from, ".head");
-    if head.exists() {
-        fs::rename(&head, renamed(&head, &mark)).map_err(failed)?;
-    }
-    Ok(Before::MovedTo(to))
+    let moved = move_aside(place.backend, &place.folder, SystemClock::new().now_ms())?;
+    Ok(moved.map_or(Before::Nothing, Before::MovedTo))
 }
 
 fn refused(place: &Place, what: &str) -> Failure {
