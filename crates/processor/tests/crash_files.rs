@@ -206,7 +206,8 @@ fn crash(point: CrashPoint, times: u64) -> End {
 fn dies(case: &Case, ends: &[End]) -> usize {
     let mut crashes = 0;
     for end in ends {
-        let env: Vec<(&str, &str)> = end.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let env: Vec<(&str, &str)> =
+            end.iter().map(|(name, value)| (*name, value.as_str())).collect();
         crashes += usize::from(!case.run(&env));
     }
     assert!(case.run(&[]), "without a crash point it ends");
@@ -227,10 +228,12 @@ fn a_crash_at_every_named_point_changes_nothing() {
 
 #[test]
 fn crashes_during_recovery_itself_change_nothing() {
-    let during = [CrashPoint::BeforeTruncation, CrashPoint::AfterTruncation, CrashPoint::AfterRecovery];
-    for (number, first) in [CrashPoint::DuringSinkWrite, CrashPoint::AfterSinkWrite, CrashPoint::AfterSinkSync]
-        .into_iter()
-        .enumerate()
+    let during =
+        [CrashPoint::BeforeTruncation, CrashPoint::AfterTruncation, CrashPoint::AfterRecovery];
+    for (number, first) in
+        [CrashPoint::DuringSinkWrite, CrashPoint::AfterSinkWrite, CrashPoint::AfterSinkSync]
+            .into_iter()
+            .enumerate()
     {
         let case = Case::new(WINDOWS[number].1, 8_000, 4);
         let mut ends = Vec::new();
@@ -250,7 +253,10 @@ fn a_followed_file_that_grows_meanwhile_loses_nothing_to_kills() {
     let kills = from_environment("CRASH_KILLS", 6);
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let case = Case::new(WINDOWS[0].1, 20_000, seed);
-    let yaml = case.place.read("c.yaml").replace("path: events.ndjson", "follow: true, path: events.ndjson");
+    let yaml = case
+        .place
+        .read("c.yaml")
+        .replace("path: events.ndjson", "follow: true, path: events.ndjson");
     case.place.write("c.yaml", yaml.as_bytes());
     case.place.write("events.ndjson", b"");
     let mut file = OpenOptions::new().append(true).open(case.place.path("events.ndjson")).unwrap();
@@ -281,7 +287,8 @@ fn planted_faults_are_found() {
         let case = Case::new(WINDOWS[0].1, 8_000, 5);
         let mut end = crash(point, 4);
         end.push(("PROCESSOR_PLANTED_FAULT", fault.to_owned()));
-        let env: Vec<(&str, &str)> = end.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let env: Vec<(&str, &str)> =
+            end.iter().map(|(name, value)| (*name, value.as_str())).collect();
         assert!(!case.run(&env), "it crashes");
         assert!(case.run(&[("PROCESSOR_PLANTED_FAULT", fault)]));
         assert!(!case.differences().is_empty(), "{fault} is not found");

@@ -74,7 +74,9 @@ fn another_configuration_is_refused_until_a_new_state_is_asked_for() {
     let other = [("PROCESSOR_WINDOWS__TUMBLING__SIZE_SECS", "30")];
     let (code, log) = run(&place, &[], &other);
     assert_eq!(code, Some(78), "{log}");
-    for part in ["tumbling size 60000 ms", "tumbling size 30000 ms", "--new-state", "keep", "checkpoint"] {
+    for part in
+        ["tumbling size 60000 ms", "tumbling size 30000 ms", "--new-state", "keep", "checkpoint"]
+    {
         assert!(log.contains(part), "{part}: {log}");
     }
     assert_eq!(place.read("results.ndjson"), before, "nothing is touched");
@@ -200,7 +202,8 @@ fn a_damaged_store_is_refused_or_does_not_matter() {
             assert!(is_right(&place, &expected), "round {round}: wrong results in silence");
         } else {
             refused += 1;
-            let says = ["checkpoint", "--new-state", "restore"].iter().any(|word| log.contains(word));
+            let says =
+                ["checkpoint", "--new-state", "restore"].iter().any(|word| log.contains(word));
             assert!(says && code.is_some(), "round {round}: {code:?} {log}");
         }
     }

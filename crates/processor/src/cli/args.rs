@@ -135,7 +135,9 @@ impl Args {
         let short = self.run;
         self.command.or_else(|| {
             let (report, until_end, new_state) = (short.report, short.until_end, short.new_state);
-            short.config.map(|config| Command::Run(RunArgs { config, report, until_end, new_state }))
+            short
+                .config
+                .map(|config| Command::Run(RunArgs { config, report, until_end, new_state }))
         })
     }
 }

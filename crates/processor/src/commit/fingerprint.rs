@@ -280,7 +280,8 @@ mod tests {
         let (old, new) = (config(""), config("  windows: { tumbling: { size_secs: 7 } }\n"));
         let check = Fingerprint::of(&old).check(&Fingerprint::of(&new), "place".as_ref());
         let text = check.unwrap_err().to_string();
-        for part in ["300000 ms", "→", "7000 ms", "--new-state", "processor checkpoint", "place"] {
+        for part in ["300000 ms", "→", "7000 ms", "--new-state", "processor checkpoint", "place"]
+        {
             assert!(text.contains(part), "{part}: {text}");
         }
     }

@@ -59,7 +59,9 @@ impl Positions {
     pub(super) fn read(&mut self, batch: &RecordBatch) {
         let origin = &batch.origin;
         let is_it = |key: &&PartitionKey| {
-            key.partition == origin.partition && key.source == origin.kind && key.name == origin.name
+            key.partition == origin.partition
+                && key.source == origin.kind
+                && key.name == origin.name
         };
         // Mostly it is the only one; a key is made for one that is new.
         let known = self.0.iter_mut().find(|(key, _)| is_it(key));

@@ -107,7 +107,8 @@ impl Job {
 
     /// Recovers, then begins to read.
     fn start(self, started: Duration) -> ProcessorResult<(Worker, Receiver<SourceEvent>, Reader)> {
-        let Self { mut source, mut pipelines, settings, stop, give_up, clock, progress, log } = self;
+        let Self { mut source, mut pipelines, settings, stop, give_up, clock, progress, log } =
+            self;
         let outputs =
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
         let mut log = match log {
@@ -131,9 +132,9 @@ impl Job {
         let (queue, events) = bounded(settings.queue_batches.max(1));
         let token = stop.clone();
         let thread = thread::Builder::new().name("source".into());
-        let reader = thread.spawn(move || source.run(&queue, &token)).map_err(|cause| {
-            ProcessorError::Internal(format!("no source thread: {cause}"))
-        })?;
+        let reader = thread
+            .spawn(move || source.run(&queue, &token))
+            .map_err(|cause| ProcessorError::Internal(format!("no source thread: {cause}")))?;
         let worker = Worker {
             pipelines,
             pace,
@@ -163,16 +164,14 @@ impl Job {
 type Reader = JoinHandle<ProcessorResult<()>>;
 
 /// Gives each pipeline what a commit left of it.
-fn restore(
-    pipelines: &mut [Pipeline],
-    recovered: Recovered,
-    now_ms: i64,
-) -> ProcessorResult<()> {
+fn restore(pipelines: &mut [Pipeline], recovered: Recovered, now_ms: i64) -> ProcessorResult<()> {
     for from in recovered.pipelines {
         let Some(pipeline) = pipelines.iter_mut().find(|pipeline| pipeline.name() == from.name)
         else {
             let name = from.name;
-            return Err(ProcessorError::State(format!("there is state of pipeline {name}, which is not configured")));
+            return Err(ProcessorError::State(format!(
+                "there is state of pipeline {name}, which is not configured"
+            )));
         };
         pipeline.restore(from, now_ms)?;
     }
@@ -206,11 +205,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(
-        mut self,
-        events: Receiver<SourceEvent>,
-        reader: Reader,
-    ) -> Outcome {
+    fn run(mut self, events: Receiver<SourceEvent>, reader: Reader) -> Outcome {
         let worked = self.work(&events);
         self.stop_reading(worked.is_err());
         drop(events);

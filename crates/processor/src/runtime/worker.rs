@@ -171,7 +171,9 @@ impl Pipeline {
     pub(super) fn keeping_state(mut self) -> ProcessorResult<Self> {
         if let Some(reason) = self.task.unkeepable() {
             let name = &self.name;
-            return Err(ProcessorError::Config(format!("pipeline {name} cannot keep its state: {reason}")));
+            return Err(ProcessorError::Config(format!(
+                "pipeline {name} cannot keep its state: {reason}"
+            )));
         }
         self.task = self.task.tracking_changes();
         self.keeps_state = true;

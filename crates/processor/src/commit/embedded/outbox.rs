@@ -238,7 +238,12 @@ impl OutboxMachine {
         }
     }
 
-    fn written(&mut self, sink: SinkNumber, mark: Option<SinkMark>, commands: &mut Vec<OutboxCommand>) {
+    fn written(
+        &mut self,
+        sink: SinkNumber,
+        mark: Option<SinkMark>,
+        commands: &mut Vec<OutboxCommand>,
+    ) {
         let planted = self.planted;
         let Some(state) = self.sinks.get_mut(sink.0) else { return };
         let Step::Writes { up_to } = state.step else { return };

@@ -45,8 +45,10 @@ impl Stream {
 pub(super) fn outlets(outputs: Vec<PipelineOutputs>) -> Vec<Outlet> {
     let mut outlets: Vec<Outlet> = Vec::new();
     for (pipeline, outputs) in outputs.into_iter().enumerate() {
-        let results = outputs.results.into_iter().map(|sink| (Target::Results(sink), Stream::Results));
-        let side = |sink: Option<_>, kind| sink.map(|sink| (Target::Sides(sink), Stream::Side(kind)));
+        let results =
+            outputs.results.into_iter().map(|sink| (Target::Results(sink), Stream::Results));
+        let side =
+            |sink: Option<_>, kind| sink.map(|sink| (Target::Sides(sink), Stream::Side(kind)));
         let late = side(outputs.late, SideKind::Late);
         let dead = side(outputs.dead_letters, SideKind::DeadLetter);
         for (target, stream) in results.chain(late).chain(dead) {

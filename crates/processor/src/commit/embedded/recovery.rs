@@ -106,7 +106,11 @@ pub(super) fn start(
     }
     for (name, cursor) in cursors {
         let left = entries.iter().filter(|entry| entry.sequence > cursor.sequence).count();
-        warn!(sink = name, commits = left, "a sink is not configured any more; it gets nothing more");
+        warn!(
+            sink = name,
+            commits = left,
+            "a sink is not configured any more; it gets nothing more"
+        );
         batch.delete(&keys::cursor(&name));
     }
     if !batch.is_empty() {
@@ -114,7 +118,10 @@ pub(super) fn start(
         store.write(&batch, Durability::Synced)?;
     }
     if !entries.is_empty() {
-        info!(commits = entries.len(), "results that were committed and not delivered are delivered");
+        info!(
+            commits = entries.len(),
+            "results that were committed and not delivered are delivered"
+        );
     }
     let machine = OutboxMachine::new(&sinks, newest).with_fault(settings.planted);
     Drain::start(Arc::clone(store), (outlets, machine), entries, settings.patience)

@@ -104,7 +104,8 @@ impl LineFile {
         let Some(to) = to.filter(is_same) else {
             self.end_last_line().map_err(|cause| self.failed("end the last line of", cause))?;
             if self.is_regular {
-                sync_folder(&self.path).map_err(|cause| self.failed("sync the folder of", cause))?;
+                sync_folder(&self.path)
+                    .map_err(|cause| self.failed("sync the folder of", cause))?;
             }
             return Ok(());
         };
@@ -116,7 +117,9 @@ impl LineFile {
         }
         if self.good_len < to.length {
             let (found, expected) = (self.good_len, to.length);
-            return Err(self.refused(format!("holds {found} bytes of {expected} that were written")));
+            return Err(
+                self.refused(format!("holds {found} bytes of {expected} that were written"))
+            );
         }
         self.cut_back(to.length)
     }

@@ -151,7 +151,9 @@ fn known(
         return Ok(None);
     }
     let mut known = KnownFile::of(&found);
-    known.saw(head.get(..head.len().min(usize::try_from(read).unwrap_or(HEAD_BYTES))).unwrap_or(&head));
+    known.saw(
+        head.get(..head.len().min(usize::try_from(read).unwrap_or(HEAD_BYTES))).unwrap_or(&head),
+    );
     Ok(Some(known))
 }
 

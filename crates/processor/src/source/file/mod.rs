@@ -3,9 +3,9 @@
 mod follow;
 mod identity;
 mod open;
-mod source;
 #[cfg(test)]
 mod resume_tests;
+mod source;
 #[cfg(test)]
 mod tests;
 

@@ -162,7 +162,8 @@ fn a_followed_file_that_was_rotated_meanwhile_is_read_to_its_end_and_then_the_ne
     fs::write(place.path("events"), "new 1\nnew 2\n").unwrap();
     let running = start(place.resumed(place.followed(), position).unwrap(), 100);
     let texts: Vec<_> = running.rows(5).into_iter().map(|row| (row.0, row.2)).collect();
-    let expected = [("second", 2), ("third", 3), ("last of the old", 4), ("new 1", 1), ("new 2", 2)];
+    let expected =
+        [("second", 2), ("third", 3), ("last of the old", 4), ("new 1", 1), ("new 2", 2)];
     assert_eq!(texts, expected.map(|(text, line)| (text.to_owned(), Some(line))));
     running.stop_latency();
 }

@@ -246,14 +246,13 @@ fn go_on(
     origin: &Arc<PartitionOrigin>,
     from: &Position,
 ) -> ProcessorResult<Option<RecordFormat>> {
-    let failed =
-        |cause| ProcessorError::Io { action: "read", path: config.path.clone(), cause };
+    let failed = |cause| ProcessorError::Io { action: "read", path: config.path.clone(), cause };
     let mut format = None;
     if matches!(config.text, TextFormat::Csv(_)) {
         let limits = BatchLimits { max_records: 1, ..config.limits };
         let fault = |reason| refused(&config.path, reason);
-        let mut first = TextBatcher::new(Arc::clone(origin), config.text.clone(), limits)
-            .map_err(fault)?;
+        let mut first =
+            TextBatcher::new(Arc::clone(origin), config.text.clone(), limits).map_err(fault)?;
         let mut buffer = vec![0; config.read_bytes.max(1)];
         file.seek(SeekFrom::Start(0)).map_err(failed)?;
         while first.format().is_none() {

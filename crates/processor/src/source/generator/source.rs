@@ -9,9 +9,7 @@ use llm_optimizer_engine::core::PartitionId;
 use super::{disorder::Disorder, event::CallEvent, traffic::Traffic};
 use crate::{
     error::{ProcessorError, ProcessorResult},
-    record::{
-        PartitionKey, PartitionOrigin, Position, RecordBatch, RecordFormat, SourceKind,
-    },
+    record::{PartitionKey, PartitionOrigin, Position, RecordBatch, RecordFormat, SourceKind},
     source::{
         Source, SourceEvent, StopToken,
         clock::Clock,
@@ -189,8 +187,7 @@ impl Run<'_> {
 
     fn flush(&mut self) -> Result<(), Halt> {
         let Some(mut batch) = self.batch.take() else { return Ok(()) };
-        batch.next_position =
-            Position { start_ms: Some(self.start_ms), ..Position::at(self.sent) };
+        batch.next_position = Position { start_ms: Some(self.start_ms), ..Position::at(self.sent) };
         send(self.queue, self.stop, SourceEvent::Batch(batch))
     }
 }

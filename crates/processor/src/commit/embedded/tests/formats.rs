@@ -106,7 +106,11 @@ const ROW: &str = include_str!("golden/outbox-1.hex");
 
 fn with_output() -> Commit {
     let results = output(vec![crate::sink::testing::record(&[("count", 2.0)])]);
-    let all = Output { results: results.results.clone(), late: vec![side(b"late")], dead_letters: vec![] };
+    let all = Output {
+        results: results.results.clone(),
+        late: vec![side(b"late")],
+        dead_letters: vec![],
+    };
     let named = |name: &str, output: Output| PipelineCommit {
         name: name.into(),
         output: Arc::new(output),

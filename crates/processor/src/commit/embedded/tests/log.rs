@@ -153,7 +153,8 @@ fn results_are_in_the_file_once_however_the_process_ends() {
         let last = log.recover().unwrap().map_or(0, |found| found.sequence);
         assert_eq!(last, life * 3);
         for sequence in last + 1..=last + 3 {
-            log.append(&commit(sequence, &[&format!("{sequence}a"), &format!("{sequence}b")])).unwrap();
+            log.append(&commit(sequence, &[&format!("{sequence}a"), &format!("{sequence}b")]))
+                .unwrap();
         }
         // Dropped: what was not delivered is delivered by the next life.
         if life == 4 {
@@ -236,7 +237,10 @@ fn a_sink_that_is_added_begins_with_what_is_not_delivered_yet_and_one_removed_is
     log.recover().unwrap();
     log.append(&commit(3, &["c"])).unwrap();
     log.close().unwrap();
-    assert_eq!((ids(&one), ids(&two)), (vec!["a".into(), "b".into(), "c".into()], vec!["b".into(), "c".into()]));
+    assert_eq!(
+        (ids(&one), ids(&two)),
+        (vec!["a".into(), "b".into(), "c".into()], vec!["b".into(), "c".into()])
+    );
     assert_eq!((count_rows(&store, b'o'), count_rows(&store, b'c')), (0, 2));
 }
 

@@ -161,7 +161,11 @@ impl World {
 
     fn mark(&self, sink: usize) -> Option<SinkMark> {
         let length = self.files[sink].lines.len() as u64;
-        (ABILITIES[sink] == SinkAbility::Rewinds).then_some(SinkMark { length, device: 0, inode: 0 })
+        (ABILITIES[sink] == SinkAbility::Rewinds).then_some(SinkMark {
+            length,
+            device: 0,
+            inode: 0,
+        })
     }
 
     fn carry_out(&mut self, command: OutboxCommand) -> Result<OutboxEvent, Crashed> {
@@ -192,9 +196,7 @@ impl World {
                 self.files[sink.0].synced = self.files[sink.0].lines.len();
                 Ok(OutboxEvent::Synced { sink })
             }
-            OutboxCommand::Rewind { .. } if fails => {
-                Ok(OutboxEvent::Failed { sink, written: 0 })
-            }
+            OutboxCommand::Rewind { .. } if fails => Ok(OutboxEvent::Failed { sink, written: 0 }),
             OutboxCommand::Rewind { to, .. } => {
                 let length = usize::try_from(to.mark.map_or(0, |mark| mark.length)).unwrap();
                 self.files[sink.0].lines.truncate(length);
