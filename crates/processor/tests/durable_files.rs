@@ -135,7 +135,7 @@ fn an_endless_run_keeps_its_state_without_being_told() {
 #[test]
 fn a_file_that_was_replaced_is_refused_with_what_to_do() {
     let (place, expected) = place_with(2_000);
-    let crash = [("PROCESSOR_CRASH_POINT", "after_cursor:30")];
+    let crash = [("PROCESSOR_CRASH_POINT", "after_cursor:9")];
     assert_eq!(run(&place, &[], &crash).0, None);
     fs::rename(place.path("results.ndjson"), place.path("kept")).unwrap();
     let (code, log) = run(&place, &[], &[]);

@@ -70,12 +70,8 @@ fn local_state(checks: &Checks<'_>) -> Option<Note> {
 }
 
 /// Groups of keys of one later feature; the first that is written speaks for all.
-const LATER: [(&[&str], &str); 5] = [
+const LATER: [(&[&str], &str); 4] = [
     (&["parallelism"], "one worker thread reads, computes and fires in this release"),
-    (
-        &["checkpoint_interval_secs", "state.checkpoint_path", "state.checkpoint_retain"],
-        "checkpoints are not written yet; a later release keeps them",
-    ),
     (&["http"], "there is no HTTP server yet; nothing listens at this address"),
     (
         &["limits.memory_bytes"],

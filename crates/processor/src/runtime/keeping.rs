@@ -15,13 +15,15 @@ use super::{
     worker::PipelineOutputs,
 };
 use crate::{
+    checkpoint::{CheckpointKeeper, CheckpointStore, Fallback, KeeperSettings, open_or_fall_back},
     commit::{
         CommitLog, Fingerprint,
         embedded::{EmbeddedLog, EmbeddedSettings, FINGERPRINT, INSTANCE, Patience, PlantedFault},
     },
     error::{ProcessorError, ProcessorResult},
     sink::file::OpenMode,
-    state::{DataDirectory, Durability, Store, WriteBatch, open_store},
+    source::clock::Clock,
+    state::{DataDirectory, Durability, Store, WriteBatch},
 };
 
 /// A fault that a test plants in the real process, to see that it is found.
@@ -108,6 +110,7 @@ pub(super) struct Opened {
     /// Name of this instance: the configured one, else that of the folder.
     pub(super) instance_id: String,
     directory: DataDirectory,
+    keeper: CheckpointKeeper,
     store: Arc<dyn Store>,
     settings: EmbeddedSettings,
 }
@@ -122,13 +125,19 @@ pub(super) fn open(
     state: &StateConfig,
     settings: &JobSettings,
     options: &SetupOptions,
-    now_ms: i64,
+    clock: Arc<dyn Clock>,
 ) -> ProcessorResult<Opened> {
     let directory = DataDirectory::lock(&state.path)?;
     if options.new_state {
-        set_aside(&directory, now_ms)?;
+        set_aside(&directory, clock.now_ms())?;
     }
-    let store = open_store(state.backend, directory.path())?;
+    let now_ms = clock.now_ms();
+    let folder = state.checkpoint_path.clone();
+    let folder = folder.unwrap_or_else(|| directory.path().join("checkpoints"));
+    let checkpoints = CheckpointStore::new(folder);
+    let (store, fallback) =
+        open_or_fall_back(state.backend, directory.path(), &checkpoints, now_ms)?;
+    fallback.iter().for_each(tell);
     let instance_id = match &config.instance_id {
         Some(id) => id.clone(),
         None => directory.instance_id()?,
@@ -144,18 +153,36 @@ pub(super) fn open(
         pipelines: config.pipelines().into_iter().map(|pipeline| pipeline.name).collect(),
         planted: planted_fault()?,
     };
-    Ok(Opened { instance_id, directory, store, settings })
+    let keeping = KeeperSettings {
+        interval: config.checkpoint_interval_secs.as_duration(),
+        retain: state.checkpoint_retain,
+    };
+    let keeper = CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, clock)?;
+    Ok(Opened { instance_id, directory, keeper, store, settings })
 }
 
 impl Opened {
     /// The log, once the sinks are there. The folder stays locked as long as it lives.
     pub(super) fn log(self) -> OpenLog {
         Box::new(move |outputs: Vec<PipelineOutputs>| {
-            let Self { directory, store, settings, .. } = self;
-            let log = EmbeddedLog::new(store, outputs, settings).holding(directory);
+            let Self { directory, keeper, store, settings, .. } = self;
+            let log = EmbeddedLog::new(store, outputs, settings);
+            let log = log.holding(vec![Box::new(keeper), Box::new(directory)]);
             Ok(Box::new(log) as Box<dyn CommitLog>)
         })
     }
+}
+
+/// Says that a checkpoint took the place of a damaged store.
+fn tell(fallback: &Fallback) {
+    let Fallback { restored, passed_over, moved_to } = fallback;
+    warn!(
+        checkpoint = restored.id,
+        damaged_checkpoints = passed_over.len(),
+        damaged_store = moved_to.as_ref().map(|path| path.display().to_string()),
+        "the store is damaged: the run goes on from a checkpoint, and reads and writes again what came \
+         after it"
+    );
 }
 
 fn set_aside(directory: &DataDirectory, now_ms: i64) -> ProcessorResult<()> {

@@ -62,7 +62,7 @@ pub fn job_from_config(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opened = match &keeping {
         Keeping::Embedded(state) => {
-            Some(keeping::open(config, state, &settings, options, clock.now_ms())?)
+            Some(keeping::open(config, state, &settings, options, Arc::clone(&clock))?)
         }
         Keeping::Afresh | Keeping::Nothing => None,
     };

@@ -311,7 +311,9 @@ impl Work {
             OutboxCommand::Sync { .. } => self.sync(sink),
             OutboxCommand::Rewind { to, .. } => self.rewind(sink, &to),
             OutboxCommand::StoreCursor { cursor, remove_up_to, .. } => {
-                return self.store_cursor(sink, cursor, remove_up_to);
+                self.store_cursor(sink, cursor, remove_up_to)?;
+                self.tell(OutboxEvent::CursorStored { sink, cursor });
+                return Ok(());
             }
         };
         match outcome {

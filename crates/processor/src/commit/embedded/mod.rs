@@ -25,7 +25,7 @@ mod recovery;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc};
 
 pub use drain::Patience;
 pub(crate) use keys::{FINGERPRINT, INSTANCE};
@@ -42,7 +42,7 @@ use super::{Commit, CommitLog, CrashPoint, Recovered};
 use crate::{
     error::{ProcessorError, ProcessorResult},
     runtime::PipelineOutputs,
-    state::{DataDirectory, Durability, Store, WriteBatch},
+    state::{Durability, Store, WriteBatch},
 };
 
 /// How the log works.
@@ -68,8 +68,8 @@ pub struct EmbeddedLog {
     keeps_output: bool,
     drain: Option<Drain>,
     batch: WriteBatch,
-    /// Stays locked until all else is dropped.
-    _directory: Option<DataDirectory>,
+    /// Dropped after all else, in this order.
+    _held: Vec<Box<dyn Any + Send>>,
 }
 
 impl fmt::Debug for EmbeddedLog {
@@ -95,14 +95,15 @@ impl EmbeddedLog {
             keeps_output,
             drain: None,
             batch: WriteBatch::default(),
-            _directory: None,
+            _held: Vec::new(),
         }
     }
 
-    /// Keeps the folder of the store locked as long as the log lives.
+    /// Keeps what belongs to the store as long as the log lives: the lock of its folder, the thread that
+    /// keeps checkpoints. They are dropped after all else, in this order.
     #[must_use]
-    pub fn holding(self, directory: DataDirectory) -> Self {
-        Self { _directory: Some(directory), ..self }
+    pub fn holding(self, held: Vec<Box<dyn Any + Send>>) -> Self {
+        Self { _held: held, ..self }
     }
 
     /// Everything of `commit` as one batch, and what goes to the sinks.

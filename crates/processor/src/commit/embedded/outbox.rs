@@ -62,6 +62,13 @@ pub enum OutboxEvent {
         /// Which sink.
         sink: SinkNumber,
     },
+    /// `StoreCursor` was carried out.
+    CursorStored {
+        /// Whose.
+        sink: SinkNumber,
+        /// What.
+        cursor: Cursor,
+    },
 }
 
 /// What to do.
@@ -118,7 +125,7 @@ pub enum PlantedFault {
 /// | law | |
 /// | --- | --- |
 /// | sync, then cursor | `StoreCursor` names a commit only after the sink was `Synced` behind it |
-/// | rows go last | `remove_up_to` is at most the least cursor of all sinks that are not live, this one included |
+/// | rows go last | `remove_up_to` is at most the least cursor that is stored, of all sinks that are not live, or is stored with it |
 /// | one step at a time | a sink has one command that is not answered; sinks do not wait for each other |
 /// | back before again | after `Failed` a sink that rewinds gets `Rewind`, until it is `Rewound`, before the next `Write` |
 /// | nothing is left out | the `Write`s of a sink, but for those that were taken back, follow each other without a gap |
@@ -138,6 +145,8 @@ struct SinkState {
     ability: SinkAbility,
     cursor: Cursor,
     written: Cursor,
+    /// The cursor in the store.
+    stored: Cursor,
     step: Step,
 }
 
@@ -158,6 +167,7 @@ impl OutboxMachine {
             ability: *ability,
             cursor: *cursor,
             written: *cursor,
+            stored: *cursor,
             step: Step::Rests,
         };
         let kept = sinks.iter().filter(|(ability, _)| *ability != SinkAbility::Live);
@@ -211,6 +221,9 @@ impl OutboxMachine {
                 }
                 self.go_on(sink, &mut commands);
             }
+            OutboxEvent::CursorStored { sink, cursor } => {
+                self.cursor_stored(sink, cursor, &mut commands);
+            }
         }
         commands
     }
@@ -251,10 +264,25 @@ impl OutboxMachine {
         let Some(state) = self.sinks.get_mut(sink.0) else { return };
         (state.cursor, state.step) = (state.written, Step::Rests);
         let cursor = state.cursor;
-        let remove_up_to = self.newly_removable();
+        let remove_up_to = self.newly_removable(sink, cursor);
         commands.push(OutboxCommand::StoreCursor { sink, cursor, remove_up_to });
         self.forget_delivered();
         self.go_on(sink, commands);
+    }
+
+    /// Rows that waited for this cursor go now: it is stored, and so are all others.
+    fn cursor_stored(
+        &mut self,
+        sink: SinkNumber,
+        cursor: Cursor,
+        commands: &mut Vec<OutboxCommand>,
+    ) {
+        let Some(state) = self.sinks.get_mut(sink.0) else { return };
+        state.stored = cursor;
+        let remove_up_to = self.newly_removable(sink, cursor);
+        if remove_up_to.is_some() {
+            commands.push(OutboxCommand::StoreCursor { sink, cursor, remove_up_to });
+        }
     }
 
     fn failed(&mut self, sink: SinkNumber, written: u64, commands: &mut Vec<OutboxCommand>) {
@@ -291,10 +319,14 @@ impl OutboxMachine {
         commands.push(OutboxCommand::Write { sink, after, up_to: newest });
     }
 
-    /// Rows that may go now and could not before.
-    fn newly_removable(&mut self) -> Option<u64> {
-        let kept = self.sinks.iter().filter(|sink| sink.ability != SinkAbility::Live);
-        let cursors = kept.map(|sink| sink.cursor.sequence);
+    /// Rows that may go with this cursor and could not before.
+    fn newly_removable(&mut self, with: SinkNumber, cursor: Cursor) -> Option<u64> {
+        let kept = self.sinks.iter().enumerate();
+        let kept = kept.filter(|(_, sink)| sink.ability != SinkAbility::Live);
+        let sequence = |(number, sink): (usize, &SinkState)| {
+            if number == with.0 { cursor.sequence } else { sink.stored.sequence }
+        };
+        let cursors = kept.map(sequence);
         let every_sink_has = match self.planted {
             Some(PlantedFault::RemoveEarly) => cursors.max(),
             _ => cursors.min(),

@@ -126,8 +126,7 @@ impl World {
             let command = commands.remove(first).unwrap();
             match self.carry_out(command) {
                 Err(Crashed) => return Ok(Err(Crashed)),
-                Ok(None) => {}
-                Ok(Some(event)) => commands.extend(machine.handle(event)),
+                Ok(event) => commands.extend(machine.handle(event)),
             }
         }
     }
@@ -169,7 +168,7 @@ impl World {
         })
     }
 
-    fn carry_out(&mut self, command: OutboxCommand) -> Result<Option<OutboxEvent>, Crashed> {
+    fn carry_out(&mut self, command: OutboxCommand) -> Result<OutboxEvent, Crashed> {
         let sink = sink_of(&command);
         let fails = self.rng.random_bool(self.failure);
         match command {
@@ -179,35 +178,36 @@ impl World {
                 for line in rows.collect::<Vec<_>>() {
                     self.crashes()?;
                     if fails && self.rng.random_bool(0.5) {
-                        return Ok(Some(OutboxEvent::Failed { sink, written }));
+                        // It may be there all the same: whoever failed cannot say.
+                        let extra = self.rng.random_bool(0.5).then_some(line);
+                        self.files[sink.0].lines.extend(extra);
+                        return Ok(OutboxEvent::Failed { sink, written });
                     }
                     self.files[sink.0].lines.push(line);
                     written = line;
                 }
-                Ok(Some(OutboxEvent::Written { sink, mark: self.mark(sink.0) }))
+                Ok(OutboxEvent::Written { sink, mark: self.mark(sink.0) })
             }
             OutboxCommand::Sync { .. } if fails => {
                 let written = self.files[sink.0].lines.last().copied().unwrap_or(0);
-                Ok(Some(OutboxEvent::Failed { sink, written }))
+                Ok(OutboxEvent::Failed { sink, written })
             }
             OutboxCommand::Sync { .. } => {
                 self.files[sink.0].synced = self.files[sink.0].lines.len();
-                Ok(Some(OutboxEvent::Synced { sink }))
+                Ok(OutboxEvent::Synced { sink })
             }
-            OutboxCommand::Rewind { .. } if fails => {
-                Ok(Some(OutboxEvent::Failed { sink, written: 0 }))
-            }
+            OutboxCommand::Rewind { .. } if fails => Ok(OutboxEvent::Failed { sink, written: 0 }),
             OutboxCommand::Rewind { to, .. } => {
                 let length = usize::try_from(to.mark.map_or(0, |mark| mark.length)).unwrap();
                 self.files[sink.0].lines.truncate(length);
                 self.files[sink.0].synced = length;
-                Ok(Some(OutboxEvent::Rewound { sink }))
+                Ok(OutboxEvent::Rewound { sink })
             }
             OutboxCommand::StoreCursor { cursor, remove_up_to, .. } => {
                 self.store.cursors.insert(sink.0, cursor);
                 let last = remove_up_to.unwrap_or(0);
                 self.store.rows.retain(|row, ()| *row > last);
-                Ok(None)
+                Ok(OutboxEvent::CursorStored { sink, cursor })
             }
         }
     }
