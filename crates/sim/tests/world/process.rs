@@ -24,7 +24,7 @@ use super::{
 
 pub const SESSION_TIMEOUT_MS: i64 = 6_000;
 pub const TRANSACTION_TIMEOUT_MS: i64 = 6_000;
-pub const TOMBSTONE_RETENTION_MS: i64 = 20_000;
+pub const TOMBSTONE_RETENTION_MS: i64 = 60_000;
 pub const FINGERPRINT: u64 = 11;
 /// A poll of the input takes at most this many records of a partition.
 const BATCH: usize = 20;
