@@ -38,6 +38,8 @@ pub struct Outside<'a> {
     pub bug: Option<Bug>,
     /// Requests to send: after a pause, number of the call, request.
     pub sends: Vec<(i64, u64, Request)>,
+    /// Slot and life, if everything is to be told.
+    pub trace: Option<(usize, u64)>,
 }
 
 /// How a process ended by itself.
@@ -237,7 +239,15 @@ impl Process {
 
     /// Tells the machine, and does what it says.
     pub fn tell(&mut self, event: KafkaEvent, out: &mut Outside<'_>) {
+        if let Some((slot, life)) = out.trace
+            && !matches!(event, KafkaEvent::Progress { .. })
+        {
+            eprintln!("{:>7} {slot}.{life}    {event:.200?}", out.now_ms);
+        }
         for command in self.machine.handle(event) {
+            if let Some((slot, life)) = out.trace {
+                eprintln!("{:>7} {slot}.{life} -> {command:.200?}", out.now_ms);
+            }
             if self.crashes(before(&command)) {
                 return;
             }

@@ -206,6 +206,7 @@ impl World {
                 &mut self.chance,
                 &mut self.slots[slot].disk,
                 self.bug,
+                None,
             );
             Process::new(&instance, partitions, is_bounded, &mut out)
         };
@@ -267,8 +268,15 @@ impl World {
             self.at(until_ms, again);
             return false;
         }
-        let mut out =
-            outside(self.now_ms, &mut self.broker, &mut self.chance, &mut entry.disk, self.bug);
+        let trace = self.trace.then_some((slot, life));
+        let mut out = outside(
+            self.now_ms,
+            &mut self.broker,
+            &mut self.chance,
+            &mut entry.disk,
+            self.bug,
+            trace,
+        );
         act(process, &mut out);
         let (sends, ended) = (out.sends, process.ended.clone());
         for (pause_ms, call, request) in sends {
@@ -494,6 +502,7 @@ fn outside<'a>(
     chance: &'a mut Chance,
     disk: &'a mut Disk,
     bug: Option<Bug>,
+    trace: Option<(usize, u64)>,
 ) -> Outside<'a> {
-    Outside { now_ms, broker, chance, disk, bug, sends: Vec::new() }
+    Outside { now_ms, broker, chance, disk, bug, sends: Vec::new(), trace }
 }
