@@ -95,7 +95,7 @@ impl Process {
             generation: -1,
             held: [].into(),
             is_blocked: false,
-            next_poll_ms: out.now_ms,
+            next_poll_ms: out.now_ms + out.chance.range(0, 1_500),
             client_positions: BTreeMap::new(),
         });
     }
@@ -212,6 +212,8 @@ impl Process {
     }
 
     fn end(&mut self, command: KafkaCommand, commit: bool, out: &mut Outside<'_>) {
+        // What is in flight is purged by an abort.
+        self.calls.clear();
         let request = match self.producer.clone() {
             Some(by) => Request::End { by, commit },
             // Only a driver that breaks the rules has none: it initializes again.

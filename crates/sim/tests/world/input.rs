@@ -107,7 +107,7 @@ impl Input {
             let appended_ms = if self.shape == Shape::Bounded { 0 } else { at_ms };
             self.add(chance, partition, appended_ms, at_ms - lag_ms, &mut greatest_ms);
             at_ms += chance.range(20, 400);
-            if self.shape == Shape::Bursts && chance.percent(5) {
+            if self.shape == Shape::Bursts && chance.percent(8) {
                 at_ms += chance.range(3_000, 12_000);
             }
         }

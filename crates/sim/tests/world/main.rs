@@ -40,6 +40,12 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().unwrap())
 }
 
+/// `SIM_BUG=ResendBlindly` plants a bug in the seeds that are run.
+fn planted() -> Option<Bug> {
+    let name = std::env::var("SIM_BUG").ok()?;
+    Bug::ALL.into_iter().find(|bug| format!("{bug:?}") == name)
+}
+
 #[test]
 fn nothing_is_lost_and_nothing_comes_twice_whatever_befalls() {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
@@ -48,7 +54,7 @@ fn nothing_is_lost_and_nothing_comes_twice_whatever_befalls() {
     let many = first..first + number("SIM_SEEDS").unwrap_or(SEEDS);
     let seeds = alone.map_or(many, |seed| seed..seed + 1);
     for seed in seeds {
-        let report = run(seed, None, alone.is_some());
+        let report = run(seed, planted(), alone.is_some());
         for (name, count) in report.counts {
             *counts.entry(name).or_default() += count;
         }

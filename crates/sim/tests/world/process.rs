@@ -24,7 +24,7 @@ use super::{
 
 pub const SESSION_TIMEOUT_MS: i64 = 6_000;
 pub const TRANSACTION_TIMEOUT_MS: i64 = 6_000;
-pub const TOMBSTONE_RETENTION_MS: i64 = 20_000;
+pub const TOMBSTONE_RETENTION_MS: i64 = 60_000;
 pub const FINGERPRINT: u64 = 11;
 /// A poll of the input takes at most this many records of a partition.
 const BATCH: usize = 20;
@@ -38,6 +38,8 @@ pub struct Outside<'a> {
     pub bug: Option<Bug>,
     /// Requests to send: after a pause, number of the call, request.
     pub sends: Vec<(i64, u64, Request)>,
+    /// Slot and life, if everything is to be told.
+    pub trace: Option<(usize, u64)>,
 }
 
 /// How a process ended by itself.
@@ -237,7 +239,15 @@ impl Process {
 
     /// Tells the machine, and does what it says.
     pub fn tell(&mut self, event: KafkaEvent, out: &mut Outside<'_>) {
+        if let Some((slot, life)) = out.trace
+            && !matches!(event, KafkaEvent::Progress { .. })
+        {
+            eprintln!("{:>7} {slot}.{life}    {event:.200?}", out.now_ms);
+        }
         for command in self.machine.handle(event) {
+            if let Some((slot, life)) = out.trace {
+                eprintln!("{:>7} {slot}.{life} -> {command:.200?}", out.now_ms);
+            }
             if self.crashes(before(&command)) {
                 return;
             }

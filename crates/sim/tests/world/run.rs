@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    broker::{Broker, Record, Reply, Request, Topic},
+    broker::{Broker, Record, Reply, Request, Topic, TransactionError},
     bug::Bug,
     chance::Chance,
     check,
@@ -20,6 +20,8 @@ use super::{
 
 /// A run that is not over by then is stuck.
 const LIMIT_MS: i64 = 400_000;
+/// Whoever was fenced must not fence others at once, or two processes do so for ever.
+const LEAST_BACKOFF_MS: i64 = 900;
 
 /// Something that happens at its time.
 #[derive(Debug, Clone)]
@@ -41,6 +43,8 @@ struct Slot {
     disk: Disk,
     is_starting: bool,
     started_ms: i64,
+    /// When the process was last told that it is fenced.
+    fenced_ms: i64,
 }
 
 /// How a run ended.
@@ -88,7 +92,7 @@ impl World {
         let mut chance = Chance::new(seed);
         let trouble_until_ms = chance.range(10_000, 45_000);
         let input = Input::random(&mut chance, trouble_until_ms);
-        let are_twins = chance.percent(30);
+        let are_twins = chance.percent(35);
         let slot = |name: &str| Slot {
             instance: name.to_owned(),
             life: 0,
@@ -96,6 +100,7 @@ impl World {
             disk: Disk::default(),
             is_starting: false,
             started_ms: 0,
+            fenced_ms: i64::MIN,
         };
         let slots = vec![slot("a"), slot(if are_twins { "a" } else { "b" })];
         let broker = Broker::new(input.partitions, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS);
@@ -201,11 +206,13 @@ impl World {
                 &mut self.chance,
                 &mut self.slots[slot].disk,
                 self.bug,
+                None,
             );
             Process::new(&instance, partitions, is_bounded, &mut out)
         };
         let entry = &mut self.slots[slot];
         entry.life += 1;
+        entry.fenced_ms = i64::MIN;
         (entry.is_starting, entry.started_ms) = (false, self.now_ms);
         entry.process = Some(process);
         let life = entry.life;
@@ -233,6 +240,13 @@ impl World {
 
     fn reply(&mut self, slot: usize, life: u64, call: u64, reply: Option<Reply>) {
         let again = What::Reply { slot, life, call, reply: reply.clone() };
+        let is_fenced = matches!(reply, Some(Reply::Transaction(TransactionError::Fenced)));
+        let hears = |process: &Process| {
+            process.paused_until_ms <= self.now_ms && process.calls.contains_key(&call)
+        };
+        if is_fenced && self.slots[slot].process.as_ref().is_some_and(hears) {
+            self.slots[slot].fenced_ms = self.now_ms;
+        }
         self.with(slot, life, again, |process, out| process.answered(call, reply, out));
     }
 
@@ -254,11 +268,24 @@ impl World {
             self.at(until_ms, again);
             return false;
         }
-        let mut out =
-            outside(self.now_ms, &mut self.broker, &mut self.chance, &mut entry.disk, self.bug);
+        let trace = self.trace.then_some((slot, life));
+        let mut out = outside(
+            self.now_ms,
+            &mut self.broker,
+            &mut self.chance,
+            &mut entry.disk,
+            self.bug,
+            trace,
+        );
         act(process, &mut out);
         let (sends, ended) = (out.sends, process.ended.clone());
         for (pause_ms, call, request) in sends {
+            let since_ms = self.now_ms.saturating_sub(self.slots[slot].fenced_ms);
+            if matches!(request, Request::Init { .. }) && since_ms < LEAST_BACKOFF_MS {
+                let problem =
+                    "initialized again right after being fenced, which fences who fenced it";
+                self.report.problem.get_or_insert(problem.to_owned());
+            }
             self.send(slot, life, call, request, pause_ms);
         }
         if let Some(ended) = ended {
@@ -391,7 +418,9 @@ impl World {
 
     /// A process stands still, perhaps for so long that the group gives its partitions to another one.
     fn freeze(&mut self, slot: usize) {
-        let for_ms = self.chance.range(500, 14_000);
+        let for_long = self.chance.percent(60);
+        let for_ms =
+            if for_long { self.chance.range(6_500, 14_000) } else { self.chance.range(500, 6_000) };
         let until_ms = self.now_ms + for_ms;
         if let Some(process) = &mut self.slots[slot].process {
             process.paused_until_ms = until_ms;
@@ -473,6 +502,7 @@ fn outside<'a>(
     chance: &'a mut Chance,
     disk: &'a mut Disk,
     bug: Option<Bug>,
+    trace: Option<(usize, u64)>,
 ) -> Outside<'a> {
-    Outside { now_ms, broker, chance, disk, bug, sends: Vec::new() }
+    Outside { now_ms, broker, chance, disk, bug, sends: Vec::new(), trace }
 }

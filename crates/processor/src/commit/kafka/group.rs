@@ -96,7 +96,7 @@ impl KafkaCommitMachine {
             self.phase = Phase::Done;
         } else {
             let pause_ms = self.settings.rejoin_backoff_ms.saturating_mul(1 << (times - 1));
-            self.phase = Phase::BackingOff { until_ms: self.now_ms.saturating_add(pause_ms) };
+            self.phase = Phase::BackingOff { pause_ms, until_ms: None };
         }
     }
 

@@ -69,7 +69,8 @@ pub(super) enum Phase {
     /// Before `Start`.
     Stopped,
     /// Fenced a while ago: neither consumer nor producer.
-    BackingOff { until_ms: i64 },
+    /// The pause counts from the first time told afterwards: the last one may be long ago.
+    BackingOff { pause_ms: i64, until_ms: Option<i64> },
     /// `init_transactions`; a member already, or about to join.
     Initializing { is_member: bool },
     /// Without all partitions. The state in memory is that of the newest commit, or there is none.
@@ -226,7 +227,9 @@ impl KafkaCommitMachine {
         self.now_ms = now_ms;
         let due = self.requests.due(now_ms);
         self.out.extend(due);
-        if matches!(self.phase, Phase::BackingOff { until_ms } if now_ms >= until_ms) {
+        if let Phase::BackingOff { pause_ms, until_ms } = &mut self.phase
+            && now_ms >= *until_ms.get_or_insert(now_ms.saturating_add(*pause_ms))
+        {
             self.start();
         }
         self.revoke_overdue();

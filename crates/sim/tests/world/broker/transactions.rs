@@ -118,6 +118,9 @@ impl Transactions {
     /// Ends the transaction; to ask again for the same end is no error.
     pub fn end(&mut self, by: &Producer, commit: bool) -> Result<Vec<Marker>, TransactionError> {
         let producer = self.current(by)?;
+        if by.transaction < producer.ended {
+            return Err(TransactionError::InvalidState);
+        }
         let is_repeated = by.transaction == producer.ended;
         match producer.state {
             State::Ongoing { .. } if !is_repeated => {
