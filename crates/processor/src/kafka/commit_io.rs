@@ -495,9 +495,9 @@ mod tests {
 
     #[test]
     fn the_newest_commit_is_the_one_with_the_greatest_number() {
-        let group = |sequence| RestoredGroup {
-            meta: Some(GroupMeta { sequence, ..GroupMeta::default() }),
-            ..RestoredGroup::default()
+        let group = |sequence| {
+            let meta = GroupMeta { sequence, ..GroupMeta::default() };
+            RestoredGroup::with_meta(meta)
         };
         let rows = ChangelogRows {
             pipelines: vec![vec![group(4), group(9), RestoredGroup::default()], vec![group(8)]],
