@@ -1,6 +1,6 @@
 //! State in the changelog topic and back, against a real broker.
 #![cfg(feature = "kafka")]
-#![allow(clippy::unwrap_used)] // in helpers of tests
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // in helpers of tests
 
 mod support;
 

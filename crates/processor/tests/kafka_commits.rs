@@ -1,7 +1,7 @@
 //! Source, machine, driver and transactions together against a real broker, with a worker that only counts: whatever
 //! happens to it, `read_committed` readers see every count once.
 #![cfg(feature = "kafka")]
-#![allow(clippy::unwrap_used)] // in helpers of tests
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)] // in helpers of tests
 
 mod support;
 
@@ -275,7 +275,7 @@ impl Counter {
             (self.plan.changelog().name.as_str().into(), self.plan.output.as_str().into());
         let mut records = CommitRecords::default();
         for key in std::mem::take(&mut self.changed) {
-            let group = key.as_bytes()[0] as u16 % KEY_GROUPS;
+            let group = u16::from(key.as_bytes()[0]) % KEY_GROUPS;
             let row_key = [&group.to_be_bytes(), key.as_bytes()].concat();
             let count = self.counts[&key];
             records.push_row(&changelog, group, &row_key, Some(&count.to_le_bytes()));

@@ -146,7 +146,7 @@ fn records_that_are_too_long_are_refused_with_what_to_do() {
     assert_eq!(failure.kind, FailureKind::Refused, "{failure}");
     // Noise does not shrink by compression.
     let noise: Vec<u8> =
-        (0..4_000_u64).map(|i| (i.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as u8).collect();
+        (0..4_000_u64).map(|i| i.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes()[2]).collect();
     let refused = TransactionRecord {
         topic: &topic,
         partition: Some(0),

@@ -139,22 +139,6 @@ impl GroupContext {
         consumer.incremental_assign(&list)
     }
 
-    /// Takes those of `starts` that are read already out of what is read, so that they can begin anew.
-    pub(super) fn stop_reading(
-        &self,
-        consumer: &GroupConsumer,
-        starts: &[(TopicPartition, Offset)],
-    ) -> KafkaResult<()> {
-        let assigned = consumer.assignment()?;
-        let mut read = TopicPartitionList::new();
-        for ((topic, partition), _) in starts {
-            if assigned.find_partition(topic, *partition).is_some() {
-                read.add_partition(topic, *partition);
-            }
-        }
-        if read.count() == 0 { Ok(()) } else { consumer.incremental_unassign(&read) }
-    }
-
     fn assign(&self, consumer: &GroupConsumer, given: &TopicPartitionList) -> KafkaResult<()> {
         let partitions = partitions_of(given);
         let Some(desk) = &self.desk else {
@@ -201,6 +185,21 @@ impl GroupContext {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Takes those of `starts` that are read already out of what is read, so that they can begin anew.
+pub(super) fn stop_reading(
+    consumer: &GroupConsumer,
+    starts: &[(TopicPartition, Offset)],
+) -> KafkaResult<()> {
+    let assigned = consumer.assignment()?;
+    let mut read = TopicPartitionList::new();
+    for ((topic, partition), _) in starts {
+        if assigned.find_partition(topic, *partition).is_some() {
+            read.add_partition(topic, *partition);
+        }
+    }
+    if read.count() == 0 { Ok(()) } else { consumer.incremental_unassign(&read) }
 }
 
 fn partitions_of(list: &TopicPartitionList) -> Vec<TopicPartition> {

@@ -94,6 +94,12 @@ impl RestoredGroup {
         self.rows.iter().map(|(key, value)| (&**key, value.as_deref()))
     }
 
+    /// A group without rows.
+    #[cfg(test)]
+    pub(super) fn with_meta(meta: GroupMeta) -> Self {
+        Self { meta: Some(meta), ..Self::default() }
+    }
+
     fn take(&mut self, record: ChangelogRecord<'_>) {
         match record {
             ChangelogRecord::Row { key, value } => {

@@ -202,7 +202,7 @@ impl CommitIo {
         match task {
             IoTask::InitTransactions(ticket) => {
                 let done = self.init();
-                answer(ticket, done, KafkaEvent::InitDone { ticket })
+                Some(answer(ticket, done, KafkaEvent::InitDone { ticket }))
             }
             IoTask::FetchOffsets(ticket, partitions) => {
                 Some(self.fetch(ticket, &partitions).into())
@@ -220,23 +220,23 @@ impl CommitIo {
                     return Some(failed.into());
                 }
                 let done = self.produce(&records);
-                answer(ticket, done, KafkaEvent::Produced { ticket })
+                Some(answer(ticket, done, KafkaEvent::Produced { ticket }))
             }
             IoTask::SendOffsets(ticket, offsets, group) => {
                 let patience = self.patience();
                 let done =
                     self.with_producer(|producer| producer.offsets(&offsets, &group, patience));
-                answer(ticket, done, KafkaEvent::OffsetsSent { ticket })
+                Some(answer(ticket, done, KafkaEvent::OffsetsSent { ticket }))
             }
             IoTask::CommitTransaction(ticket) => {
                 let patience = self.patience();
                 let done = self.with_producer(|producer| producer.commit(patience));
-                answer(ticket, done, KafkaEvent::Committed { ticket })
+                Some(answer(ticket, done, KafkaEvent::Committed { ticket }))
             }
             IoTask::AbortTransaction(ticket) => {
                 let patience = self.patience();
                 let done = self.with_producer(|producer| producer.abort(patience));
-                answer(ticket, done, KafkaEvent::Aborted { ticket })
+                Some(answer(ticket, done, KafkaEvent::Aborted { ticket }))
             }
             IoTask::DestroyProducer => {
                 self.producer = None;
@@ -441,15 +441,15 @@ fn part_of(group: &ReadGroup, first: u16, key_groups: u16) -> Option<ChangelogPa
     Some(ChangelogPart { key_group, from, until: group.until })
 }
 
-fn answer(ticket: Ticket, done: TransactionResult<()>, event: KafkaEvent) -> Option<IoAnswer> {
-    let Err(failure) = done else { return Some(event.into()) };
+fn answer(ticket: Ticket, done: TransactionResult<()>, event: KafkaEvent) -> IoAnswer {
+    let Err(failure) = done else { return event.into() };
     let kind = failure_of(failure.kind);
     if kind == Failure::Refused {
-        error!("{failure}")
+        error!("{failure}");
     } else {
-        warn!("{failure}")
+        warn!("{failure}");
     }
-    Some(KafkaEvent::Failed { ticket, failure: kind }.into())
+    KafkaEvent::Failed { ticket, failure: kind }.into()
 }
 
 fn failed(ticket: Ticket, cause: &ProcessorError) -> KafkaEvent {
@@ -495,9 +495,9 @@ mod tests {
 
     #[test]
     fn the_newest_commit_is_the_one_with_the_greatest_number() {
-        let group = |sequence| RestoredGroup {
-            meta: Some(GroupMeta { sequence, ..GroupMeta::default() }),
-            ..RestoredGroup::default()
+        let group = |sequence| {
+            let meta = GroupMeta { sequence, ..GroupMeta::default() };
+            RestoredGroup::with_meta(meta)
         };
         let rows = ChangelogRows {
             pipelines: vec![vec![group(4), group(9), RestoredGroup::default()], vec![group(8)]],

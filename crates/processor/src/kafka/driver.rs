@@ -287,7 +287,7 @@ impl KafkaDriver {
                 // Without the copy nothing may be committed: the broker is to refuse, not to guess.
                 match (self.offsets(&offsets), self.desk.copy(membership)) {
                     (Ok(offsets), Some(group)) => {
-                        self.ask(IoTask::SendOffsets(ticket, offsets, group))
+                        self.ask(IoTask::SendOffsets(ticket, offsets, group));
                     }
                     (Ok(_), None) => self.ask(IoTask::Fail(
                         ticket,
@@ -297,7 +297,7 @@ impl KafkaDriver {
                 }
             }
             KafkaCommand::CommitTransaction { ticket } => {
-                self.ask(IoTask::CommitTransaction(ticket))
+                self.ask(IoTask::CommitTransaction(ticket));
             }
             KafkaCommand::AbortTransaction { ticket } => self.ask(IoTask::AbortTransaction(ticket)),
             KafkaCommand::DestroyProducer => self.ask(IoTask::DestroyProducer),

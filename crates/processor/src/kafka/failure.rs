@@ -175,9 +175,8 @@ fn classify(step: TransactionStep, code: RDKafkaErrorCode, marks: Marks) -> Fail
         Step::Commit if code == RDKafkaErrorCode::Inconsistent => Abortable,
         Step::Commit | Step::Abort => Ambiguous,
         Step::Init | Step::Begin | Step::Produce | Step::Offsets if marks.ends_client => Fatal,
-        Step::Produce => Abortable,
         Step::Offsets if marks.may_repeat && !marks.wants_abort => Retriable,
-        Step::Offsets => Abortable,
+        Step::Produce | Step::Offsets => Abortable,
         Step::Init | Step::Begin if marks.may_repeat || is_unreachable(code) => Retriable,
         Step::Init | Step::Begin => Fatal,
     }

@@ -110,14 +110,16 @@ impl Preflight {
     /// Checks what commits need, with all faults in one error. `false`: stopped before.
     fn meet_requirements(&self) -> ProcessorResult<bool> {
         let Some(requirements) = &self.requirements else { return Ok(true) };
-        let findings = self.until_answered(|_| {
-            requirements
-                .check(&self.stop)
-                .map_err(|error| NotYet { trouble: Trouble::Unreachable, text: error.to_string() })
+        let findings = self.until_answered(|_| match requirements.check(&self.stop) {
+            // Nobody answered.
+            Err(ProcessorError::Unavailable { reason, .. }) => {
+                Err(NotYet { trouble: Trouble::Unreachable, text: reason })
+            }
+            answer => Ok(answer),
         });
         match findings {
             Some(findings) => {
-                findings.into_result(&self.settings.bootstrap_servers)?;
+                findings?.into_result(&self.settings.bootstrap_servers)?;
                 Ok(!self.stop.is_stopped())
             }
             None => Ok(false),

@@ -16,7 +16,7 @@ use rdkafka::{Offset, consumer::Consumer, error::KafkaError, message::Message};
 use tracing::{info, warn};
 
 use super::{
-    assignment::{Change, GroupConsumer},
+    assignment::{Change, GroupConsumer, stop_reading},
     batch::BatchLimits,
     cluster,
     desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber},
@@ -238,7 +238,7 @@ impl<'a> Reader<'a> {
             if !partition.is_granted() {
                 continue;
             }
-            let position = self.starts.position(&self.consumer, &partition.key, start.position)?;
+            let position = self.starts.position(&self.consumer, &partition.key, start.position);
             if let Position::Gone { position, log_start } = position {
                 desk.tell(GroupNews::PositionGone {
                     partition: start.partition,
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
             from.push((partition.key.clone(), Offset::Offset(position)));
         }
         let context = Arc::clone(self.consumer.context());
-        context.stop_reading(&self.consumer, &from)?;
+        stop_reading(&self.consumer, &from)?;
         context.read_from(&self.consumer, &from)?;
         self.apply_changes();
         Ok(())

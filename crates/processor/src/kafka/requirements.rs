@@ -84,9 +84,9 @@ impl Findings {
             return Ok(());
         }
         let count = self.faults.len();
-        let list: String = self.faults.iter().map(|fault| format!("\n  - {fault}")).collect();
+        let list = self.faults.join("\n  - ");
         let reason =
-            format!("{count} things must be changed before commits can be kept here:{list}");
+            format!("{count} things must be changed before commits can be kept here:\n  - {list}");
         Err(ProcessorError::Unavailable { name: format!("kafka at {cluster}"), reason })
     }
 }

@@ -202,15 +202,11 @@ impl Source for KafkaSource {
         }
         let start = preflight::wait(&self.settings, &self.member(), requirements, &notices, stop)?;
         let Some(start) = start else { return Ok(()) };
-        match &self.commits {
-            Some(Commits { desk, .. }) => {
-                self.read_with_commits(desk, &start, &notices, queue, stop)
-            }
-            None => {
-                let partitions = Partitions::new(&start, self.options.until_end);
-                self.read(partitions, &start, notices, queue, stop).map(|_| ())
-            }
+        if let Some(Commits { desk, .. }) = &self.commits {
+            return self.read_with_commits(desk, &start, &notices, queue, stop);
         }
+        let partitions = Partitions::new(&start, self.options.until_end);
+        self.read(partitions, &start, notices, queue, stop).map(|_| ())
     }
 
     fn pauses(&self) -> Option<PartitionPauses> {

@@ -7,7 +7,7 @@ use super::{
     cluster::{self, TopicPartition},
     desk::GroupDesk,
 };
-use crate::{commit::kafka::StartAt, error::ProcessorResult, source::StopToken};
+use crate::{commit::kafka::StartAt, source::StopToken};
 
 /// How soon a broker that does not answer is asked again.
 const AGAIN_AFTER: Duration = Duration::from_millis(100);
@@ -41,18 +41,18 @@ impl Starts {
         consumer: &GroupConsumer,
         partition: &TopicPartition,
         start: StartAt,
-    ) -> ProcessorResult<Position> {
+    ) -> Position {
         let log_start = loop {
             match cluster::log_range(consumer, partition) {
                 Ok(range) => break range.first,
-                Err(_) if self.stop.is_stopped() => return Ok(Position::Unknown),
+                Err(_) if self.stop.is_stopped() => return Position::Unknown,
                 Err(not_yet) => {
                     tracing::warn!(topic = %partition.0, partition = partition.1, "{}", not_yet.text);
                     thread::sleep(AGAIN_AFTER);
                 }
             }
         };
-        Ok(match start {
+        match start {
             StartAt::Offset(position) if position < log_start => {
                 Position::Gone { position, log_start }
             }
@@ -62,6 +62,6 @@ impl Starts {
                 self.configured.get(partition).map_or(log_start, |at| (*at).max(log_start)),
             ),
             StartAt::Beginning => Position::At(log_start),
-        })
+        }
     }
 }

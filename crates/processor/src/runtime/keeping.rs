@@ -243,7 +243,7 @@ impl KafkaInstance {
     /// # Errors
     /// [`ProcessorError::Unavailable`] if another process uses the folder, [`ProcessorError::Config`] for
     /// `--new-state`, which Kafka does not have.
-    pub(super) fn of(config: &ProcessorConfig, options: &SetupOptions) -> ProcessorResult<Self> {
+    pub(super) fn of(config: &ProcessorConfig, options: SetupOptions) -> ProcessorResult<Self> {
         if options.new_state {
             return Err(ProcessorError::Config(
                 "--new-state: on Kafka the state belongs to the group; to begin afresh beside it, write another \

@@ -95,7 +95,7 @@ fn transactional_job(
     stop: StopToken,
 ) -> ProcessorResult<Job> {
     use super::transactional::{Committer, Inside, announce};
-    let instance = keeping::KafkaInstance::of(config, &options)?;
+    let instance = keeping::KafkaInstance::of(config, options)?;
     let settings = job_settings(config);
     let mut setup = Setup::new(config, options, Arc::new(SystemClock::new()), OpenMode::Append);
     setup.take_instance(instance.id().to_owned());

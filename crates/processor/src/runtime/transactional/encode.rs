@@ -60,13 +60,16 @@ impl Cut<'_> {
         }
         let output = &commit.output;
         for topic in &routes.results {
-            output.results.iter().for_each(|result| records.push_result(topic, result));
+            for result in &output.results {
+                records.push_result(topic, result);
+            }
         }
         for (topic, sides) in
             [(&routes.late, &output.late), (&routes.dead_letters, &output.dead_letters)]
         {
-            if let Some(topic) = topic {
-                sides.iter().for_each(|side| records.push_side(topic, side));
+            let Some(topic) = topic else { continue };
+            for side in sides {
+                records.push_side(topic, side);
             }
         }
         Ok(())

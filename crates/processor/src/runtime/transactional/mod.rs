@@ -24,7 +24,8 @@ use crate::{
     commit::{Fingerprint, kafka::KafkaCommitSettings},
     error::{ProcessorError, ProcessorResult},
     kafka::{
-        CommitIoSettings, GroupDesk, GroupNews, InternalTopic, Requirements, TransactionSettings,
+        CommitIoSettings, GroupDesk, GroupNews, InternalTopic, MAX_PIPELINES, Requirements,
+        TransactionSettings,
     },
 };
 
@@ -65,6 +66,15 @@ impl Committer {
         routes: &[Routes],
     ) -> ProcessorResult<Self> {
         let consumer = &config.kafka.consumer;
+        let count = config.pipelines().len();
+        if count > MAX_PIPELINES || count * usize::from(config.key_groups) > usize::from(u16::MAX) {
+            return Err(ProcessorError::Config(format!(
+                "pipelines: {count} with key_groups {} are more than commits on Kafka hold: at most {MAX_PIPELINES} pipelines, \
+                 and {} key groups in all; run the others as another process with another group_id",
+                config.key_groups,
+                u16::MAX
+            )));
+        }
         let session_timeout = Duration::from_millis(consumer.session_timeout_ms);
         let transaction = TransactionSettings {
             bootstrap_servers: consumer.bootstrap_servers.clone(),

@@ -90,11 +90,7 @@ impl Inside {
 impl Routes {
     /// Every topic.
     pub(super) fn topics(&self) -> impl Iterator<Item = String> {
-        self.results
-            .iter()
-            .chain(&self.late)
-            .chain(&self.dead_letters)
-            .map(|topic| topic.to_string())
+        self.results.iter().chain(&self.late).chain(&self.dead_letters).map(ToString::to_string)
     }
 
     /// Whether something leaves outside the transaction.

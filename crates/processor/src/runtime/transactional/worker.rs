@@ -50,6 +50,7 @@ pub(in super::super) fn run(job: Job, commits: KafkaCommits) -> Outcome {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its name")]
 struct Worker {
     pipelines: Vec<Pipeline>,
     changelogs: Vec<Arc<str>>,
@@ -219,7 +220,7 @@ impl Worker {
                 }
             }
             SourceEvent::Batch(batch) if self.live.contains(&batch.origin.id) => {
-                self.process(batch, now_ms)
+                self.process(batch, now_ms);
             }
             SourceEvent::CaughtUp(id) if self.live.contains(id) && self.pace.passes(event) => {
                 self.pipelines.iter_mut().for_each(|pipeline| pipeline.caught_up(*id));
@@ -269,7 +270,7 @@ impl Worker {
         while let Some(order) = self.driver.next_order() {
             match order {
                 WorkerOrder::Drop => self.drop_state(),
-                WorkerOrder::Begin { order, starts, rows } => self.begin(order, &starts, rows)?,
+                WorkerOrder::Begin { order, starts, rows } => self.begin(order, &starts, &rows)?,
                 WorkerOrder::GoOn { order, starts } => self.read_again(order, &starts),
                 WorkerOrder::Cut(number) => self.cut(number)?,
                 WorkerOrder::Acknowledged(_) => {}
@@ -283,7 +284,7 @@ impl Worker {
                     info!(max_bytes, "a commit took long; commits are smaller from now on");
                 }
                 WorkerOrder::Finished => self.is_finished = true,
-                WorkerOrder::Exit(reason) => return Err(self.ended(&reason)),
+                WorkerOrder::Exit(reason) => return Err(ended(&reason)),
             }
         }
         Ok(())
@@ -302,7 +303,7 @@ impl Worker {
         &mut self,
         order: OrderNumber,
         starts: &[TaskStart],
-        rows: ChangelogRows,
+        rows: &ChangelogRows,
     ) -> ProcessorResult<()> {
         if std::mem::take(&mut self.is_dropped) {
             self.pipelines = keeping((self.rebuild)()?)?;
@@ -395,14 +396,6 @@ impl Worker {
         }
     }
 
-    fn ended(&self, reason: &ExitReason) -> ProcessorError {
-        let name = "kafka".to_owned();
-        match reason {
-            ExitReason::FingerprintDiffers { .. } => ProcessorError::Config(reason.to_string()),
-            reason => ProcessorError::Unavailable { name, reason: reason.to_string() },
-        }
-    }
-
     fn uncommitted(&self) -> ProcessorError {
         ProcessorError::Unavailable {
             name: "kafka".into(),
@@ -432,6 +425,14 @@ impl Worker {
             error: error.map(ToString::to_string),
             pipelines,
         }
+    }
+}
+
+/// Why the run ends.
+fn ended(reason: &ExitReason) -> ProcessorError {
+    match reason {
+        ExitReason::FingerprintDiffers { .. } => ProcessorError::Config(reason.to_string()),
+        reason => ProcessorError::Unavailable { name: "kafka".into(), reason: reason.to_string() },
     }
 }
 
