@@ -96,11 +96,12 @@ impl Keeping {
                 "state, positions and results are committed together; files have each result once, \
                  topics at least once"
             ),
-            Self::Afresh => info!(
+            Self::Afresh if config.state.is_some() => info!(
                 "state is kept in memory: the run begins at the start of its input, and a restart does \
                  so again"
             ),
-            Self::Nothing => info!("state is kept in memory: a restart begins anew"),
+            // Kafka says itself where it begins; what is not asked for is not said.
+            Self::Afresh | Self::Nothing => {}
         }
     }
 }

@@ -6,6 +6,7 @@ use llm_optimizer_config::{
     NamedPipeline, ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec,
     Source as SourceSpec,
 };
+use tracing::warn;
 
 use super::{
     job::{Job, JobSettings, RunProgress},
@@ -66,6 +67,9 @@ pub fn job_from_config(
         }
         Keeping::Afresh | Keeping::Nothing => None,
     };
+    if options.new_state && opened.is_none() {
+        warn!("--new-state has no effect: this run keeps no state");
+    }
     let mut setup = Setup::new(config, *options, clock, keeping.open_mode());
     if let Some(opened) = &opened {
         setup.take_instance(opened.instance_id.clone());

@@ -134,10 +134,12 @@ fn side(rest: &mut Rest<'_>) -> Option<SideOutput> {
         (None, Some(text)) => STANDARD.decode(text).ok()?,
         (None, None) => Vec::new(),
     };
-    let key = rest.optional()?.map(<[u8]>::to_vec);
+    let (has_key, key) = rest.optional()?;
+    let key = has_key.then(|| key.to_vec());
     let headers = rest.many(|rest| {
         let name = String::from_utf8(rest.bytes()?.to_vec()).ok()?;
-        Some((name, rest.optional()?.map(<[u8]>::to_vec)))
+        let (has_value, value) = rest.optional()?;
+        Some((name, has_value.then(|| value.to_vec())))
     })?;
     Some(SideOutput { record, payload, key, headers, judged: None })
 }
@@ -162,10 +164,10 @@ impl<'a> Rest<'a> {
         self.take(count)
     }
 
-    fn optional(&mut self) -> Option<Option<&'a [u8]>> {
+    /// Whether there are bytes, and which.
+    fn optional(&mut self) -> Option<(bool, &'a [u8])> {
         let is_there = *self.take(1)?.first()? == 1;
-        let bytes = self.bytes()?;
-        Some(is_there.then_some(bytes))
+        Some((is_there, self.bytes()?))
     }
 
     fn many<T>(&mut self, one: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {

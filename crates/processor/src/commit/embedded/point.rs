@@ -56,6 +56,12 @@ pub struct PartitionPoint {
     pub progress: PartitionProgress,
 }
 
+/// What every version of the format has.
+#[derive(Deserialize)]
+struct Version {
+    version: u32,
+}
+
 impl CommitPoint {
     /// What `commit` leaves.
     pub(super) fn of(commit: &Commit) -> Self {
@@ -99,10 +105,6 @@ impl CommitPoint {
                  --new-state"
             ))
         };
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
         let read: Version =
             serde_json::from_slice(json).map_err(|error| unreadable(error.to_string()))?;
         if read.version != VERSION {
