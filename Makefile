@@ -4,7 +4,8 @@
 # make bench    throughput
 # make clean-kafka   ends the Kafka of the tests and removes its topics
 #
-# CARGO_TARGET_DIR is honoured everywhere.
+# CARGO_TARGET_DIR is honoured everywhere. FEATURES=llm-optimizer-processor/rocksdb has RocksDB linted and tested too, which
+# compiles for more than ten minutes.
 
 SHELL := /bin/bash
 CARGO ?= cargo
@@ -31,6 +32,7 @@ fmt:
 clippy:
 	@scripts/setup demo
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	$(if $(FEATURES),$(CARGO) clippy --locked --workspace --all-targets --features $(FEATURES) -- -D warnings)
 
 doc:
 	@scripts/setup demo

@@ -4,6 +4,8 @@
 //! | --- | --- | --- |
 //! | `event` | `process` and `advance` over batches made beforehand, firing included | an event |
 //! | `fire` | the advance that ends windows | a result |
+//! | `stored` | `event`, of a task of which rows are stored, without cuts | an event |
+//! | `state` | `take_changes` of 100,000 windows that changed, and `restore` of them | a window |
 //! | `advance` | an advance by 1 ms that ends nothing, beside open windows | a call |
 //!
 //! 10,000 events per second of event time, except for what says otherwise.
@@ -21,6 +23,7 @@ use criterion::{
 };
 use llm_optimizer_engine::{
     core::{EventBatch, PartitionId},
+    state::StateChanges,
     task::{TaskOutput, WindowTask},
     window::WindowSpec,
 };
@@ -156,5 +159,70 @@ fn advance(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, event, fire, advance);
+fn stored(c: &mut Criterion) {
+    let mut group = group(c, "stored");
+    let (events, minute) = (1_000_000, sliding(60, 60));
+    let session = WindowSpec::session(30_000, 0).expect("valid");
+    let batches = Traffic { events, rate: 10_000, keys: 1_000, zipf: true }.batches();
+    group.throughput(Throughput::Elements(events));
+    for (name, windows) in [("tumbling 60 s", &minute), ("session 30 s", &session)] {
+        for (what, is_stored) in [("not stored", false), ("stored", true)] {
+            group.bench_function(format!("{name}, 1000 keys, basic, {what}"), |b| {
+                let new = || {
+                    let task = task(windows, &BASIC);
+                    if is_stored { task.tracking_changes() } else { task }
+                };
+                b.iter_batched(
+                    || (new(), TaskOutput::default()),
+                    |(mut task, mut out)| {
+                        run(&mut task, &batches, &mut out);
+                        task
+                    },
+                    BatchSize::PerIteration,
+                );
+            });
+        }
+    }
+    group.finish();
+}
+
+fn state(c: &mut Criterion) {
+    let mut group = group(c, "state");
+    let minute = sliding(60, 60);
+    let filled = || {
+        let (mut task, mut out) = (task(&minute, &ALL).tracking_changes(), TaskOutput::default());
+        for _ in 0..20 {
+            task.process(PARTITION, &instant(0, 0..100_000), 0, &mut out);
+        }
+        task
+    };
+    group.throughput(Throughput::Elements(100_000));
+    group.bench_function("take 100000 windows of 20 values, all", |b| {
+        b.iter_batched(
+            || (filled(), StateChanges::default()),
+            |(mut task, mut changes)| {
+                task.take_changes(&mut changes);
+                (task, changes)
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    let (mut task, mut changes) = (filled(), StateChanges::default());
+    task.take_changes(&mut changes);
+    let progress = task.progress();
+    group.bench_function("restore 100000 windows of 20 values, all", |b| {
+        b.iter_batched(
+            || workload::task(&minute, &ALL).tracking_changes(),
+            |mut task| {
+                let rows = changes.iter().filter_map(|(key, value)| Some((key, value?)));
+                task.restore(rows, progress, 0).expect("undamaged");
+                task
+            },
+            BatchSize::PerIteration,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, event, fire, advance, stored, state);
 criterion_main!(benches);

@@ -5,6 +5,7 @@
 
 pub mod aggregation;
 pub mod core;
+pub mod state;
 pub mod task;
 pub mod watermark;
 pub mod window;

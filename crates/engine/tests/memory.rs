@@ -12,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use llm_optimizer_engine::{
     aggregation::{AggregationPlan, Function, Percentile},
     core::{EventBatch, EventTime, PartitionId},
+    state::StateChanges,
     task::{TaskLimits, TaskOutput, TaskPlan, WindowTask},
     watermark::{WatermarkSettings, WatermarkStrategy},
     window::{TriggerSpec, WindowSpec},
@@ -76,13 +77,23 @@ fn feed(task: &mut WindowTask, load: Load) {
         task.advance(0, &mut out);
         assert!(out.late.is_empty() && out.over_limit.is_empty());
         out.firings.clear();
+        task.take_changes(&mut StateChanges::default()); // none, if nobody stores rows
     }
 }
 
 /// Heap held by the state after `load`, which `size_bytes` tells within 20 %; then all goes.
 fn weigh(windows: &WindowSpec, functions: &[Function], load: Load) -> usize {
+    weigh_task(|| task(windows.clone(), functions), load)
+}
+
+/// The same of a task of which rows are stored.
+fn weigh_stored(windows: &WindowSpec, functions: &[Function], load: Load) -> usize {
+    weigh_task(|| task(windows.clone(), functions).tracking_changes(), load)
+}
+
+fn weigh_task(task: impl Fn() -> WindowTask, load: Load) -> usize {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut task = task(windows.clone(), functions);
+    let mut task = task();
     let before = HEAP.current_usage();
     feed(&mut task, load);
     let held = HEAP.current_usage() - before;
@@ -93,6 +104,7 @@ fn weigh(windows: &WindowSpec, functions: &[Function], load: Load) -> usize {
     task.advance(0, &mut out);
     assert!(out.firings.len() as u64 >= load.keys);
     drop(out);
+    task.take_changes(&mut StateChanges::default());
     let left = HEAP.current_usage().saturating_sub(before);
     assert!(left < 128 * KIB, "{left} bytes of {held} are left");
     assert!(task.size_bytes() < 128 * KIB, "{} bytes are said to be left", task.size_bytes());
@@ -146,4 +158,47 @@ fn sessions_say_what_they_hold() {
     let load = Load { keys: 50_000, events_per_key: 3, step_ms: 5_000 };
     let held = weigh(&windows, &[Function::Count, Function::Sum], load);
     assert!(held / 50_000 < KIB, "{held}");
+}
+
+#[test]
+fn windows_of_which_rows_are_stored_hold_a_tenth_more_at_most() {
+    let load = Load { keys: 50_000, events_per_key: 3, step_ms: 500 };
+    let (held, stored) = (weigh(&minute(), &all(), load), weigh_stored(&minute(), &all(), load));
+    assert!(stored * 10 <= held * 11, "{stored} with rows, {held} without");
+}
+
+#[test]
+fn sessions_of_which_rows_are_stored_say_what_they_hold() {
+    let windows = WindowSpec::session(30_000, 0).unwrap();
+    let load = Load { keys: 20_000, events_per_key: 3, step_ms: 5_000 };
+    weigh_stored(&windows, &[Function::Count, Function::Sum], load);
+}
+
+#[test]
+fn restored_windows_hold_what_they_held_before() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let load = Load { keys: 20_000, events_per_key: 3, step_ms: 500 };
+    let mut first = task(minute(), &all()).tracking_changes();
+    let mut changes = StateChanges::default();
+    let mut out = TaskOutput::default();
+    let before = HEAP.current_usage();
+    for event in 0..load.events_per_key {
+        let mut batch = EventBatch::new(1);
+        for key in 0..load.keys {
+            let at = EventTime::new(event as i64 * load.step_ms).unwrap();
+            batch.push(0, at, &format!("user={key}"), &[1.0]);
+        }
+        first.process(PARTITION, &batch, 0, &mut out);
+    }
+    let held = HEAP.current_usage() - before;
+    first.take_changes(&mut changes);
+    let before = HEAP.current_usage();
+    let mut second = task(minute(), &all()).tracking_changes();
+    let rows = changes.iter().filter_map(|(key, value)| Some((key, value?)));
+    second.restore(rows, first.progress(), 0).unwrap();
+    let restored = HEAP.current_usage() - before;
+    assert_eq!(second.keys(), 20_000);
+    assert!(restored * 10 <= held * 13, "{restored} restored, {held} before");
+    let said = second.size_bytes();
+    assert!(said * 10 >= restored * 8 && said * 10 <= restored * 12, "{said} of {restored}");
 }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use llm_optimizer_engine::{aggregation::statistics::StatisticsError, window::SpecError};
 
+use crate::state::StoreError;
+
 /// Result of everything that can fail in the processor.
 pub type ProcessorResult<T> = Result<T, ProcessorError>;
 
@@ -23,6 +25,9 @@ pub enum ProcessorError {
     /// State could not be read or written.
     #[error("state: {0}")]
     State(String),
+    /// A store cannot be used.
+    #[error("state: {0}")]
+    Store(#[from] StoreError),
     /// A watermark strategy is unusable.
     #[error("watermark: {0}")]
     Watermark(String),

@@ -41,11 +41,13 @@
 //! | [`core`], [`window`], [`watermark`], [`aggregation`], [`state`] | the words of that |
 //! | [`handlers`] | late events and failures, decided in code |
 //! | [`config`] | settings of a file and the environment |
+//! | [`checkpoint`] | kept copies of state |
 //! | [`source`], [`decode`], [`runtime`], [`commit`], [`sink`] | what pipelines are made of |
 //! | `kafka` | Kafka at both ends (feature `kafka`, on by default) |
 //! | [`engine`], [`types`] | the crates below this one |
 
 pub mod aggregation;
+pub mod checkpoint;
 pub mod cli;
 pub mod commit;
 pub mod config;
@@ -86,7 +88,9 @@ pub use pipeline::{
 pub use pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};
 pub use runtime::RunReport;
 pub use source::{StopToken, StopToken as StopHandle, file::FileSourceConfig};
-pub use state::{MemoryStateBackend, StateBackend};
+#[cfg(feature = "rocksdb")]
+pub use state::RocksDBStateBackend;
+pub use state::{MemoryStateBackend, RedbStateBackend, StateBackend, WindowStateManager};
 pub use stream_processor::{
     ProcessorStats, StreamProcessor, StreamProcessorBuilder, StreamProcessorConfig, WindowResult,
 };

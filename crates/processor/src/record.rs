@@ -1,11 +1,17 @@
 //! Records as they come from a source: bytes at a position, in batches of one partition.
 
+mod position;
+
 use std::{ops::Range, sync::Arc};
 
 use llm_optimizer_engine::core::PartitionId;
+use serde::{Deserialize, Serialize};
+
+pub use position::{FileIdentity, PartitionKey, Position};
 
 /// Which kind of source a record came from, as it is named in late and dead-letter records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum SourceKind {
     /// A file.
     File,
@@ -98,7 +104,7 @@ pub struct RecordBatch {
     /// Clock when the first of them was read, in epoch milliseconds.
     pub received_ms: i64,
     /// The next position to read after this batch.
-    pub next_position: i64,
+    pub next_position: Position,
     /// All bytes.
     pub arena: Vec<u8>,
     /// The records in order.
@@ -115,7 +121,7 @@ impl RecordBatch {
             origin,
             format,
             received_ms,
-            next_position: 0,
+            next_position: Position::default(),
             arena: Vec::new(),
             records: Vec::new(),
             headers: Vec::new(),

@@ -60,7 +60,7 @@ fn key_headers_and_offsets_are_kept_and_long_records_cut() {
     let header = &batch.headers[record.headers.clone()][0];
     assert_eq!(batch.bytes(&header.name), b"h");
     assert_eq!(batch.bytes(header.value.as_ref().unwrap()), b"header");
-    assert_eq!(run.seen.batches.last().unwrap().next_position, 2);
+    assert_eq!(run.seen.batches.last().unwrap().next_position.offset, 2);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::{Checks, bounds::not_negative};
 use crate::{
     resolved::{RecordFormat, Source},
-    settings::{FileFormat, GeneratorConfig, SourceConfig, SourceType},
+    settings::{FileFormat, GeneratorConfig, SourceConfig, SourceType, StateBackendName},
     suggest::listed,
 };
 
@@ -18,6 +18,7 @@ pub(super) fn check(checks: &mut Checks<'_>) {
         checks.fault("source.path", "the path is empty", "write the file to read");
     }
     csv(checks, source);
+    state(checks);
     if let Some(generator) = &source.generator {
         self::generator(checks, generator);
     }
@@ -55,6 +56,23 @@ pub(super) fn does_not_apply(
         format!("`{key}` does not apply to type `{kind}`{default}"),
         &format!("it is for type {}; change `type` or remove `{key}`", listed(kinds)),
     );
+}
+
+/// A run that goes on for ever cannot read its input again.
+fn state(checks: &mut Checks<'_>) {
+    let config = checks.config;
+    let in_memory =
+        config.state.as_ref().is_some_and(|state| state.backend == StateBackendName::Memory);
+    let is_endless = config.source().is_ok_and(|s| s != Source::Kafka && !s.is_bounded());
+    if in_memory && is_endless {
+        checks.conflict(
+            "state.backend",
+            &["source.type", "source.follow"],
+            "`memory` is for runs that end by themselves, and this one does not: what it read would \
+             be lost",
+            "write `backend: redb`",
+        );
+    }
 }
 
 fn csv(checks: &mut Checks<'_>, source: &SourceConfig) {

@@ -6,7 +6,7 @@ use crate::{
     Place, ProcessorConfig, Warning,
     load::Written,
     settings::{
-        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkType, SourceType, StateBackendName,
+        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkConfig, SinkType, SourceType,
     },
     yaml::Spot,
 };
@@ -54,43 +54,25 @@ impl Note {
     }
 }
 
-/// State and positions live in memory: one warning for all keys that promise more.
+/// From Kafka nothing is kept yet: one warning for all keys that promise more.
 fn durability(checks: &Checks<'_>) -> Option<Note> {
     let config = checks.config;
     let from_kafka = config.source.as_ref().is_none_or(|source| source.kind == SourceType::Kafka);
-    let backend = config.state.as_ref().map(|state| state.backend);
-    if !from_kafka && matches!(backend, None | Some(StateBackendName::Memory)) {
+    if !from_kafka {
         return None;
     }
     let keys = ["state.backend", "state", "source", "kafka"];
     let key = keys.into_iter().find(|key| checks.has(key)).unwrap_or("source");
-    let begin =
-        if from_kafka { "where `auto_offset_reset` says" } else { "at the beginning of its input" };
-    let backend = match backend {
-        Some(StateBackendName::Rocksdb) => " instead of in rocksdb",
-        Some(StateBackendName::Redb) => " instead of in redb",
-        Some(StateBackendName::Memory) | None => "",
-    };
     Some(Note::new(
         key,
-        format!(
-            "this release keeps state and positions in memory{backend}: they are not durable yet, \
-             and a restart begins {begin}"
-        ),
+        "state and positions of a Kafka source are kept in memory for now: they are not durable yet, \
+         and a restart begins where `auto_offset_reset` says",
     ))
 }
 
 /// Groups of keys of one later feature; the first that is written speaks for all.
-const LATER: [(&[&str], &str); 6] = [
+const LATER: [(&[&str], &str); 4] = [
     (&["parallelism"], "one worker thread reads, computes and fires in this release"),
-    (
-        &["checkpoint_interval_secs", "state.checkpoint_path", "state.checkpoint_retain"],
-        "checkpoints are not written yet; a later release keeps them",
-    ),
-    (
-        &["max_outbox_bytes"],
-        "there is no outbox yet; this takes effect with durable state, in a later release",
-    ),
     (&["http"], "there is no HTTP server yet; nothing listens at this address"),
     (
         &["limits.memory_bytes"],
@@ -108,8 +90,9 @@ fn first_written(checks: &Checks<'_>) -> Vec<Note> {
         })
         .collect();
     let config = checks.config;
-    if checks.has("delivery") && config.delivery == Delivery::ExactlyOnce {
-        let message = "results are delivered at least once for now; transactions come later";
+    if checks.has("delivery") && config.delivery == Delivery::ExactlyOnce && has_topics(checks) {
+        let message = "topics get results at least once for now; transactions come later. Files have \
+                       each result once";
         notes.push(Note::new("delivery", message));
     }
     if matches!(config.error_handling.policy, ErrorPolicyName::Skip | ErrorPolicyName::DeadLetter) {
@@ -121,6 +104,13 @@ fn first_written(checks: &Checks<'_>) -> Vec<Note> {
         notes.push(Note::new("exchange", message));
     }
     notes
+}
+
+/// Whether a pipeline writes to Kafka.
+fn has_topics(checks: &Checks<'_>) -> bool {
+    let config = checks.config;
+    let is_topic = |sink: &SinkConfig| sink.kind == SinkType::Kafka;
+    config.sinks.as_ref().is_none_or(|sinks| sinks.iter().any(is_topic))
 }
 
 /// Accepted Kafka keys whose value has a price, or no effect.

@@ -13,8 +13,14 @@ use crate::{
 };
 
 /// Variables of the command line, which are no settings.
-pub const CLI_VARIABLES: [&str; 4] =
-    ["PROCESSOR_CONFIG", "PROCESSOR_LOG", "PROCESSOR_LOG_FORMAT", "PROCESSOR_REPORT"];
+pub const CLI_VARIABLES: [&str; 6] = [
+    "PROCESSOR_CONFIG",
+    "PROCESSOR_CRASH_POINT",
+    "PROCESSOR_LOG",
+    "PROCESSOR_LOG_FORMAT",
+    "PROCESSOR_PLANTED_FAULT",
+    "PROCESSOR_REPORT",
+];
 
 const PREFIX: &str = "PROCESSOR_";
 

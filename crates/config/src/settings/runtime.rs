@@ -56,7 +56,8 @@ pub struct ProcessorConfig {
     pub key_groups: u16,
     /// How events of one key meet.
     pub exchange: Exchange,
-    /// Stable name of this instance; by default a UUID made at the start of the run.
+    /// Stable name of this instance; by default a UUID kept with the state, or made at the start of a
+    /// run that keeps none.
     pub instance_id: Option<String>,
     /// Time to drain on SIGTERM (15).
     pub shutdown_timeout_secs: Secs,

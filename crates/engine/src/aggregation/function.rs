@@ -14,6 +14,17 @@ pub trait AggregateFunction: fmt::Debug + Send + Sync {
 
     /// An empty accumulator for a window of `key`.
     fn create(&self, key: &str) -> Box<dyn Accumulate>;
+
+    /// The accumulator of a window of `key` that [`save`](Accumulate::save) gave as `saved`, perhaps in
+    /// an earlier run. Law: it adds, merges and evaluates as the one that was saved.
+    ///
+    /// # Errors
+    /// Why it cannot be read. Without a function of its own none can, and a pipeline whose state outlives
+    /// the process does not start.
+    fn load(&self, key: &str, saved: &[u8]) -> Result<Box<dyn Accumulate>, String> {
+        let _ = (key, saved);
+        Err("the function has no `load`".to_owned())
+    }
 }
 
 /// State of an [`AggregateFunction`] for one key and pane.
@@ -38,6 +49,11 @@ pub trait Accumulate: fmt::Debug + Send + Sync {
 
     /// Memory held, in bytes.
     fn size_bytes(&self) -> usize;
+
+    /// Its state for [`AggregateFunction::load`]; `None` if it cannot be saved.
+    fn save(&self) -> Option<Vec<u8>> {
+        None
+    }
 
     /// A copy.
     fn boxed_clone(&self) -> Box<dyn Accumulate>;

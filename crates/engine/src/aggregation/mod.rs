@@ -21,6 +21,7 @@ mod measures;
 mod moments;
 mod plan;
 mod quantiles;
+mod saved;
 mod sketch;
 pub mod statistics;
 mod sum;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     derived::{DerivedStatistic, Operand, Resolved},
-    extras::{ExtraFunction, ExtraStatistic},
+    extras::{ExtraFunction, ExtraStatistic, unkeepable},
     function::AggregateFunction,
     quantiles::Percentile,
 };
@@ -201,6 +201,12 @@ impl AggregationPlan {
     #[must_use]
     pub fn functions(&self) -> &[Arc<dyn AggregateFunction>] {
         &self.functions
+    }
+
+    /// Why state of this plan cannot be stored, if so: it names a function of the user's.
+    #[must_use]
+    pub fn unkeepable(&self) -> Option<String> {
+        self.functions.iter().find_map(|function| unkeepable(function.as_ref()))
     }
 
     /// The further statistics, in order.

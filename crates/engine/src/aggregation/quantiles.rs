@@ -134,6 +134,15 @@ impl Quantiles {
         }
     }
 
+    /// Number of values.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        match self {
+            Self::Exact(values) => values.len() as u64,
+            Self::Sketch(sketch) => sketch.count(),
+        }
+    }
+
     /// Whether there is no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {

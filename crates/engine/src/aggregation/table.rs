@@ -15,6 +15,7 @@ use super::{
     measures::Measures,
     plan::{AggregationPlan, StatisticKind},
     quantiles::{Quality, Quantiles},
+    saved::SavedRows,
 };
 
 /// Number of a row of one table.
@@ -24,6 +25,12 @@ pub struct Row(u32);
 impl Row {
     /// No row of any table, for lists in which most entries are rows.
     pub(crate) const NONE: Self = Self(u32::MAX);
+
+    /// The number, for lists beside the table.
+    #[inline]
+    pub(crate) const fn index(self) -> usize {
+        self.0 as usize
+    }
 }
 
 /// The numbers of one result, in the order of [`AggregationPlan::statistics`].
@@ -50,9 +57,11 @@ pub struct AccumulatorTable {
     /// One per value and row, if there are percentiles.
     quantiles: Vec<Quantiles>,
     /// Values of a row that have quantiles: all or none.
-    ranked: usize,
-    extras: Option<Box<ExtraColumns>>,
+    pub(super) ranked: usize,
+    pub(super) extras: Option<Box<ExtraColumns>>,
     free: Vec<Row>,
+    /// What of each row is stored, if anybody stores rows.
+    pub(super) saved: Option<Box<SavedRows>>,
 }
 
 impl AccumulatorTable {
@@ -68,7 +77,14 @@ impl AccumulatorTable {
             ranked: if plan.percentiles().is_empty() { 0 } else { plan.value_count() },
             extras: ExtraColumns::new(plan),
             free: Vec::new(),
+            saved: None,
         }
+    }
+
+    /// The same, empty still, of which rows are to be stored.
+    pub(crate) fn stored(mut self) -> Self {
+        self.saved = Some(Box::new(SavedRows::new(self.columns())));
+        self
     }
 
     /// An empty accumulator.
@@ -83,6 +99,9 @@ impl AccumulatorTable {
         if let Some(extras) = &mut self.extras {
             extras.push();
         }
+        if let Some(saved) = &mut self.saved {
+            saved.push();
+        }
         row
     }
 
@@ -94,6 +113,9 @@ impl AccumulatorTable {
         self.quantiles[quantiles].fill(Quantiles::default());
         if let Some(extras) = &mut self.extras {
             extras.release(row.0 as usize);
+        }
+        if let Some(saved) = &mut self.saved {
+            saved.release(row.0 as usize);
         }
         self.free.push(row);
     }
@@ -184,7 +206,25 @@ impl AccumulatorTable {
             + self.quantiles.capacity() * size_of::<Quantiles>()
             + self.free.capacity() * size_of::<Row>()
             + self.extras.as_ref().map_or(0, |extras| extras.size_bytes())
+            + self.saved.as_ref().map_or(0, |saved| saved.size_bytes())
             + heap
+    }
+
+    /// The plain numbers of a row.
+    pub(super) fn cells(&self, row: Row) -> &[f64] {
+        &self.cells[self.cells_of(row)]
+    }
+
+    /// The plain numbers of a row.
+    pub(super) fn cells_mut(&mut self, row: Row) -> &mut [f64] {
+        let cells = self.cells_of(row);
+        &mut self.cells[cells]
+    }
+
+    /// The quantiles of value number `value` of a row, if it has such.
+    pub(super) fn quantiles_mut(&mut self, row: Row, value: usize) -> Option<&mut Quantiles> {
+        let quantiles = self.quantiles_of(row);
+        self.quantiles[quantiles].get_mut(value)
     }
 
     fn rows(&self) -> usize {

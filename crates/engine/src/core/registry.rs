@@ -132,6 +132,34 @@ impl KeyRegistry {
         self.entries.get(id.index()).map_or("", |entry| &entry.text)
     }
 
+    /// Key group and text of a key.
+    pub(crate) fn named(&self, id: KeyId) -> (u16, &str) {
+        let entry = self.entries.get(id.index());
+        entry.map_or((0, ""), |entry| (self.group_of_key(entry.hash, &entry.text), &*entry.text))
+    }
+
+    /// Key group of a key: an overflow key has its group in its name.
+    pub(crate) fn group_of_text(&self, key: &str) -> u16 {
+        self.group_of_key(xxh3_64(key.as_bytes()), key)
+    }
+
+    /// The number of a key that held state before, whatever the limit; not retained yet. `None` if it is
+    /// not a key of `group`.
+    pub(crate) fn restore(&mut self, group: u16, key: &str) -> Option<KeyId> {
+        let hash = xxh3_64(key.as_bytes());
+        if let Some(id) = self.find(hash, key) {
+            return Some(id);
+        }
+        let is_counted = !is_overflow(key);
+        let counted = is_counted.then(|| self.group_of(hash));
+        (self.group_of_key(hash, key) == group).then(|| self.insert(hash, key, counted))
+    }
+
+    /// The number of a key that holds state.
+    pub(crate) fn known(&self, key: &str) -> Option<KeyId> {
+        self.find(xxh3_64(key.as_bytes()), key)
+    }
+
     /// Number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -188,6 +216,13 @@ impl KeyRegistry {
             free.insert(number);
         }
         KeyId(number)
+    }
+
+    fn group_of_key(&self, hash: u64, key: &str) -> u16 {
+        let named = key.strip_prefix(OVERFLOW_FIELD).and_then(|rest| rest.strip_prefix('='));
+        let named = named.and_then(|group| group.parse().ok());
+        let named = named.filter(|group| usize::from(*group) < self.group_sizes.len());
+        named.unwrap_or_else(|| u16::try_from(self.group_of(hash)).unwrap_or(0))
     }
 
     fn group_of(&self, hash: u64) -> usize {

@@ -2,6 +2,7 @@
 
 mod key_texts;
 mod plan;
+mod state;
 mod window_task;
 mod windows;
 

@@ -72,14 +72,14 @@ pub struct TaskOutput {
 /// ```
 #[derive(Debug)]
 pub struct WindowTask {
-    aggregation: AggregationPlan,
-    watermarks: WatermarkTracker,
-    keys: KeyRegistry,
-    windows: Windows,
+    pub(super) aggregation: AggregationPlan,
+    pub(super) watermarks: WatermarkTracker,
+    pub(super) keys: KeyRegistry,
+    pub(super) windows: Windows,
     /// Whether windows may fire before their end.
     has_triggers: bool,
     batch_keys: Vec<KeyId>,
-    derived: Option<Box<DerivedResults>>,
+    pub(super) derived: Option<Box<DerivedResults>>,
     regressed_marks: u64,
 }
 

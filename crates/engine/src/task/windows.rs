@@ -4,6 +4,7 @@ use super::plan::TaskPlan;
 use crate::{
     aggregation::{AggregationPlan, Measures},
     core::{KeyId, KeyRegistry},
+    state::{Rows, StateChanges, StateDamage},
     window::{Admission, AssignedWindows, Firing, SessionWindows, SlicedWindows, WindowKind},
 };
 
@@ -106,6 +107,25 @@ impl Windows {
 
     pub(super) fn set_clock(&mut self, now_ms: i64) {
         each!(self, windows => windows.set_clock(now_ms));
+    }
+
+    pub(super) fn take_changes(&mut self, keys: &KeyRegistry, changes: &mut StateChanges) {
+        each!(self, windows => windows.take_changes(keys, changes));
+    }
+
+    /// Takes the rows of a commit at W and wall clock `at`; returns W.
+    pub(super) fn restore(
+        &mut self,
+        rows: &Rows<'_>,
+        at: (i64, i64),
+        keys: &mut KeyRegistry,
+        plan: &AggregationPlan,
+    ) -> Result<i64, StateDamage> {
+        match self {
+            Self::Sliced(windows) => windows.restore(rows, at, keys, plan),
+            Self::Session(windows) => windows.restore(rows, at, keys),
+            Self::Assigned(windows) => windows.restore(rows, at, keys),
+        }
     }
 
     pub(super) fn purged_up_to(&self) -> i64 {

@@ -1,6 +1,7 @@
 //! The watermark of one input partition.
 
 use super::{BEGINNING, END};
+use crate::state::PartitionProgress;
 
 /// What a partition is doing, as far as W is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +40,37 @@ impl PartitionClock {
             max_time: None,
             watermark: BEGINNING,
         }
+    }
+
+    /// What it needs to go on after a restart, at W = `combined`. What it was before it ended is as if its
+    /// greatest time had come only now.
+    pub(super) fn progress(&self, combined: i64) -> PartitionProgress {
+        let watermark = match (self.activity, self.max_time) {
+            (Activity::Ended, None) => None,
+            (Activity::Ended, Some(greatest)) => {
+                let reached =
+                    self.bound_ms.map_or(BEGINNING, |bound| greatest.saturating_sub(bound));
+                Some(reached.max(combined)).filter(|w| !matches!(*w, BEGINNING | END))
+            }
+            _ => self.known(),
+        };
+        let is_idle = self.activity == Activity::Idle;
+        PartitionProgress { watermark, greatest_time: self.max_time, is_idle }
+    }
+
+    /// The same, as it was at `progress`; W is `combined`.
+    pub(super) fn restored(mut self, progress: PartitionProgress, combined: i64) -> Self {
+        self.max_time = progress.greatest_time;
+        if let Some(watermark) = progress.watermark {
+            self.watermark = watermark.min(END - 1);
+        }
+        if progress.is_idle {
+            self.activity = Activity::Idle; // When it speaks again, it begins at W or later.
+        } else if progress.watermark.is_some() {
+            self.activity = Activity::Active;
+            self.watermark = self.watermark.max(combined);
+        }
+        self
     }
 
     /// W(p) now; lateness of the next event is judged against it.

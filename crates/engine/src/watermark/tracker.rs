@@ -6,7 +6,10 @@ use super::{
     BEGINNING, END,
     clock::{Activity, PartitionClock},
 };
-use crate::core::PartitionId;
+use crate::{
+    core::PartitionId,
+    state::{PartitionProgress, TaskProgress},
+};
 
 /// How W(p) comes about, and when W propagates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +94,41 @@ impl WatermarkTracker {
             greatest: None,
             earliest: None,
         }
+    }
+
+    /// W and what belongs to it.
+    #[must_use]
+    pub fn progress(&self) -> TaskProgress {
+        let watermark = Some(self.settled.max(self.combined)).filter(|w| *w != BEGINNING);
+        TaskProgress {
+            watermark: watermark.map(|watermark| watermark.min(END - 1)),
+            greatest_time: self.greatest.map(|(greatest, _)| greatest),
+        }
+    }
+
+    /// What W(p) needs to go on after a restart; `None` if the partition is not assigned.
+    #[must_use]
+    pub fn partition_progress(&self, partition: PartitionId) -> Option<PartitionProgress> {
+        self.clocks.get(&partition).map(|clock| clock.progress(self.combined))
+    }
+
+    /// W goes on from there, before the first partition is assigned; if nobody speaks, from `now_ms` on.
+    pub fn restore(&mut self, progress: TaskProgress, now_ms: i64) {
+        self.combined = progress.watermark.map_or(BEGINNING, |watermark| watermark.min(END - 1));
+        self.settled = self.combined;
+        self.greatest = progress.greatest_time.map(|greatest| (greatest, now_ms));
+        self.earliest = progress.watermark;
+    }
+
+    /// As [`assign`](Self::assign), with what was stored for the partition.
+    pub fn assign_with(
+        &mut self,
+        partition: PartitionId,
+        progress: PartitionProgress,
+        now_ms: i64,
+    ) {
+        let clock = PartitionClock::new(self.settings.bound_ms(), now_ms);
+        self.clocks.insert(partition, clock.restored(progress, self.combined));
     }
 
     /// Adds a partition; it holds W until it speaks, is idle or ends.
@@ -272,5 +310,78 @@ mod tests {
         tracker.resume(90_000);
         assert_eq!(tracker.advance(90_001), 100, "its silence began anew at 90 s");
         assert_eq!(tracker.advance(150_000), 500, "idle a minute later");
+    }
+
+    fn tracker(idle_timeout_ms: Option<i64>) -> WatermarkTracker {
+        WatermarkTracker::new(WatermarkSettings::ascending(idle_timeout_ms))
+    }
+
+    fn speak(tracker: &mut WatermarkTracker, partition: PartitionId, at: i64, now_ms: i64) {
+        tracker.speaking(partition, now_ms).observe(at);
+        tracker.spoke(partition, now_ms);
+    }
+
+    /// A tracker with what is stored of another.
+    fn restarted(before: &WatermarkTracker, now_ms: i64) -> WatermarkTracker {
+        let mut after = tracker(Some(1_000));
+        after.restore(before.progress(), now_ms);
+        for (partition, ..) in before.partitions() {
+            after.assign_with(partition, before.partition_progress(partition).unwrap(), now_ms);
+        }
+        after
+    }
+
+    #[test]
+    fn watermarks_go_on_after_a_restart_and_never_go_back() {
+        let mut before = tracker(None);
+        let [quick, slow, silent] = [PartitionId(0), PartitionId(1), PartitionId(2)];
+        for partition in [quick, slow, silent] {
+            before.assign(partition, 0);
+        }
+        speak(&mut before, quick, 900, 0);
+        speak(&mut before, slow, 100, 0);
+        assert_eq!(before.advance(0), BEGINNING, "one has not spoken");
+        before.revoke(silent);
+        assert_eq!(before.advance(0), 100);
+        let mut after = restarted(&before, 50);
+        assert_eq!(after.combined(), 100);
+        assert!(after.partitions().eq([(quick, 900, false), (slow, 100, false)]));
+        assert_eq!(after.speaking(slow, 50).watermark(), 100, "judged as before");
+        speak(&mut after, slow, 300, 50);
+        assert_eq!(after.advance(50), 300);
+    }
+
+    #[test]
+    fn an_idle_partition_stays_idle_until_it_speaks_and_w_follows_the_clock_anew() {
+        let mut before = tracker(Some(1_000));
+        let only = PartitionId(0);
+        before.assign(only, 0);
+        speak(&mut before, only, 500, 0);
+        before.caught_up(only);
+        assert_eq!(before.advance(4_000), 4_500, "time passed since it was read");
+        let mut after = restarted(&before, 10_000);
+        assert_eq!(after.advance(11_000), 4_500, "500 and 1,000 since the restart are less");
+        assert_eq!(after.advance(15_000), 5_500);
+        assert_eq!(after.speaking(only, 15_000).watermark(), 5_500, "it begins at W");
+    }
+
+    #[test]
+    fn what_ended_is_stored_without_the_end() {
+        let mut before = tracker(None);
+        let [spoke, never] = [PartitionId(0), PartitionId(1)];
+        for partition in [spoke, never] {
+            before.assign(partition, 0);
+        }
+        speak(&mut before, spoke, 500, 0);
+        for partition in [spoke, never] {
+            before.end(partition);
+        }
+        assert_eq!(before.advance(0), END);
+        before.settle(700);
+        assert_eq!(before.progress().watermark, Some(700));
+        let stored = [spoke, never].map(|partition| before.partition_progress(partition).unwrap());
+        assert_eq!(stored.map(|progress| progress.watermark), [Some(700), None]);
+        assert_eq!(stored[0].greatest_time, Some(500));
+        assert_eq!(before.partition_progress(PartitionId(9)), None);
     }
 }

@@ -11,6 +11,7 @@
 //! order of their ends, so that W only meets those that it passes.
 
 mod early;
+mod state;
 
 use std::{
     collections::BTreeMap,
@@ -21,11 +22,12 @@ use std::{
 use hashbrown::{HashMap, HashSet};
 use rustc_hash::FxBuildHasher;
 
-use self::early::AssignedEarly;
+use self::{early::AssignedEarly, state::Tracking};
 use super::{
     assigner::{AssignWindows, Span},
     early::Watch,
     firing::{Admission, Firing, Timing},
+    marks::Marks,
 };
 use crate::{
     aggregation::{AccumulatorTable, AggregationPlan, Measures, Row},
@@ -50,6 +52,8 @@ struct Window {
     next_revision: u32,
     /// What triggers remember of it, if there are any.
     watch: Option<Box<Watch>>,
+    /// What changed of it, if rows are stored.
+    marks: Marks,
 }
 
 /// State of the windows that an assigner of the user's says.
@@ -71,6 +75,10 @@ pub struct AssignedWindows {
     purged_up_to: i64,
     /// `None` without triggers.
     early: Option<Box<AssignedEarly>>,
+    /// Windows that passed their end before a restart: keys that have not fired.
+    owed: BTreeMap<Place, Vec<KeyId>>,
+    /// `None` if nobody stores rows.
+    tracking: Option<Box<Tracking>>,
 }
 
 impl AssignedWindows {
@@ -94,6 +102,8 @@ impl AssignedWindows {
             watermark: BEGINNING,
             purged_up_to: BEGINNING,
             early: None,
+            owed: BTreeMap::new(),
+            tracking: None,
         }
     }
 
@@ -139,6 +149,9 @@ impl AssignedWindows {
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
+        while let Some((place, owed)) = self.owed.pop_first() {
+            self.fire(place, owed, Timing::OnTime, keys, plan, out);
+        }
         if watermark <= self.watermark {
             return;
         }
@@ -155,7 +168,7 @@ impl AssignedWindows {
             self.watermark = before.max(self.purged_up_to);
         }
         if self.windows.is_empty() && self.held() == 0 && self.table.capacity() > SPARE_ROWS {
-            self.table = AccumulatorTable::new(plan);
+            self.table = self.new_table(plan);
             self.counts = Vec::new();
         }
     }
@@ -195,6 +208,7 @@ impl AssignedWindows {
             + dirty * size_of::<KeyId>()
             + self.counts.capacity() * size_of::<u64>()
             + self.early_bytes()
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.size_bytes())
     }
 
     /// W at which a window with this end is closed to all events.
@@ -224,9 +238,13 @@ impl AssignedWindows {
             if let Some(count) = counts.get_mut(key.index()) {
                 *count += 1;
             }
-            Window { row: table.push(), next_revision: 0, watch: None }
+            Window { row: table.push(), next_revision: 0, watch: None, marks: Marks::default() }
         });
         table.add(window.row, values);
+        if let Some(tracking) = &mut self.tracking {
+            window.marks.has_values = true;
+            tracking.note(place, key, window);
+        }
         if span.end_ms <= self.watermark {
             self.dirty.entry(place).or_default().insert(key);
         }
@@ -248,6 +266,9 @@ impl AssignedWindows {
         for key in of {
             if let Some(window) = windows.get_mut(&key) {
                 out.push(window.fire(place, (keys.text(key), timing), now_ms, &self.table, plan));
+                if let Some(tracking) = &mut self.tracking {
+                    tracking.note(place, key, window);
+                }
             }
         }
     }
@@ -268,6 +289,9 @@ impl AssignedWindows {
     /// Frees the windows that were removed from `place`, but those that a user does not let go.
     fn let_go(&mut self, place: Place, windows: KeyMap<Window>, keys: &mut KeyRegistry) {
         for (key, window) in self.hold(place, windows, keys) {
+            if let Some(tracking) = &mut self.tracking {
+                tracking.erase(place, &window, &mut self.table, keys.named(key));
+            }
             self.table.release(window.row);
             if let Some(count) = self.counts.get_mut(key.index()) {
                 *count = count.saturating_sub(1);

@@ -12,6 +12,7 @@ mod early;
 mod firing;
 mod key_combiner;
 mod key_rows;
+mod marks;
 mod merging;
 mod pane;
 mod panes;

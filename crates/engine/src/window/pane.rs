@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::key_rows::KeyRows;
 use crate::{
-    aggregation::{AccumulatorTable, AggregationPlan, Row},
+    aggregation::{AccumulatorTable, AggregationPlan, Measures, Row},
     core::KeyId,
 };
 
@@ -25,6 +25,17 @@ pub(super) struct Pane {
     pub(super) table: AccumulatorTable,
     full: KeyRows,
     partial: BTreeMap<(KeyId, i64), Row>,
+    /// `None` if nobody stores rows.
+    changed: Option<Box<ChangedRows>>,
+}
+
+/// Which rows of a pane changed since they were stored.
+#[derive(Debug, Default)]
+struct ChangedRows {
+    /// Key of each row.
+    owners: Vec<KeyId>,
+    marks: Vec<bool>,
+    list: Vec<Row>,
 }
 
 impl Pane {
@@ -37,7 +48,42 @@ impl Pane {
             table: AccumulatorTable::new(plan),
             full: KeyRows::default(),
             partial: BTreeMap::new(),
+            changed: None,
         }
+    }
+
+    /// The same, empty still, of which rows are to be stored.
+    pub(super) fn stored(mut self) -> Self {
+        self.table = self.table.stored();
+        self.changed = Some(Box::default());
+        self
+    }
+
+    /// Adds an event to a row.
+    #[inline]
+    pub(super) fn add(&mut self, row: Row, values: Measures<'_>) {
+        self.table.add(row, values);
+        if let Some(changed) = &mut self.changed {
+            changed.mark(row);
+        }
+    }
+
+    /// Takes the rows that changed since they were last taken, with their keys.
+    pub(super) fn take_changed(&mut self) -> Vec<(KeyId, i64, Row)> {
+        let Some(changed) = &mut self.changed else { return Vec::new() };
+        let list = std::mem::take(&mut changed.list);
+        let mut rows = Vec::with_capacity(list.len());
+        for row in list {
+            if let (Some(mark), Some(key)) =
+                (changed.marks.get_mut(row.index()), changed.owners.get(row.index()))
+            {
+                *mark = false;
+                let mut partial = self.partial.range((*key, i64::MIN)..=(*key, i64::MAX));
+                let from = partial.find(|(_, other)| **other == row).map(|((_, from), _)| *from);
+                rows.push((*key, from.unwrap_or(self.first_window), row));
+            }
+        }
+        rows
     }
 
     /// The accumulator of `key` for all windows of the pane.
@@ -58,6 +104,10 @@ impl Pane {
     /// A new accumulator of `key` for windows from `from` on; there was none.
     pub(super) fn insert(&mut self, key: KeyId, from: i64) -> Row {
         let row = self.table.push();
+        if let Some(changed) = &mut self.changed {
+            changed.owners.push(key);
+            changed.marks.push(false);
+        }
         if from == self.first_window {
             self.full.insert(key, row);
         } else {
@@ -98,6 +148,25 @@ impl Pane {
     pub(super) fn size_bytes(&self) -> usize {
         // A B-tree's nodes are about two thirds full.
         let partial = self.partial.len() * size_of::<((KeyId, i64), Row)>() * 3 / 2;
-        self.table.size_bytes() + self.full.size_bytes() + partial
+        let changed = self.changed.as_ref().map_or(0, |changed| changed.size_bytes());
+        self.table.size_bytes() + self.full.size_bytes() + partial + changed
+    }
+}
+
+impl ChangedRows {
+    #[inline]
+    fn mark(&mut self, row: Row) {
+        if let Some(mark) = self.marks.get_mut(row.index())
+            && !*mark
+        {
+            *mark = true;
+            self.list.push(row);
+        }
+    }
+
+    fn size_bytes(&self) -> usize {
+        self.owners.capacity() * size_of::<KeyId>()
+            + self.marks.capacity()
+            + self.list.capacity() * size_of::<Row>()
     }
 }

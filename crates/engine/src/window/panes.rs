@@ -70,6 +70,10 @@ impl Panes {
         self.list.iter()
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Pane> {
+        self.list.iter_mut()
+    }
+
     /// The panes that begin in `[from, to)`.
     pub(super) fn between(&self, from: i64, to: i64) -> impl Iterator<Item = &Pane> {
         let begin = self.position(from).unwrap_or_else(|at| at);

@@ -11,6 +11,7 @@
 //! | is purged | W ≥ end + gap + allowed lateness, so every acceptable event still finds all it touches |
 
 mod early;
+mod state;
 
 use std::{
     cmp::Reverse,
@@ -18,7 +19,7 @@ use std::{
     ops::Range,
 };
 
-use self::early::SessionEarly;
+use self::{early::SessionEarly, state::Tracking};
 use super::{
     firing::{Admission, Firing, Timing, sort},
     session_list::{NEVER, Published, Session, SessionList},
@@ -55,6 +56,10 @@ pub struct SessionWindows {
     purged_up_to: i64,
     /// `None` without triggers.
     early: Option<Box<SessionEarly>>,
+    /// Sessions passed their end before a restart and have not fired.
+    owes: bool,
+    /// `None` if nobody stores rows.
+    tracking: Option<Box<Tracking>>,
 }
 
 impl SessionWindows {
@@ -78,6 +83,8 @@ impl SessionWindows {
             watermark: BEGINNING,
             purged_up_to: BEGINNING,
             early: None,
+            owes: false,
+            tracking: None,
         }
     }
 
@@ -107,9 +114,13 @@ impl SessionWindows {
         } else {
             self.extend(key, touched, at, keys);
         }
-        let list = self.lists.get(key.index());
-        if let Some(session) = list.and_then(|list| list.sessions.get(place)) {
+        let list = self.lists.get_mut(key.index());
+        if let Some(session) = list.and_then(|list| list.sessions.get_mut(place)) {
             self.table.add(session.row, values);
+            if let Some(tracking) = &mut self.tracking {
+                session.marks.has_values = true;
+                tracking.note(key, session);
+            }
         }
         Admission::Accepted
     }
@@ -122,9 +133,10 @@ impl SessionWindows {
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
-        if watermark <= self.watermark {
+        if watermark <= self.watermark && !std::mem::take(&mut self.owes) {
             return;
         }
+        let watermark = watermark.max(self.watermark);
         let watermark_before = std::mem::replace(&mut self.watermark, watermark);
         let before = out.len();
         while let Some(key) = self.next_due() {
@@ -177,6 +189,7 @@ impl SessionWindows {
             + self.timers.capacity() * size_of::<Reverse<(i64, KeyId)>>()
             + self.dirty.len() * size_of::<KeyId>()
             + self.early_bytes()
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.size_bytes())
     }
 
     #[cold]
@@ -214,6 +227,7 @@ impl SessionWindows {
     /// Merges the touched sessions of the key into the first.
     #[cold]
     fn join(&mut self, key: KeyId, touched: Range<usize>, keys: &mut KeyRegistry) {
+        self.erase(key, touched.start + 1..touched.end, keys);
         let Some(list) = self.lists.get_mut(key.index()) else { return };
         let absorbed = list.join(touched.clone(), self.gap);
         let Some(first) = list.sessions.get(touched.start) else { return };
@@ -299,6 +313,9 @@ impl SessionWindows {
                 let timing = if session.dirty { Timing::Late } else { Timing::OnTime };
                 let statistics = self.table.evaluate(session.row, plan);
                 out.push(session.fire(gap, now_ms, keys.text(key), timing, statistics));
+                if let Some(tracking) = &mut self.tracking {
+                    tracking.note(key, session);
+                }
             }
         }
     }
@@ -309,6 +326,7 @@ impl SessionWindows {
         let Some(list) = self.lists.get_mut(key.index()) else { return };
         let (table, early, mut purged_up_to, before) =
             (&mut self.table, &mut self.early, self.purged_up_to, list.sessions.len());
+        let tracking = &mut self.tracking;
         list.sessions.retain(|session| {
             if session.last + kept > watermark {
                 return true;
@@ -317,6 +335,9 @@ impl SessionWindows {
             let named = (key, keys.text(key));
             session.held = early.as_mut().is_some_and(|e| e.holds(named, session, reached));
             if !session.held {
+                if let Some(tracking) = tracking.as_mut() {
+                    tracking.erase(session, table, keys.named(key));
+                }
                 table.release(session.row);
             }
             session.held
@@ -333,7 +354,7 @@ impl SessionWindows {
     /// Gives back the memory of a burst, once no session is left.
     fn give_back(&mut self, plan: &AggregationPlan) {
         if self.lists.capacity() + self.table.capacity() > SPARE_ROWS {
-            self.table = AccumulatorTable::new(plan);
+            self.table = self.new_table(plan);
             self.lists = Vec::new();
             self.timers = BinaryHeap::new();
             self.dirty.clear();

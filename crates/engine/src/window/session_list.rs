@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::{
     early::Watch,
     firing::{Firing, FiringRef, Timing},
+    marks::Marks,
 };
 use crate::aggregation::{Row, Statistics};
 
@@ -24,6 +25,8 @@ pub(super) enum Published {
 /// One session: the accepted events of a key no further apart than the gap.
 #[derive(Debug, Clone)]
 pub(super) struct Session {
+    /// Time of the event that began it: the name of its row.
+    pub(super) anchor: i64,
     /// Time of the first event.
     pub(super) start: i64,
     /// Time of the last event; the session ends one gap later.
@@ -41,11 +44,14 @@ pub(super) struct Session {
     pub(super) supersedes: Vec<FiringRef>,
     /// What triggers remember of it, if there are any.
     pub(super) watch: Option<Box<Watch>>,
+    /// What changed of it, if rows are stored.
+    pub(super) marks: Marks,
 }
 
 impl Session {
     pub(super) fn new(at: i64, row: Row) -> Self {
         Self {
+            anchor: at,
             start: at,
             last: at,
             row,
@@ -55,6 +61,7 @@ impl Session {
             held: false,
             supersedes: Vec::new(),
             watch: None,
+            marks: Marks::default(),
         }
     }
 

@@ -8,16 +8,18 @@
 //! | is purged | W ≥ end + allowed lateness; a pane goes with its last window |
 
 mod early;
+mod state;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::{HashMap, HashSet};
 use rustc_hash::FxBuildHasher;
 
-use self::early::SlicedEarly;
+use self::{early::SlicedEarly, state::Tracking};
 use super::{
     combiner::{Combiner, LateCombiner},
     firing::{Admission, Firing, Timing},
+    marks::Marks,
     merging::{in_order, merge_key, merge_panes, on_time},
     pane::Pane,
     panes::Panes,
@@ -35,6 +37,14 @@ type KeyMap<V> = HashMap<KeyId, V, FxBuildHasher>;
 /// Windows of more panes are combined incrementally.
 const MERGED_DIRECTLY: i64 = 32;
 
+/// A window that has fired for a key.
+#[derive(Debug, Clone, Copy, Default)]
+struct Fired {
+    /// Revision of the next firing.
+    next: u32,
+    marks: Marks,
+}
+
 /// State of tumbling or sliding windows of one pipeline.
 #[derive(Debug)]
 pub struct SlicedWindows {
@@ -48,10 +58,12 @@ pub struct SlicedWindows {
     combiner: Option<Combiner>,
     /// Starts of windows that hold data and have not passed their end.
     pending: BTreeSet<i64>,
-    /// Starts of windows that passed their end: the next revision of each key that fired.
-    fired: BTreeMap<i64, KeyMap<u32>>,
+    /// Starts of windows that passed their end: the keys that fired.
+    fired: BTreeMap<i64, KeyMap<Fired>>,
     /// Starts of windows that passed their end: keys a late event changed since they fired.
     dirty: BTreeMap<i64, KeySet>,
+    /// Starts of windows that passed their end before a restart: keys that have not fired.
+    owed: BTreeMap<i64, KeySet>,
     /// Starts of the oldest and newest window each key has had since it was new, by key number.
     spans: Vec<(i64, i64)>,
     /// W up to which windows have fired.
@@ -59,6 +71,8 @@ pub struct SlicedWindows {
     purged_up_to: i64,
     /// `None` without triggers.
     early: Option<Box<SlicedEarly>>,
+    /// `None` if nobody stores rows.
+    tracking: Option<Box<Tracking>>,
 }
 
 impl SlicedWindows {
@@ -75,10 +89,12 @@ impl SlicedWindows {
             pending: BTreeSet::new(),
             fired: BTreeMap::new(),
             dirty: BTreeMap::new(),
+            owed: BTreeMap::new(),
             spans: Vec::new(),
             watermark: BEGINNING,
             purged_up_to: BEGINNING,
             early: None,
+            tracking: None,
         }
     }
 
@@ -108,7 +124,7 @@ impl SlicedWindows {
             && pane.first_window > closed
             && let Some(row) = pane.find_full(key)
         {
-            pane.table.add(row, values);
+            pane.add(row, values);
             let (pane, from, last) = (pane.start, pane.first_window, pane.last_window);
             self.changed(key, pane, from, last);
             return Admission::Accepted;
@@ -124,6 +140,7 @@ impl SlicedWindows {
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
+        self.fire_owed(keys, plan, out);
         if watermark <= self.watermark {
             return;
         }
@@ -148,7 +165,7 @@ impl SlicedWindows {
     ) {
         let mut combiner = self.late_combiner(plan);
         while let Some((start, changed)) = self.dirty.pop_first() {
-            self.fire_keys(start, changed, combiner.as_mut(), keys, plan, out);
+            self.fire_keys((start, Timing::Late), changed, combiner.as_mut(), keys, plan, out);
         }
     }
 
@@ -176,11 +193,12 @@ impl SlicedWindows {
         let fired: usize = self.fired.values().map(HashMap::allocation_size).sum();
         let dirty: usize = self.dirty.values().map(HashSet::allocation_size).sum();
         let starts = self.pending.len() * size_of::<i64>()
-            + self.fired.len() * size_of::<(i64, KeyMap<u32>)>()
+            + self.fired.len() * size_of::<(i64, KeyMap<Fired>)>()
             + self.dirty.len() * size_of::<(i64, KeySet)>();
         self.panes.size_bytes()
             + self.combiner.as_ref().map_or(0, Combiner::size_bytes)
             + self.early_bytes()
+            + self.tracking.as_ref().map_or(0, |tracking| tracking.size_bytes())
             + fired
             + dirty
             // A B-tree's nodes are about two thirds full.
@@ -216,7 +234,7 @@ impl SlicedWindows {
         };
         self.panes.heat(pane);
         if let Some(pane) = self.panes.get_mut(pane) {
-            pane.table.add(row, values);
+            pane.add(row, values);
         }
         self.changed(key, start, from, last);
         Admission::Accepted
@@ -260,12 +278,17 @@ impl SlicedWindows {
             return None;
         }
         let at = self.panes.position(start).unwrap_or_else(|at| {
-            self.panes.insert(at, Pane::new(start, (first, last), plan));
+            self.insert_pane(at, start, (first, last), plan);
             at
         });
         self.schedule(at, from);
         keys.retain(key);
         self.panes.get_mut(at).map(|pane| (at, pane.insert(key, from)))
+    }
+
+    fn insert_pane(&mut self, at: usize, start: i64, windows: (i64, i64), plan: &AggregationPlan) {
+        let pane = Pane::new(start, windows, plan);
+        self.panes.insert(at, if self.tracking.is_some() { pane.stored() } else { pane });
     }
 
     /// Makes pending the pane's windows from `from` on that have not passed their end.
@@ -323,7 +346,10 @@ impl SlicedWindows {
         let passed = self.watermark - self.slices.size();
         for start in self.slices.starts(from, last.min(passed)) {
             self.dirty.entry(start).or_default().insert(key);
-            self.fired.entry(start).or_default();
+            let fired = self.fired.entry(start).or_default().entry(key).or_default();
+            if let Some(tracking) = &mut self.tracking {
+                tracking.note_fired(start, key, fired);
+            }
         }
     }
 
@@ -361,17 +387,30 @@ impl SlicedWindows {
         }
         let kept = span.1 + self.lateness;
         if kept > self.watermark {
-            self.fired.insert(start, fired.into_iter().map(|key| (key, 1)).collect());
+            self.set_fired(start, fired);
         } else {
             self.purged_up_to = self.purged_up_to.max(kept);
         }
         self.pass(start, before, keys, out);
     }
 
+    /// Takes note that a window has fired for these keys.
+    fn set_fired(&mut self, start: i64, keys: Vec<KeyId>) {
+        let tracking = &mut self.tracking;
+        let fired = keys.into_iter().map(|key| {
+            let mut fired = Fired { next: 1, ..Fired::default() };
+            if let Some(tracking) = tracking.as_mut() {
+                tracking.note_fired(start, key, &mut fired);
+            }
+            (key, fired)
+        });
+        self.fired.insert(start, fired.collect());
+    }
+
     /// Fires `changed` keys of a window that has passed its end.
     fn fire_keys(
         &mut self,
-        start: i64,
+        (start, timing): (i64, Timing),
         changed: KeySet,
         mut combiner: Option<&mut LateCombiner>,
         keys: &KeyRegistry,
@@ -386,13 +425,16 @@ impl SlicedWindows {
                 None => Some(merge_key(key, span, &self.panes, plan)),
             };
             let Some(statistics) = statistics else { continue };
-            let next = revisions.entry(key).or_insert(0);
-            let revision = *next;
-            *next += 1;
+            let fired = revisions.entry(key).or_default();
+            let revision = fired.next;
+            fired.next += 1;
+            if let Some(tracking) = &mut self.tracking {
+                tracking.note_fired(start, key, fired);
+            }
             let firing = on_time(span, text, statistics);
-            out.push(Firing { revision, timing: Timing::Late, ..firing });
+            out.push(Firing { revision, timing, ..firing });
             if let Some(early) = &mut self.early {
-                early.note_late(start, key);
+                early.note_late(start, key, self.tracking.as_deref_mut());
             }
         }
     }
@@ -405,9 +447,9 @@ impl SlicedWindows {
             && start + kept <= self.watermark
         {
             if let Some(changed) = self.dirty.remove(&start) {
-                self.fire_keys(start, changed, combiner.as_mut(), keys, plan, out);
+                self.fire_keys((start, Timing::Late), changed, combiner.as_mut(), keys, plan, out);
             }
-            self.fired.remove(&start);
+            self.forget_fired(start, keys);
             self.purged_up_to = self.purged_up_to.max(start + kept);
         }
         self.purge_watches(keys);
@@ -420,7 +462,7 @@ impl SlicedWindows {
         let early = self.early.as_deref();
         let goes = |pane: &Pane| early.is_none_or(|early| !early.holds(pane));
         for pane in self.panes.remove_through(self.watermark.saturating_sub(kept), goes) {
-            pane.rows().for_each(|(key, ..)| keys.release(key));
+            self.forget_pane(pane, keys);
         }
         self.panes.shrink();
         if self.panes.is_empty() {

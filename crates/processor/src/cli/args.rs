@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+use super::checkpoint::CheckpointArgs;
+
 const EXAMPLES: &str = "\
 Examples:
   processor demo                                     windows over recorded and generated LLM traffic
@@ -11,11 +13,12 @@ Examples:
   processor run --config processor.yaml              run it; results on stdout, logs on stderr
   processor run --config processor.yaml --report r.json --until-end
   PROCESSOR_KAFKA__CONSUMER__GROUP_ID=test processor --config processor.yaml
+  processor checkpoint list --config processor.yaml  kept copies of the state
   processor completions bash > /etc/bash_completion.d/processor
 
 Every key of the file can be set by the environment: processor.state.backend is
-PROCESSOR_STATE__BACKEND. Exit codes are those of sysexits.h: 0 done, 64 usage, 66 no input,
-69 service unavailable, 70 internal error, 73 cannot create output, 74 input or output error,
+PROCESSOR_STATE__BACKEND. Exit codes are those of sysexits.h: 0 done, 64 usage, 65 damaged data,
+66 no input, 69 service unavailable, 70 internal error, 73 cannot create output, 74 input or output error,
 77 no permission, 78 configuration.";
 
 /// Turns streams of LLM feedback events into correct, timely window statistics.
@@ -42,6 +45,9 @@ struct ShortRun {
     /// Stop at the end offsets seen at start and fire all windows
     #[arg(long, requires = "config")]
     until_end: bool,
+    /// Begin with an empty state; the old one is kept beside it
+    #[arg(long, requires = "config")]
+    new_state: bool,
 }
 
 /// How logs look; they go to standard error.
@@ -78,6 +84,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Show windows over recorded and generated LLM traffic, nothing prepared
     Demo(DemoArgs),
+    /// List, check, keep, restore and compare kept copies of the state
+    Checkpoint(CheckpointArgs),
     /// Print the JSON schema of the configuration
     Schema,
     /// Print a completion script for a shell
@@ -95,6 +103,9 @@ pub(super) struct RunArgs {
     /// Stop at the end offsets seen at start and fire all windows
     #[arg(long)]
     pub(super) until_end: bool,
+    /// Begin with an empty state; the old one is kept beside it
+    #[arg(long)]
+    pub(super) new_state: bool,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -123,8 +134,10 @@ impl Args {
     pub(super) fn asked(self) -> Option<Command> {
         let short = self.run;
         self.command.or_else(|| {
-            let (report, until_end) = (short.report, short.until_end);
-            short.config.map(|config| Command::Run(RunArgs { config, report, until_end }))
+            let (report, until_end, new_state) = (short.report, short.until_end, short.new_state);
+            short
+                .config
+                .map(|config| Command::Run(RunArgs { config, report, until_end, new_state }))
         })
     }
 }

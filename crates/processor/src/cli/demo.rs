@@ -52,7 +52,11 @@ fn run(yaml: &str, name: &str, path: Option<&Path>, stop: &StopToken) -> Process
     let path = path.map(|path| ("PROCESSOR_SOURCE__PATH".to_owned(), path.display().to_string()));
     let loaded =
         load_str(yaml, name, path).map_err(|faults| ProcessorError::Config(faults.to_string()))?;
-    let job = job_from_config(&loaded.config, &SetupOptions::default(), stop.clone())?;
+    let job = job_from_config(
+        &loaded.config,
+        &SetupOptions { in_memory: true, ..SetupOptions::default() },
+        stop.clone(),
+    )?;
     let outcome = job.run();
     outcome.report.log();
     outcome.result

@@ -7,7 +7,7 @@ use std::{
 
 use tracing::error;
 
-use crate::error::ProcessorError;
+use crate::{error::ProcessorError, state::StoreError};
 
 /// Why the program ends, as sysexits.h counts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(super) enum Exit {
     Ok = 0,
     /// The command line makes no sense.
     Usage = 64,
+    /// Kept state is damaged or cannot be used.
+    Data = 65,
     /// An input does not exist or cannot be used.
     NoInput = 66,
     /// A service or a place in the group is not to be had.
@@ -55,7 +57,8 @@ impl Exit {
         if self == Self::Ok { other } else { self }
     }
 
-    fn of_error(error: &ProcessorError) -> Self {
+    /// The code for `error`.
+    pub(super) fn of_error(error: &ProcessorError) -> Self {
         match error {
             ProcessorError::Config(_) => Self::Config,
             ProcessorError::Io { action, cause, .. } => match (cause.kind(), *action) {
@@ -65,8 +68,11 @@ impl Exit {
                 (_, "create") => Self::CannotCreate,
                 _ => Self::Io,
             },
+            ProcessorError::Store(StoreError::InUse { .. }) => Self::Unavailable,
+            ProcessorError::Store(_) => Self::Data,
             ProcessorError::Source { .. } => Self::NoInput,
             ProcessorError::Sink { .. } => Self::CannotCreate,
+            ProcessorError::State(_) => Self::Io,
             ProcessorError::Unavailable { .. } => Self::Unavailable,
             #[cfg(feature = "kafka")]
             ProcessorError::Kafka(_) => Self::Unavailable,

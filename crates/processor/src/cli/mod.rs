@@ -2,6 +2,7 @@
 
 mod args;
 mod check;
+mod checkpoint;
 mod demo;
 mod exit;
 mod logs;
@@ -35,6 +36,7 @@ fn dispatch(command: Option<Command>) -> Exit {
     match command {
         Some(Command::Run(args)) => run::run(&args),
         Some(Command::Check(args)) => check::check(&args.config),
+        Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),
         Some(Command::Schema) => {
             print(format!("{:#}\n", llm_optimizer_config::json_schema()).as_bytes())

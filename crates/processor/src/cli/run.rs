@@ -36,7 +36,11 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     };
     let stop = StopToken::default();
     stop_on_signal(&stop);
-    let options = SetupOptions { until_end: args.until_end };
+    let options = SetupOptions {
+        until_end: args.until_end,
+        new_state: args.new_state,
+        ..SetupOptions::default()
+    };
     let job =
         refuse_blocked(&loaded).and_then(|()| job_from_config(&loaded.config, &options, stop));
     let Outcome { report, result } = match job {

@@ -12,7 +12,7 @@ use rdkafka::{
 };
 use tracing::warn;
 
-use crate::record::{HeaderSpan, PartitionOrigin, RecordBatch, RecordFormat, RecordSpan};
+use crate::record::{HeaderSpan, PartitionOrigin, Position, RecordBatch, RecordFormat, RecordSpan};
 
 /// Bounds of a batch.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +48,7 @@ pub(super) fn push(batch: &mut RecordBatch, message: &BorrowedMessage<'_>, limit
         Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
     };
     let offset = message.offset();
-    batch.next_position = offset + 1;
+    batch.next_position = Position::at(offset + 1);
     batch.records.push(RecordSpan { payload, key, offset, line: None, append_time_ms, headers });
 }
 

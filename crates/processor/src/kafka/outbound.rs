@@ -73,6 +73,11 @@ impl Outbound {
         &self.topic
     }
 
+    /// Brokers and topic.
+    pub(super) fn place(&self) -> String {
+        format!("{} {}", self.brokers, self.topic)
+    }
+
     /// Writes `count` records, which `identity` stands for, and returns when all are acknowledged.
     pub(super) fn deliver<'a>(
         &mut self,

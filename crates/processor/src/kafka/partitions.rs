@@ -92,7 +92,7 @@ impl Partition {
                 Some(Ok(message)) if message.offset() < self.position => {}
                 Some(Ok(message)) => {
                     batch::push(&mut taken, &message, limits);
-                    self.position = taken.next_position;
+                    self.position = taken.next_position.offset;
                 }
                 Some(Err(KafkaError::PartitionEOF(_))) => {
                     collected.caught_up = true;

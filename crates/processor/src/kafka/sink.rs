@@ -62,6 +62,10 @@ impl ResultSink for KafkaSink {
         })
     }
 
+    fn cursor_name(&self) -> Option<String> {
+        Some(format!("results kafka {}", self.outbound.place()))
+    }
+
     fn close(&mut self) -> ProcessorResult<()> {
         self.outbound.close()
     }
@@ -108,6 +112,10 @@ impl SideSink for KafkaSideSink {
                 headers: side.map(headers),
             }
         })
+    }
+
+    fn cursor_name(&self) -> Option<String> {
+        Some(format!("side kafka {}", self.outbound.place()))
     }
 
     fn close(&mut self) -> ProcessorResult<()> {

@@ -214,7 +214,7 @@ where
     #[must_use]
     pub fn with_aggregator<R>(mut self, aggregator: impl Aggregator<f64, R> + 'static) -> Self
     where
-        R: Serialize + Clone + Send + Sync + 'static,
+        R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
     {
         self.parts.statistics.aggregators.push(function_of(aggregator));
         self
@@ -274,7 +274,7 @@ where
     #[must_use]
     pub fn register_aggregator<R>(mut self, aggregator: impl Aggregator<f64, R> + 'static) -> Self
     where
-        R: Serialize + Clone + Send + Sync + 'static,
+        R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
     {
         self.parts.statistics.registered.push(function_of(aggregator));
         self

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use llm_optimizer_types::SideReason;
+use serde::{Deserialize, Serialize};
 
-/// Counters of one pipeline since its start.
+/// Counters of one pipeline since its start; of one that keeps its state, over all runs of it.
 ///
 /// Every record that was read is in exactly one of accepted, filtered, late, dead-lettered, skipped
 /// and shed.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Counters {
     /// Records read.
     pub records_read: u64,

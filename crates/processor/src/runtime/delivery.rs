@@ -1,4 +1,4 @@
-//! Hands frozen commits to the sinks, one at a time, on a thread of its own.
+//! Appends frozen commits to the log, one at a time, on a thread of its own.
 
 use std::{
     sync::Arc,
@@ -6,29 +6,32 @@ use std::{
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::worker::PipelineOutputs;
 use crate::{
-    commit::CommitNumber,
+    commit::{Commit, CommitLog, CommitNumber},
     error::{ProcessorError, ProcessorResult},
-    sink::Output,
 };
+
+/// Longest time the log is not asked whether handing on still works.
+const CHECK: Duration = Duration::from_millis(100);
 
 /// What the worker asks for.
 enum Request {
-    Deliver(CommitNumber, Vec<Arc<Output>>),
+    Append(CommitNumber, Arc<Commit>),
     Retry(CommitNumber, Duration),
     Close,
 }
 
 /// What became of it.
 pub(super) enum DeliveryReport {
-    /// Every sink has the commit.
+    /// The commit is appended.
     Delivered(CommitNumber),
-    /// A sink failed; those that took the commit will not get it again.
+    /// It is not; it may be tried again.
     Failed(CommitNumber, ProcessorError),
-    /// Every sink is closed.
+    /// What was appended before cannot be handed on.
+    Broken(ProcessorError),
+    /// Everything is handed on, and every sink is closed.
     Closed(ProcessorResult<()>),
 }
 
@@ -41,31 +44,31 @@ pub(super) struct Delivery {
 }
 
 impl Delivery {
-    /// Starts the thread with the outputs of each pipeline.
+    /// Starts the thread with a log that was recovered.
     ///
     /// # Errors
     /// [`ProcessorError::Internal`] if the system gives no thread.
-    pub(super) fn start(outputs: Vec<PipelineOutputs>) -> ProcessorResult<Self> {
+    pub(super) fn start(log: Box<dyn CommitLog>) -> ProcessorResult<Self> {
         let (requests, received) = unbounded();
         let (sent, reports) = unbounded();
         let thread = thread::Builder::new()
             .name("delivery".into())
-            .spawn(move || Deliverer { outputs, flight: None, sent }.run(&received))
+            .spawn(move || Deliverer { log, flight: None, sent }.run(&received))
             .map_err(|cause| ProcessorError::Internal(format!("no delivery thread: {cause}")))?;
         Ok(Self { requests, reports, thread: Some(thread) })
     }
 
-    /// Delivers a commit: one frozen output per pipeline.
-    pub(super) fn deliver(&self, number: CommitNumber, outputs: Vec<Arc<Output>>) {
-        self.ask(Request::Deliver(number, outputs));
+    /// Appends a commit.
+    pub(super) fn append(&self, number: CommitNumber, commit: Arc<Commit>) {
+        self.ask(Request::Append(number, commit));
     }
 
-    /// Delivers the same commit again after a pause, to the sinks that do not have it yet.
+    /// Appends the same commit again after a pause.
     pub(super) fn retry(&self, number: CommitNumber, pause: Duration) {
         self.ask(Request::Retry(number, pause));
     }
 
-    /// Closes the sinks after everything that was asked for.
+    /// Closes the log after everything that was asked for.
     pub(super) fn close(&self) {
         self.ask(Request::Close);
     }
@@ -83,102 +86,55 @@ impl Delivery {
     }
 }
 
-/// A commit on its way, and how many of its steps are done.
-struct Flight {
-    number: CommitNumber,
-    outputs: Vec<Arc<Output>>,
-    done: usize,
-}
-
 struct Deliverer {
-    outputs: Vec<PipelineOutputs>,
-    flight: Option<Flight>,
+    log: Box<dyn CommitLog>,
+    flight: Option<(CommitNumber, Arc<Commit>)>,
     sent: Sender<DeliveryReport>,
 }
 
 impl Deliverer {
     fn run(mut self, requests: &Receiver<Request>) {
-        for request in requests {
-            let report = match request {
-                Request::Deliver(number, outputs) => {
-                    self.flight = Some(Flight { number, outputs, done: 0 });
+        loop {
+            let report = match requests.recv_timeout(CHECK) {
+                Ok(Request::Append(number, commit)) => {
+                    self.flight = Some((number, commit));
                     self.attempt(number)
                 }
-                Request::Retry(number, pause) => {
+                Ok(Request::Retry(number, pause)) => {
                     thread::sleep(pause);
                     self.attempt(number)
                 }
-                Request::Close => {
-                    let closed = DeliveryReport::Closed(self.close());
+                Ok(Request::Close) => {
+                    let closed = DeliveryReport::Closed(self.log.close());
+                    drop(self.log);
                     drop(self.sent.send(closed));
                     return;
                 }
+                Err(RecvTimeoutError::Timeout) => match self.log.check() {
+                    Ok(()) => continue,
+                    Err(error) => DeliveryReport::Broken(error),
+                },
+                Err(RecvTimeoutError::Disconnected) => return,
             };
-            if self.sent.send(report).is_err() {
+            let is_broken = matches!(report, DeliveryReport::Broken(_));
+            if self.sent.send(report).is_err() || is_broken {
                 return;
             }
         }
     }
 
     fn attempt(&mut self, number: CommitNumber) -> DeliveryReport {
-        let Some(flight) = self.flight.as_mut().filter(|flight| flight.number == number) else {
+        let Some((_, commit)) = self.flight.as_ref().filter(|(flying, _)| *flying == number) else {
             return DeliveryReport::Delivered(number);
         };
-        match deliver(&mut self.outputs, flight) {
+        match self.log.append(commit) {
             Ok(()) => {
                 self.flight = None;
                 DeliveryReport::Delivered(number)
             }
+            // What cannot be handed on cannot be appended either, however often it is tried.
+            Err(error) if self.log.check().is_err() => DeliveryReport::Broken(error),
             Err(error) => DeliveryReport::Failed(number, error),
         }
-    }
-
-    fn close(&mut self) -> ProcessorResult<()> {
-        let mut outcome = Ok(());
-        for outputs in &mut self.outputs {
-            let results = outputs.results.iter_mut().map(|sink| sink.close());
-            let sides = [&mut outputs.late, &mut outputs.dead_letters];
-            let sides = sides.into_iter().flatten().map(|sink| sink.close());
-            outcome = results.chain(sides).fold(outcome, Result::and);
-        }
-        outcome
-    }
-}
-
-/// Carries out the steps of the commit that are not done, in the same order every time.
-fn deliver(pipelines: &mut [PipelineOutputs], flight: &mut Flight) -> ProcessorResult<()> {
-    let Flight { outputs, done, .. } = flight;
-    let mut steps = Steps { done, next: 0 };
-    for (sinks, output) in pipelines.iter_mut().zip(outputs) {
-        if !output.results.is_empty() {
-            for sink in &mut sinks.results {
-                steps.once(|| sink.deliver(output))?;
-            }
-        }
-        let sides =
-            [(&mut sinks.late, &output.late), (&mut sinks.dead_letters, &output.dead_letters)];
-        for (sink, records) in sides {
-            if let (Some(sink), false) = (sink, records.is_empty()) {
-                steps.once(|| sink.deliver(records))?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Steps in a fixed order, each carried out until it succeeds once.
-struct Steps<'a> {
-    done: &'a mut usize,
-    next: usize,
-}
-
-impl Steps<'_> {
-    fn once(&mut self, step: impl FnOnce() -> ProcessorResult<()>) -> ProcessorResult<()> {
-        if self.next >= *self.done {
-            step()?;
-            *self.done = self.next + 1;
-        }
-        self.next += 1;
-        Ok(())
     }
 }

@@ -14,13 +14,18 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
 use tracing::warn;
 
 use super::{
+    book::Positions,
     delivery::{Delivery, DeliveryReport},
     pace::Pace,
+    pass_through::PassThrough,
     report::RunReport,
-    worker::Pipeline,
+    worker::{Pipeline, PipelineOutputs},
 };
 use crate::{
-    commit::{CommitCommand, CommitEvent, CommitMachine, CommitSettings},
+    commit::{
+        Commit, CommitCommand, CommitEvent, CommitLog, CommitMachine, CommitNumber, CommitSettings,
+        CrashPoint, Recovered,
+    },
     error::{ProcessorError, ProcessorResult},
     source::{Source, SourceEvent, StopToken, clock::Clock, text::ReadProgress},
 };
@@ -72,7 +77,13 @@ pub struct Job {
     pub clock: Arc<dyn Clock>,
     /// How far the run is.
     pub progress: Arc<RunProgress>,
+    /// Where commits go; `None` keeps nothing: they are handed to the sinks.
+    pub log: Option<OpenLog>,
 }
+
+/// Opens the log that commits go to, with the outputs of each pipeline.
+pub type OpenLog =
+    Box<dyn FnOnce(Vec<PipelineOutputs>) -> ProcessorResult<Box<dyn CommitLog>> + Send>;
 
 /// How a run ended.
 #[derive(Debug)]
@@ -87,43 +98,84 @@ impl Job {
     /// Runs until the input ends, the stop is asked for, or something cannot heal.
     #[must_use]
     pub fn run(self) -> Outcome {
-        let Self { source, mut pipelines, settings, stop, give_up, clock, progress } = self;
-        let started = clock.elapsed();
-        let (queue, events) = bounded(settings.queue_batches.max(1));
+        let started = self.clock.elapsed();
+        match self.start(started) {
+            Ok((worker, events, reader)) => worker.run(events, reader),
+            Err(error) => Outcome { report: RunReport::failed(&error), result: Err(error) },
+        }
+    }
+
+    /// Recovers, then begins to read.
+    fn start(self, started: Duration) -> ProcessorResult<(Worker, Receiver<SourceEvent>, Reader)> {
+        let Self { mut source, mut pipelines, settings, stop, give_up, clock, progress, log } =
+            self;
         let outputs =
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
-        let pace = Pace::new(source.pauses());
-        let machine = CommitMachine::new(settings.commit);
-        let parts = Delivery::start(outputs).and_then(|delivery| {
-            let token = stop.clone();
-            let thread = thread::Builder::new().name("source".into());
-            let reader = thread.spawn(move || source.run(&queue, &token));
-            let failed = |cause| ProcessorError::Internal(format!("no source thread: {cause}"));
-            Ok((delivery, reader.map_err(failed)?))
-        });
-        let (delivery, reader) = match parts {
-            Ok(parts) => parts,
-            Err(error) => return Outcome { report: RunReport::default(), result: Err(error) },
+        let mut log = match log {
+            Some(open) => open(outputs)?,
+            None => Box::new(PassThrough::new(outputs)),
         };
+        let keeps_state = log.keeps_state();
+        if keeps_state {
+            let keeping = pipelines.into_iter().map(Pipeline::keeping_state);
+            pipelines = keeping.collect::<ProcessorResult<_>>()?;
+        }
+        let recovered = log.recover()?.unwrap_or_default();
+        source.resume(&recovered.positions)?;
+        let positions = Positions::new(&recovered.positions);
+        let sequence = recovered.sequence;
+        restore(&mut pipelines, recovered, clock.now_ms())?;
+        CrashPoint::AfterRecovery.pass();
+        let read_before = pipelines.first().map_or(0, |first| first.counters().records_read);
+        let pace = Pace::new(source.pauses());
+        let delivery = Delivery::start(log)?;
+        let (queue, events) = bounded(settings.queue_batches.max(1));
+        let token = stop.clone();
+        let thread = thread::Builder::new().name("source".into());
+        let reader = thread
+            .spawn(move || source.run(&queue, &token))
+            .map_err(|cause| ProcessorError::Internal(format!("no source thread: {cause}")))?;
         let worker = Worker {
             pipelines,
             pace,
+            machine: CommitMachine::new(settings.commit),
             settings,
             stop,
             give_up,
             clock,
             progress,
-            machine,
             delivery,
             started,
+            sequence,
+            positions,
+            read_before,
+            keeps_state,
             first_record: None,
             moved: false,
             paused: false,
             attempts: 0,
             finished: false,
         };
-        worker.run(events, reader)
+        Ok((worker, events, reader))
     }
+}
+
+/// The thread of the source.
+type Reader = JoinHandle<ProcessorResult<()>>;
+
+/// Gives each pipeline what a commit left of it.
+fn restore(pipelines: &mut [Pipeline], recovered: Recovered, now_ms: i64) -> ProcessorResult<()> {
+    for from in recovered.pipelines {
+        let Some(pipeline) = pipelines.iter_mut().find(|pipeline| pipeline.name() == from.name)
+        else {
+            let name = from.name;
+            return Err(ProcessorError::State(format!(
+                "there is state of pipeline {name}, which is not configured"
+            )));
+        };
+        pipeline.restore(from, now_ms)?;
+    }
+    Ok(())
 }
 
 struct Worker {
@@ -137,6 +189,13 @@ struct Worker {
     machine: CommitMachine,
     delivery: Delivery,
     started: Duration,
+    /// Number of the newest commit of runs before this one.
+    sequence: u64,
+    positions: Positions,
+    /// Records that runs before this one read.
+    read_before: u64,
+    /// Whether commits are kept.
+    keeps_state: bool,
     /// Wall clock and elapsed time at the first record.
     first_record: Option<(i64, Duration)>,
     moved: bool,
@@ -146,11 +205,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn run(
-        mut self,
-        events: Receiver<SourceEvent>,
-        reader: JoinHandle<ProcessorResult<()>>,
-    ) -> Outcome {
+    fn run(mut self, events: Receiver<SourceEvent>, reader: Reader) -> Outcome {
         let worked = self.work(&events);
         self.stop_reading(worked.is_err());
         drop(events);
@@ -200,7 +255,7 @@ impl Worker {
             match event {
                 SourceEvent::Assigned(origins) => {
                     for origin in origins {
-                        pipeline.assign(origin.id, now_ms);
+                        pipeline.assign(origin, now_ms);
                     }
                 }
                 SourceEvent::Revoked(ids) => {
@@ -217,6 +272,7 @@ impl Worker {
         if let SourceEvent::Batch(batch) = event {
             Pipeline::process_all(&mut self.pipelines, batch, now_ms);
             self.moved = true;
+            self.positions.read(batch);
             let elapsed = self.clock.elapsed();
             self.first_record.get_or_insert((batch.received_ms, elapsed));
             self.progress.records_read.fetch_add(batch.records.len() as u64, Ordering::Relaxed);
@@ -229,7 +285,10 @@ impl Worker {
         // While input is held back, silence says nothing: time must not make partitions idle.
         if !self.paused {
             for pipeline in &mut self.pipelines {
+                let before = pipeline.watermark();
                 pipeline.advance(now_ms)?;
+                // Time that passed decides what is late: it is kept too, with results or without.
+                self.moved |= self.keeps_state && pipeline.watermark() != before;
             }
             self.pace.update(&mut self.pipelines);
         }
@@ -243,12 +302,9 @@ impl Worker {
         for command in self.machine.handle(event) {
             match command {
                 CommitCommand::Cut(number) => {
-                    let now_ms = self.clock.now_ms();
-                    let cut = self.pipelines.iter_mut().map(|pipeline| pipeline.cut(now_ms));
-                    let outputs = cut.map(|output| output.map(Arc::new));
-                    let outputs = outputs.collect::<ProcessorResult<Vec<_>>>()?;
+                    let commit = self.cut(number)?;
                     (self.moved, self.attempts) = (false, 0);
-                    self.delivery.deliver(number, outputs);
+                    self.delivery.append(number, Arc::new(commit));
                 }
                 CommitCommand::Retry(number) => self.delivery.retry(number, self.pause()),
                 CommitCommand::PauseInput => self.paused = true,
@@ -261,6 +317,17 @@ impl Worker {
             }
         }
         Ok(())
+    }
+
+    /// Freezes everything of the batches that were processed, and nothing of later ones.
+    fn cut(&mut self, number: CommitNumber) -> ProcessorResult<Commit> {
+        let now_ms = self.clock.now_ms();
+        let pipelines = self.pipelines.iter_mut().map(|pipeline| pipeline.cut(now_ms));
+        Ok(Commit {
+            sequence: self.sequence + number.0,
+            pipelines: pipelines.collect::<ProcessorResult<_>>()?,
+            positions: self.positions.all(),
+        })
     }
 
     fn take_report(&mut self, report: DeliveryReport) -> ProcessorResult<()> {
@@ -277,6 +344,7 @@ impl Worker {
                 );
                 self.tell(CommitEvent::Aborted { number })
             }
+            DeliveryReport::Broken(error) => Err(error),
             DeliveryReport::Closed(result) => result,
         }
     }
@@ -309,7 +377,7 @@ impl Worker {
                 if self.clock.elapsed().saturating_sub(since) > self.settings.shutdown_timeout {
                     self.finished = false;
                     self.give_up.stop();
-                    return Err(undelivered(self.settings.shutdown_timeout));
+                    return Err(undelivered(self.settings.shutdown_timeout, self.keeps_state));
                 }
             }
             match self.delivery.reports.recv_timeout(TICK) {
@@ -328,7 +396,8 @@ impl Worker {
         let ended = self.clock.elapsed();
         let reading =
             self.first_record.map_or(0.0, |(_, at)| ended.saturating_sub(at).as_secs_f64());
-        let events_per_sec = if reading > 0.0 { first.records_read as f64 / reading } else { 0.0 };
+        let read = first.records_read.saturating_sub(self.read_before);
+        let events_per_sec = if reading > 0.0 { read as f64 / reading } else { 0.0 };
         RunReport {
             first,
             first_record_ms: self.first_record.map(|(wall_ms, _)| wall_ms),
@@ -345,11 +414,12 @@ fn lost_delivery() -> ProcessorError {
     ProcessorError::Internal("the delivery thread is gone".into())
 }
 
-fn undelivered(timeout: Duration) -> ProcessorError {
+fn undelivered(timeout: Duration, are_kept: bool) -> ProcessorError {
+    let then = if are_kept { "; the next run delivers what was committed" } else { "" };
     ProcessorError::Unavailable {
         name: "sinks".into(),
         reason: format!(
-            "results could not be delivered within {} s of the stop (`shutdown_timeout_secs`)",
+            "results could not be delivered within {} s of the stop (`shutdown_timeout_secs`){then}",
             timeout.as_secs_f64()
         ),
     }

@@ -7,14 +7,17 @@
 //! A full queue holds the source back, a full commit holds the worker back; nothing is dropped. The
 //! worker asks the [commit machine](crate::commit) what to do and carries it out.
 
+mod book;
 mod counters;
 mod delivery;
 mod encode;
 mod fan_out;
 mod further;
 mod job;
+mod keeping;
 mod outputs;
 mod pace;
+mod pass_through;
 mod plan;
 mod report;
 mod setup;
@@ -25,7 +28,7 @@ mod tests;
 
 pub use counters::Counters;
 pub use encode::ResultEncoder;
-pub use job::{Job, JobSettings, Outcome, RunProgress};
+pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};
 pub use setup::{SetupOptions, job_from_config};

@@ -8,6 +8,7 @@ use llm_optimizer_config::{
 
 use super::{
     job::{Job, JobSettings, RunProgress},
+    keeping::{self, Keeping},
     outputs::{Opened, OutputOpener, unusable},
     plan::{decode_settings, task_plan},
     worker::Pipeline,
@@ -32,6 +33,10 @@ use crate::{
 pub struct SetupOptions {
     /// Reads a Kafka topic up to the end offsets seen at start, then fires all windows.
     pub until_end: bool,
+    /// Begins with an empty state and keeps the old one beside it.
+    pub new_state: bool,
+    /// Keeps no state, whatever the configuration says.
+    pub in_memory: bool,
 }
 
 /// The job that `config` describes; opens its files, connects when it runs.
@@ -44,14 +49,30 @@ pub fn job_from_config(
     options: &SetupOptions,
     stop: StopToken,
 ) -> ProcessorResult<Job> {
-    let setup = Setup::new(config, *options);
+    let keeping = Keeping::of(config, options)?;
+    if !options.in_memory {
+        keeping.announce(config);
+    }
+    let settings = job_settings(config);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let opened = match &keeping {
+        Keeping::Embedded(state) => {
+            Some(keeping::open(config, state, &settings, options, Arc::clone(&clock))?)
+        }
+        Keeping::Afresh | Keeping::Nothing => None,
+    };
+    let mut setup = Setup::new(config, *options, clock, keeping.open_mode());
+    if let Some(opened) = &opened {
+        setup.take_instance(opened.instance_id.clone());
+    }
     let (source, read) = setup.source()?;
     let pipelines = setup.pipelines()?;
     let Setup { clock, give_up, .. } = setup;
     Ok(Job {
         source,
         pipelines,
-        settings: job_settings(config),
+        settings,
+        log: opened.map(keeping::Opened::log),
         stop,
         give_up,
         clock,
@@ -65,6 +86,7 @@ pub(crate) struct Setup<'a> {
     options: SetupOptions,
     clock: Arc<dyn Clock>,
     give_up: StopToken,
+    open_mode: OpenMode,
     #[cfg(feature = "kafka")]
     instance_id: String,
     #[cfg(feature = "kafka")]
@@ -72,14 +94,20 @@ pub(crate) struct Setup<'a> {
 }
 
 impl<'a> Setup<'a> {
-    fn new(config: &'a ProcessorConfig, options: SetupOptions) -> Self {
+    fn new(
+        config: &'a ProcessorConfig,
+        options: SetupOptions,
+        clock: Arc<dyn Clock>,
+        open_mode: OpenMode,
+    ) -> Self {
         #[cfg(feature = "kafka")]
         let instance_id =
             config.instance_id.clone().unwrap_or_else(|| uuid::Uuid::new_v4().to_string());
         Self {
             config,
             options,
-            clock: Arc::new(SystemClock::new()),
+            clock,
+            open_mode,
             give_up: StopToken::default(),
             #[cfg(feature = "kafka")]
             producers: crate::kafka::Producers::new(
@@ -89,6 +117,18 @@ impl<'a> Setup<'a> {
             #[cfg(feature = "kafka")]
             instance_id,
         }
+    }
+
+    /// Names the instance after its data directory.
+    fn take_instance(&mut self, instance_id: String) {
+        #[cfg(feature = "kafka")]
+        {
+            let client = format!("{}-{instance_id}", self.config.kafka.consumer.group_id);
+            self.producers = crate::kafka::Producers::new(&self.config.kafka.producer, &client);
+            self.instance_id = instance_id;
+        }
+        #[cfg(not(feature = "kafka"))]
+        drop(instance_id);
     }
 
     /// The pipelines in the order of the configuration.
@@ -116,7 +156,9 @@ impl<'a> Setup<'a> {
     /// `give_up`.
     pub(crate) fn of_library(config: &'a ProcessorConfig, give_up: Option<&StopToken>) -> Self {
         let give_up = give_up.cloned().unwrap_or_default();
-        Self { give_up, ..Self::new(config, SetupOptions::default()) }
+        let mode = if config.is_bounded() { OpenMode::Truncate } else { OpenMode::Append };
+        let clock = Arc::new(SystemClock::new());
+        Self { give_up, ..Self::new(config, SetupOptions::default(), clock, mode) }
     }
 
     fn is_bounded(&self) -> bool {
@@ -178,7 +220,7 @@ impl<'a> Setup<'a> {
 
     fn opener(&self, names_pipelines: bool) -> OutputOpener {
         OutputOpener {
-            mode: self.open_mode(),
+            mode: self.open_mode,
             names_pipelines,
             #[cfg(feature = "kafka")]
             producers: self.producers.clone(),
@@ -186,12 +228,6 @@ impl<'a> Setup<'a> {
             give_up: self.give_up.clone(),
             opened: Opened::default(),
         }
-    }
-
-    /// A bounded run of anything but Kafka begins anew and replaces its files; every other run adds
-    /// to them.
-    fn open_mode(&self) -> OpenMode {
-        if self.config.is_bounded() { OpenMode::Truncate } else { OpenMode::Append }
     }
 
     fn batch_limits(&self) -> BatchLimits {

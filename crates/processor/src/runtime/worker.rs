@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     mem::{replace, take},
+    sync::Arc,
 };
 
 use llm_optimizer_engine::{
@@ -16,15 +17,17 @@ use llm_optimizer_types::{SideKind, SideReason};
 use tracing::warn;
 
 use super::{
+    book::PartitionBook,
     counters::Counters,
     encode::ResultEncoder,
     fan_out::{self, InPart},
     report::PipelineReport,
 };
 use crate::{
+    commit::{PipelineCommit, RecoveredPipeline},
     decode::{Decode, DecodeOutcome, Reject},
     error::{ProcessorError, ProcessorResult},
-    record::RecordBatch,
+    record::{PartitionOrigin, RecordBatch},
     sink::{Judged, Output, ResultSink, SideOutput, SideSink, side::side_output},
 };
 
@@ -73,6 +76,12 @@ pub struct Pipeline {
     fired: TaskOutput,
     waiting: Output,
     waiting_bytes: u64,
+    /// Whether commits hold what changes; else they hold output alone.
+    keeps_state: bool,
+    /// Keys that were counted under an overflow key by runs before this one.
+    overflowed_before: u64,
+    /// Partitions by what they are, and progress of those that are not read.
+    partitions: PartitionBook,
 }
 
 impl Pipeline {
@@ -105,6 +114,9 @@ impl Pipeline {
             fired: TaskOutput::default(),
             waiting: Output::default(),
             waiting_bytes: 0,
+            keeps_state: false,
+            overflowed_before: 0,
+            partitions: PartitionBook::default(),
         }
     }
 
@@ -152,11 +164,52 @@ impl Pipeline {
         self.waiting_bytes
     }
 
-    pub(super) fn assign(&mut self, partition: PartitionId, now_ms: i64) {
-        self.task.assign(partition, now_ms);
+    /// From now on commits hold what changes.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Config`] if a function of the user's has no form in which it can be kept.
+    pub(super) fn keeping_state(mut self) -> ProcessorResult<Self> {
+        if let Some(reason) = self.task.unkeepable() {
+            let name = &self.name;
+            return Err(ProcessorError::Config(format!(
+                "pipeline {name} cannot keep its state: {reason}"
+            )));
+        }
+        self.task = self.task.tracking_changes();
+        self.keeps_state = true;
+        Ok(self)
+    }
+
+    /// Goes on from what a commit left; before anything is read.
+    ///
+    /// # Errors
+    /// [`ProcessorError::State`] if the rows are damaged.
+    pub(super) fn restore(&mut self, from: RecoveredPipeline, now_ms: i64) -> ProcessorResult<()> {
+        let rows = from.rows.iter().filter_map(|(key, value)| Some((key, value?)));
+        self.task.restore(rows, from.progress, now_ms).map_err(|damage| {
+            ProcessorError::State(format!(
+                "state of pipeline {} cannot be read: {damage}; restore a checkpoint, or run with \
+                 --new-state",
+                self.name
+            ))
+        })?;
+        self.overflowed_before = from.counters.keys_overflowed;
+        self.counters = from.counters;
+        self.partitions = PartitionBook::new(from.partitions);
+        Ok(())
+    }
+
+    pub(super) fn assign(&mut self, origin: &PartitionOrigin, now_ms: i64) {
+        match self.partitions.assign(origin) {
+            Some(progress) => self.task.assign_with(origin.id, progress, now_ms),
+            None => self.task.assign(origin.id, now_ms),
+        }
     }
 
     pub(super) fn revoke(&mut self, partition: PartitionId) {
+        if self.keeps_state {
+            self.partitions.revoke(partition, self.task.partition_progress(partition));
+        }
         self.task.revoke(partition);
     }
 
@@ -232,15 +285,31 @@ impl Pipeline {
         self.take_firings(now_ms)
     }
 
+    /// W.
+    pub(super) fn watermark(&self) -> Option<i64> {
+        self.task.watermark()
+    }
+
     /// Fires what late events changed and hands over everything that waits.
     ///
     /// # Errors
     /// [`ProcessorError::Serialization`](crate::ProcessorError::Serialization).
-    pub(super) fn cut(&mut self, now_ms: i64) -> ProcessorResult<Output> {
+    pub(super) fn cut(&mut self, now_ms: i64) -> ProcessorResult<PipelineCommit> {
         self.task.fire_dirty(&mut self.fired);
         self.take_firings(now_ms)?;
         self.waiting_bytes = 0;
-        Ok(take(&mut self.waiting))
+        let mut commit = PipelineCommit {
+            name: self.name.clone(),
+            output: Arc::new(take(&mut self.waiting)),
+            ..PipelineCommit::default()
+        };
+        if self.keeps_state {
+            self.task.take_changes(&mut commit.changes);
+            commit.progress = self.task.progress();
+            commit.partitions = self.partitions.progress(|id| self.task.partition_progress(id));
+            commit.counters = self.counters.clone();
+        }
+        Ok(commit)
     }
 
     /// Decides which partitions are too far ahead for this pipeline.
@@ -270,7 +339,7 @@ impl Pipeline {
     }
 
     fn note_overflow(&mut self) {
-        let overflowed = self.task.overflowed();
+        let overflowed = self.overflowed_before + self.task.overflowed();
         if overflowed > 0 && self.counters.keys_overflowed == 0 {
             warn!(
                 pipeline = self.name,

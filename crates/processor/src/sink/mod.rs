@@ -4,14 +4,17 @@
 
 pub mod console;
 pub mod file;
+mod mark;
 pub(crate) mod shared;
 pub mod side;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::{io, sync::Arc};
 
 use llm_optimizer_types::{ResultRecord, SideRecord};
+
+pub use mark::SinkMark;
 
 use crate::error::{ProcessorError, ProcessorResult};
 
@@ -69,12 +72,23 @@ pub struct Output {
     pub dead_letters: Vec<SideOutput>,
 }
 
+impl Output {
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.results.is_empty() && self.late.is_empty() && self.dead_letters.is_empty()
+    }
+}
+
 /// Writes results.
 ///
 /// | call | afterwards |
 /// | --- | --- |
 /// | `deliver(&output)` returned `Ok` | every result of it was handed to the operating system or acknowledged by the server |
 /// | `deliver(&output)` returned `Err` | it may be called again with the same output; what was already written is not written twice where the sink can know |
+/// | `sync()` returned `Ok` | everything delivered survives a crash, and `mark()` is where the sink stands |
+/// | `rewind(Some(mark))` returned `Ok` | the sink holds exactly what it held at `mark`, durably |
+/// | `rewind(None)` returned `Ok` | the sink is ready, and keeps what it holds |
 /// | `close()` returned `Ok` | everything delivered is synced |
 pub trait ResultSink: Send {
     /// Name for logs and errors: path, topic or `console`.
@@ -85,6 +99,34 @@ pub trait ResultSink: Send {
     /// # Errors
     /// What a retry may heal; the runtime retries with growing pauses.
     fn deliver(&mut self, output: &Arc<Output>) -> ProcessorResult<()>;
+
+    /// What the sink is called in stores, unlike every other sink; `None` for one that is fed while the
+    /// run lasts, and is not owed anything afterwards.
+    fn cursor_name(&self) -> Option<String> {
+        None
+    }
+
+    /// Where the sink stands with what was delivered, synced or not; `None` if it cannot go back.
+    fn mark(&self) -> Option<SinkMark> {
+        None
+    }
+
+    /// Makes durable what was delivered.
+    ///
+    /// # Errors
+    /// If the system refuses: then nothing that was delivered since the last `sync` is sure.
+    fn sync(&mut self) -> ProcessorResult<()> {
+        Ok(())
+    }
+
+    /// Takes back what was delivered behind `to`. `None` comes once, before the first delivery to a
+    /// sink that has no mark yet.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Sink`] if what was there at `to` is not there any more.
+    fn rewind(&mut self, _to: Option<&SinkMark>) -> ProcessorResult<()> {
+        Ok(())
+    }
 
     /// Syncs and ends.
     ///
@@ -103,6 +145,34 @@ pub trait SideSink: Send {
     /// # Errors
     /// What a retry may heal.
     fn deliver(&mut self, records: &[SideOutput]) -> ProcessorResult<()>;
+
+    /// What the sink is called in stores, unlike every other sink; `None` for one that is fed while the
+    /// run lasts, and is not owed anything afterwards.
+    fn cursor_name(&self) -> Option<String> {
+        None
+    }
+
+    /// Where the sink stands with what was delivered, synced or not; `None` if it cannot go back.
+    fn mark(&self) -> Option<SinkMark> {
+        None
+    }
+
+    /// Makes durable what was delivered.
+    ///
+    /// # Errors
+    /// If the system refuses: then nothing that was delivered since the last `sync` is sure.
+    fn sync(&mut self) -> ProcessorResult<()> {
+        Ok(())
+    }
+
+    /// Takes back what was delivered behind `to`. `None` comes once, before the first delivery to a
+    /// sink that has no mark yet.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Sink`] if what was there at `to` is not there any more.
+    fn rewind(&mut self, _to: Option<&SinkMark>) -> ProcessorResult<()> {
+        Ok(())
+    }
 
     /// Syncs and ends.
     ///

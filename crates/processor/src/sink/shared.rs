@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Output, ResultSink, SideOutput, SideSink};
+use super::{Output, ResultSink, SideOutput, SideSink, SinkMark};
 use crate::error::ProcessorResult;
 
 /// One of several handles to the same sink. Deliveries follow one another, so each of them and its
@@ -45,6 +45,22 @@ impl ResultSink for Shared<dyn ResultSink> {
         self.lock().deliver(output)
     }
 
+    fn cursor_name(&self) -> Option<String> {
+        self.lock().cursor_name()
+    }
+
+    fn mark(&self) -> Option<SinkMark> {
+        self.lock().mark()
+    }
+
+    fn sync(&mut self) -> ProcessorResult<()> {
+        self.lock().sync()
+    }
+
+    fn rewind(&mut self, to: Option<&SinkMark>) -> ProcessorResult<()> {
+        self.lock().rewind(to)
+    }
+
     fn close(&mut self) -> ProcessorResult<()> {
         self.lock().close()
     }
@@ -57,6 +73,22 @@ impl SideSink for Shared<dyn SideSink> {
 
     fn deliver(&mut self, records: &[SideOutput]) -> ProcessorResult<()> {
         self.lock().deliver(records)
+    }
+
+    fn cursor_name(&self) -> Option<String> {
+        self.lock().cursor_name()
+    }
+
+    fn mark(&self) -> Option<SinkMark> {
+        self.lock().mark()
+    }
+
+    fn sync(&mut self) -> ProcessorResult<()> {
+        self.lock().sync()
+    }
+
+    fn rewind(&mut self, to: Option<&SinkMark>) -> ProcessorResult<()> {
+        self.lock().rewind(to)
     }
 
     fn close(&mut self) -> ProcessorResult<()> {

@@ -24,8 +24,8 @@ use crossbeam_channel::Sender;
 use llm_optimizer_engine::core::PartitionId;
 
 use crate::{
-    error::ProcessorResult,
-    record::{PartitionOrigin, RecordBatch},
+    error::{ProcessorError, ProcessorResult},
+    record::{PartitionKey, PartitionOrigin, Position, RecordBatch},
 };
 
 /// What a source tells the runtime, in order.
@@ -77,6 +77,23 @@ pub trait Source: Send {
     /// # Errors
     /// What cannot heal by waiting.
     fn run(self: Box<Self>, queue: &Sender<SourceEvent>, stop: &StopToken) -> ProcessorResult<()>;
+
+    /// Goes on at these positions, which a commit has; called at most once, before `run`. A partition
+    /// that is not named begins as it would without a commit.
+    ///
+    /// By default a source that was read before cannot go on.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Source`] if reading cannot go on there.
+    fn resume(&mut self, stored: &[(PartitionKey, Position)]) -> ProcessorResult<()> {
+        match stored.first() {
+            None => Ok(()),
+            Some((key, _)) => Err(ProcessorError::Source {
+                name: key.name.clone(),
+                reason: "it cannot go on where it stopped; begin with an empty state".into(),
+            }),
+        }
+    }
 
     /// Size of the whole input in bytes, if it is bounded and known (for the progress bar).
     fn size_bytes(&self) -> Option<u64> {

@@ -2,15 +2,18 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 
-use super::StateBackend;
+use super::{
+    StateBackend, WriteBatch,
+    memory_store::{Rows, apply, range},
+};
 use crate::error::{ProcessorError, ProcessorResult, StateError};
 
-type Entries = BTreeMap<Vec<u8>, Arc<[u8]>>;
+type Entries = Rows;
 
 /// Keeps keys, values and checkpoints in memory; all of it ends with the process.
 ///
@@ -93,6 +96,22 @@ impl StateBackend for MemoryStateBackend {
             .range::<[u8], _>((std::ops::Bound::Included(prefix), std::ops::Bound::Unbounded));
         let keys = from.map(|(key, _)| key).take_while(|key| key.starts_with(prefix));
         Ok(keys.cloned().collect())
+    }
+
+    async fn write_batch(&self, batch: &WriteBatch) -> ProcessorResult<()> {
+        let mut kept = self.kept();
+        batch.iter().for_each(|change| apply(&mut kept.entries, change));
+        Ok(())
+    }
+
+    async fn scan(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> ProcessorResult<Vec<(Vec<u8>, Vec<u8>)>> {
+        let kept = self.kept();
+        let rows = range(&kept.entries, from, to);
+        Ok(rows.map(|(key, value)| (key.clone(), value.to_vec())).collect())
     }
 }
 

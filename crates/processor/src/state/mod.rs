@@ -1,15 +1,55 @@
-//! Where a pipeline keeps its state.
+//! Where state lives: stores of rows for the runtime, and backends for users.
 //!
-//! In this release windows live in memory only, whichever backend a pipeline is given: a run that
-//! ends takes its open windows with it. The backends are complete as stores of their own.
+//! A [`Store`] is a sorted map that changes in atomic batches; a [`StateBackend`] is the interface of
+//! the specification over one. Nothing here knows when a commit is due or what a row means.
 
+mod batch;
+pub(crate) mod codec;
+mod damage;
+mod directory;
+mod head;
+mod lock;
 mod memory;
+mod memory_store;
+mod open;
+mod redb_errors;
+#[cfg(test)]
+mod redb_faults;
+mod redb_file;
+mod redb_store;
+#[cfg(feature = "rocksdb")]
+mod rocksdb_store;
+mod store;
+mod store_backend;
+mod store_error;
 #[cfg(test)]
 mod tests;
+mod window_state;
+#[cfg(test)]
+mod window_state_tests;
 
 use async_trait::async_trait;
 
+pub use batch::{Change, WriteBatch};
+pub use damage::Damage;
+pub use directory::DataDirectory;
+pub use lock::StateLock;
 pub use memory::MemoryStateBackend;
+pub use memory_store::MemoryStore;
+pub use open::open_store;
+pub(crate) use open::{
+    backend_in, begin_restore, end_restore, half_restored, move_aside, open_unchecked,
+};
+pub(crate) use redb_file::sync_folder;
+pub use redb_store::RedbStore;
+#[cfg(feature = "rocksdb")]
+pub use rocksdb_store::RocksDbStore;
+pub use store::{Durability, Store, StoreView, Visit, prefix_end};
+#[cfg(feature = "rocksdb")]
+pub use store_backend::RocksDBStateBackend;
+pub use store_backend::{RedbStateBackend, StoreStateBackend};
+pub use store_error::StoreError;
+pub use window_state::WindowStateManager;
 
 use crate::error::ProcessorResult;
 
@@ -23,6 +63,11 @@ use crate::error::ProcessorResult;
 /// | `restore(id)` returned `Ok` | exactly the keys and values of checkpoint `id` are there; the checkpoints are as they were |
 /// | `restore(id)` returned `Err` | nothing changed |
 /// | `list_keys(p)` | the keys that begin with `p`, in the order of their bytes |
+/// | `write_batch(b)` returned `Ok` | all changes of `b` are made, in their order |
+/// | `scan(from, to)` | the rows with `from <= key < to`, in the order of their bytes |
+///
+/// The backends of this crate apply a batch whole or not at all; the default implementation of
+/// `write_batch` makes one change after the other, and may fail half way.
 #[async_trait]
 pub trait StateBackend: Send + Sync {
     /// The value under `key`.
@@ -60,4 +105,63 @@ pub trait StateBackend: Send + Sync {
     /// # Errors
     /// [`State`](crate::ProcessorError::State) if the store cannot be read.
     async fn list_keys(&self, prefix: &[u8]) -> ProcessorResult<Vec<Vec<u8>>>;
+
+    /// Makes all changes of `batch`, in their order.
+    ///
+    /// # Errors
+    /// [`State`](crate::ProcessorError::State) if the store cannot be written.
+    async fn write_batch(&self, batch: &WriteBatch) -> ProcessorResult<()> {
+        for change in batch.iter() {
+            match change {
+                Change::Put { key, value } => self.put(key, value).await?,
+                Change::Delete { key } => self.delete(key).await?,
+                Change::DeleteRange { from, to } => {
+                    for key in keys_between(self, from, Some(to)).await? {
+                        self.delete(&key).await?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows from `from` to before `to` (`None`: to the end), in the order of their bytes.
+    ///
+    /// # Errors
+    /// [`State`](crate::ProcessorError::State) if the store cannot be read.
+    async fn scan(
+        &self,
+        from: &[u8],
+        to: Option<&[u8]>,
+    ) -> ProcessorResult<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut rows = Vec::new();
+        for key in keys_between(self, from, to).await? {
+            if let Some(value) = self.get(&key).await? {
+                rows.push((key, value));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Gives back room that deleted rows left; does nothing where there is none to give.
+    ///
+    /// # Errors
+    /// [`State`](crate::ProcessorError::State) if the store cannot be written.
+    async fn compact(&self) -> ProcessorResult<()> {
+        Ok(())
+    }
+}
+
+/// The keys from `from` to before `to`.
+async fn keys_between<B: StateBackend + ?Sized>(
+    backend: &B,
+    from: &[u8],
+    to: Option<&[u8]>,
+) -> ProcessorResult<Vec<Vec<u8>>> {
+    // All keys in between begin with what both ends begin with.
+    let ends = from.iter().zip(to.unwrap_or_default());
+    let common = ends.take_while(|(a, b)| a == b).count();
+    let mut keys = backend.list_keys(from.get(..common).unwrap_or_default()).await?;
+    keys.retain(|key| from <= key.as_slice() && to.is_none_or(|to| key.as_slice() < to));
+    Ok(keys)
 }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use chrono::Duration;
 use llm_optimizer_engine::window::{SpecError, WindowSpec};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     census::Opened, config::StreamProcessorConfig, core::Core, processor::StreamProcessor,
@@ -85,7 +85,7 @@ impl StreamProcessorBuilder {
     ) -> StreamProcessor
     where
         A: Aggregator<f64, R> + 'static,
-        R: Serialize + Clone + Send + Sync + 'static,
+        R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
     {
         self.build_sliding(size, size, factory)
     }
@@ -100,7 +100,7 @@ impl StreamProcessorBuilder {
     ) -> StreamProcessor
     where
         A: Aggregator<f64, R> + 'static,
-        R: Serialize + Clone + Send + Sync + 'static,
+        R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
     {
         let spans = [("size", size), ("slide", slide)];
         self.build(spans, factory, |[size, slide], lateness| {
@@ -117,7 +117,7 @@ impl StreamProcessorBuilder {
     ) -> StreamProcessor
     where
         A: Aggregator<f64, R> + 'static,
-        R: Serialize + Clone + Send + Sync + 'static,
+        R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
     {
         self.build([("gap", gap)], factory, |[gap], lateness| WindowSpec::session(gap, lateness))
     }
@@ -130,7 +130,7 @@ impl StreamProcessorBuilder {
     ) -> StreamProcessor
     where
         A: Aggregator<f64, R> + 'static,
-        R: Serialize + Clone + Send + Sync + 'static,
+        R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
     {
         let (opened, lateness) = (Opened::default(), self.config.allowed_lateness());
         let counted = opened.clone();

@@ -34,6 +34,12 @@ impl Workplace {
         fs::write(self.path(name), bytes).unwrap();
     }
 
+    /// Removes a file or a folder, if it is there.
+    pub(crate) fn remove(&self, name: &str) {
+        drop(fs::remove_file(self.path(name)));
+        drop(fs::remove_dir_all(self.path(name)));
+    }
+
     /// The text of a file, empty if it is not there.
     pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path(name)).unwrap_or_default()
@@ -85,6 +91,14 @@ impl Running {
     pub(crate) fn terminate(&self) {
         let status = Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Kills it as a crash would; false if it had ended in order before.
+    pub(crate) fn kill(mut self) -> bool {
+        self.0.kill().unwrap();
+        let status = self.0.wait().unwrap();
+        assert!(status.code().is_none_or(|code| code == 0), "it failed before: {status}");
+        status.code().is_none()
     }
 
     /// Exit code; fails after a minute.

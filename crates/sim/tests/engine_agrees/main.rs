@@ -5,6 +5,7 @@
 
 #![allow(missing_docs, clippy::print_stderr, clippy::indexing_slicing, clippy::expect_used)]
 
+mod agree;
 mod interleavings;
 mod run;
 mod setup;
@@ -15,11 +16,12 @@ use std::collections::BTreeMap;
 use llm_optimizer_engine::{aggregation::StatisticKind, window::Firing};
 use llm_optimizer_sim::{
     cases::{Case, random_case},
-    oracle::{Outcome, Quality, Statistic, WindowId},
+    oracle::{Outcome, Quality, WindowId},
 };
 
-use run::{Run, plan_of};
-use setup::Setup;
+use agree::{Found, quality};
+use run::Run;
+use setup::{Setup, plan_of};
 
 const CASES: u64 = 1_200;
 
@@ -121,32 +123,9 @@ fn agrees(setup: &Setup) -> Run {
     found
 }
 
-fn same(case: &Case, expected: &Outcome, found: &Run) -> Result<(), String> {
-    if found.late != expected.late {
-        return Err(format!("late events are {:?}, expected {:?}", found.late, expected.late));
-    }
-    if found.accepted != expected.accepted as u64 {
-        return Err(format!("{} accepted, expected {}", found.accepted, expected.accepted));
-    }
-    let last = found.last_results();
-    let (have, want): (Vec<_>, Vec<_>) = (last.keys().collect(), expected.windows.keys().collect());
-    if have != want {
-        return Err(format!("windows are {have:?}, expected {want:?}"));
-    }
-    let statistics = plan_of(&case.config).statistics().to_vec();
-    for (window, firing) in last {
-        for (statistic, number) in statistics.iter().zip(&firing.statistics.numbers) {
-            let quality = quality(firing, statistic.value);
-            let expected = &expected.windows[&window];
-            if expected.count != firing.statistics.count {
-                return Err(format!("{} events in {window:?}", firing.statistics.count));
-            }
-            let kind = kind(case, statistic.kind);
-            let result = expected.check(statistic.value, kind, *number, quality);
-            result.map_err(|difference| format!("{difference} in {window:?}"))?;
-        }
-    }
-    Ok(())
+fn same(case: &Case, expected: &Outcome, run: &Run) -> Result<(), String> {
+    let found = Found { late: &run.late, accepted: run.accepted, last: run.last_results() };
+    agree::same(case, expected, &found)
 }
 
 /// What must be equal to the bit: all numbers but those that round while they add.
@@ -162,25 +141,4 @@ fn order_free(case: &Case, run: &Run) -> BTreeMap<WindowId, Vec<(String, u64, Qu
         .collect()
     };
     run.last_results().into_iter().map(|(window, firing)| (window, numbers(firing))).collect()
-}
-
-fn quality(firing: &Firing, value: usize) -> Quality {
-    use llm_optimizer_engine::aggregation::Quality as Found;
-    match firing.statistics.quality.get(value) {
-        None | Some(Found::Exact) => Quality::Exact,
-        Some(Found::Sketch) => Quality::Sketch,
-        Some(Found::Collapsed) => Quality::Collapsed,
-    }
-}
-
-fn kind(case: &Case, kind: StatisticKind) -> Statistic {
-    match kind {
-        StatisticKind::Count => Statistic::Count,
-        StatisticKind::Sum => Statistic::Sum,
-        StatisticKind::Average => Statistic::Average,
-        StatisticKind::Min => Statistic::Min,
-        StatisticKind::Max => Statistic::Max,
-        StatisticKind::Stddev => Statistic::Stddev,
-        StatisticKind::Percentile(p) => Statistic::Percentile(case.config.percentiles[p]),
-    }
 }

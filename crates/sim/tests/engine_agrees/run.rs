@@ -16,12 +16,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use llm_optimizer_engine::{
-    aggregation::{AggregationPlan, Function, Percentile},
     core::{EventBatch, EventTime, PartitionId},
     task::{TaskOutput, WindowTask},
     window::{Firing, Timing, TriggerSpec},
 };
-use llm_optimizer_sim::oracle::{Event, EventId, OracleConfig, Outcome, WindowId};
+use llm_optimizer_sim::oracle::{Event, EventId, Outcome, WindowId};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -289,19 +288,6 @@ impl<'a> Driver<'a> {
             self.run.take(firing, self.setup);
         }
     }
-}
-
-/// All statistics of the case.
-pub(crate) fn plan_of(config: &OracleConfig) -> AggregationPlan {
-    use Function::{Average, Count, Max, Min, Stddev, Sum};
-    let mut functions = vec![Count, Sum, Average, Min, Max, Stddev];
-    if !config.percentiles.is_empty() {
-        functions.push(Function::Percentile);
-    }
-    let percentiles = config.percentiles.iter().copied().map(Percentile::from_thousandths);
-    let percentiles: Option<Vec<Percentile>> = percentiles.collect();
-    let names: Vec<String> = (0..config.value_count).map(|i| format!("value{i}")).collect();
-    AggregationPlan::new(&functions, &percentiles.expect("valid"), &names).expect("a plan")
 }
 
 fn push(batch: &mut EventBatch, record: u32, event: &Event) {

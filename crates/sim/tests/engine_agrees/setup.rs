@@ -3,18 +3,17 @@
 use std::{fmt, num::NonZeroU64, sync::Arc};
 
 use llm_optimizer_engine::{
+    aggregation::{AggregationPlan, Function, Percentile},
     task::{TaskLimits, TaskPlan, WindowTask},
     watermark::{WatermarkSettings, WatermarkStrategy},
     window::{AssignWindows, Span, Trigger, TriggerContext, TriggerSpec, WindowSpec},
 };
 use llm_optimizer_sim::{
     cases::Case,
-    oracle::{Event, Outcome, Window, recompute, recompute_assigned},
+    oracle::{Event, OracleConfig, Outcome, Window, recompute, recompute_assigned},
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
-
-use crate::run::plan_of;
 
 /// From this wall clock on every window may go.
 pub(crate) const RELEASED_MS: i64 = 1_000_000_000_000;
@@ -71,13 +70,18 @@ impl Setup {
 
     /// A task for it, W propagated at random by interval.
     pub(crate) fn task(&self, seeded: &mut ChaCha8Rng) -> WindowTask {
-        let config = &self.case.config;
         let strategy = if seeded.random_bool(0.3) {
             WatermarkStrategy::Periodic { interval_ms: seeded.random_range(1..3_000) }
         } else {
             WatermarkStrategy::BoundedOutOfOrderness
         };
-        WindowTask::new(TaskPlan {
+        WindowTask::new(self.plan(strategy))
+    }
+
+    /// What such a task computes.
+    pub(crate) fn plan(&self, strategy: WatermarkStrategy) -> TaskPlan {
+        let config = &self.case.config;
+        TaskPlan {
             windows: self.windows(),
             triggers: self.triggers.clone(),
             watermarks: WatermarkSettings {
@@ -87,7 +91,7 @@ impl Setup {
             },
             aggregation: plan_of(config),
             limits: TaskLimits { max_windows_per_key: u64::MAX, ..TaskLimits::default() },
-        })
+        }
     }
 
     fn windows(&self) -> WindowSpec {
@@ -179,4 +183,17 @@ impl Trigger for User {
         assert_eq!(window.element_count, 0, "what is pending has fired: {window:?}");
         window.start_ms % 3 != 0 || window.now_ms >= RELEASED_MS
     }
+}
+
+/// All statistics of the case.
+pub(crate) fn plan_of(config: &OracleConfig) -> AggregationPlan {
+    use Function::{Average, Count, Max, Min, Stddev, Sum};
+    let mut functions = vec![Count, Sum, Average, Min, Max, Stddev];
+    if !config.percentiles.is_empty() {
+        functions.push(Function::Percentile);
+    }
+    let percentiles = config.percentiles.iter().copied().map(Percentile::from_thousandths);
+    let percentiles: Option<Vec<Percentile>> = percentiles.collect();
+    let names: Vec<String> = (0..config.value_count).map(|i| format!("value{i}")).collect();
+    AggregationPlan::new(&functions, &percentiles.expect("valid"), &names).expect("a plan")
 }

@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, marker::PhantomData, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::aggregator::Aggregator;
@@ -20,7 +20,7 @@ use crate::aggregation::function::{Accumulate, AggregateFunction};
 pub fn function_of<A, R>(aggregator: A) -> Arc<dyn AggregateFunction>
 where
     A: Aggregator<f64, R> + 'static,
-    R: Serialize + Clone + Send + Sync + 'static,
+    R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     let name = aggregator.name().to_owned();
     let aggregator = Arc::new(aggregator);
@@ -50,7 +50,7 @@ pub fn function_per_key<A, R>(
 ) -> Arc<dyn AggregateFunction>
 where
     A: Aggregator<f64, R> + 'static,
-    R: Serialize + Clone + Send + Sync + 'static,
+    R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     let create = move |key: &str| Arc::new(factory(key));
     Arc::new(Function { name: name.into(), create, result: PhantomData })
@@ -72,7 +72,7 @@ impl<A, F, R> AggregateFunction for Function<F, R>
 where
     A: Aggregator<f64, R> + 'static,
     F: Fn(&str) -> Arc<A> + Send + Sync,
-    R: Serialize + Clone + Send + Sync + 'static,
+    R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     fn name(&self) -> &str {
         &self.name
@@ -82,6 +82,11 @@ where
         let aggregator = (self.create)(key);
         let accumulator = aggregator.create_accumulator();
         Box::new(Accumulator { aggregator, accumulator })
+    }
+
+    fn load(&self, key: &str, saved: &[u8]) -> Result<Box<dyn Accumulate>, String> {
+        let accumulator: R = postcard::from_bytes(saved).map_err(|cause| cause.to_string())?;
+        Ok(Box::new(Accumulator { aggregator: (self.create)(key), accumulator }))
     }
 }
 
@@ -99,7 +104,7 @@ impl<A, R> fmt::Debug for Accumulator<A, R> {
 impl<A, R> Accumulate for Accumulator<A, R>
 where
     A: Aggregator<f64, R> + 'static,
-    R: Serialize + Clone + Send + Sync + 'static,
+    R: Serialize + DeserializeOwned + Clone + Send + Sync + 'static,
 {
     #[inline]
     fn add(&mut self, value: f64) -> Result<(), String> {
@@ -119,6 +124,10 @@ where
 
     fn size_bytes(&self) -> usize {
         size_of::<Arc<A>>() + self.aggregator.size_bytes(&self.accumulator)
+    }
+
+    fn save(&self) -> Option<Vec<u8>> {
+        postcard::to_allocvec(&self.accumulator).ok()
     }
 
     fn boxed_clone(&self) -> Box<dyn Accumulate> {

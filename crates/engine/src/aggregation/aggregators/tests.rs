@@ -255,7 +255,7 @@ fn accumulators_of_two_functions_do_not_merge() {
 
 #[test]
 fn a_structured_result_is_named_field_by_field() {
-    #[derive(Clone, Serialize)]
+    #[derive(Clone, Serialize, serde::Deserialize)]
     struct Spread {
         low: f64,
         high: f64,

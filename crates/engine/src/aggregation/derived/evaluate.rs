@@ -11,6 +11,7 @@ use super::{
     },
     history::{History, MEMORY, Numbers, Span, Summaries, Summary, next_ema},
     spec::{DerivedFunction, Operand, Resolved},
+    state::Tracking,
 };
 use crate::window::{Firing, Timing};
 
@@ -24,12 +25,14 @@ use crate::window::{Firing, Timing};
 pub struct DerivedResults {
     statistics: Vec<Resolved>,
     /// Weight of each statistic with history; 0 where it is no ema.
-    alphas: Vec<f64>,
+    pub(super) alphas: Vec<f64>,
     lateness: i64,
     max_keys: u64,
-    histories: HashMap<Box<str>, History, FxBuildHasher>,
+    pub(super) histories: HashMap<Box<str>, History, FxBuildHasher>,
     /// W at which forgotten keys are looked for next.
     next_sweep: i64,
+    /// `None` if nobody stores rows.
+    pub(super) tracking: Option<Box<Tracking>>,
 }
 
 impl DerivedResults {
@@ -51,6 +54,7 @@ impl DerivedResults {
                 max_keys,
                 histories: HashMap::default(),
                 next_sweep: i64::MIN,
+                tracking: None,
             })
         })
     }
@@ -75,7 +79,12 @@ impl DerivedResults {
         // Only now: a window of this call may not have the newest ones in its history.
         for firing in firings.iter() {
             if let Some(history) = self.histories.get_mut(&firing.key) {
-                history.settle(watermark, self.lateness, &self.alphas);
+                let tracking = &mut self.tracking;
+                history.settle(watermark, self.lateness, &self.alphas, |span| {
+                    if let Some(tracking) = tracking {
+                        tracking.gone.push((firing.key.clone(), Some(span)));
+                    }
+                });
             }
         }
         self.sweep(firings.first().map(span_of), watermark);
@@ -86,7 +95,8 @@ impl DerivedResults {
     pub fn size_bytes(&self) -> usize {
         let heap: usize =
             self.histories.iter().map(|(key, history)| key.len() + history.heap_bytes()).sum();
-        self.histories.capacity() * size_of::<(Box<str>, History)>() + heap
+        let tracking = self.tracking.as_ref().map_or(0, |tracking| tracking.size_bytes());
+        self.histories.capacity() * size_of::<(Box<str>, History)>() + heap + tracking
     }
 
     /// Number of keys that are remembered.
@@ -114,6 +124,9 @@ impl DerivedResults {
         let history =
             self.histories.entry(firing.key.clone()).or_insert_with(|| History::new(alphas.len()));
         history.record(span, numbers);
+        if let Some(tracking) = &mut self.tracking {
+            tracking.changed.insert(firing.key.clone());
+        }
     }
 
     /// Adds the derived results; returns the numbers that later windows will look back at. Without
@@ -144,7 +157,14 @@ impl DerivedResults {
     fn sweep(&mut self, newest: Option<Span>, watermark: i64) {
         let Some(span) = newest.filter(|_| watermark >= self.next_sweep) else { return };
         let lateness = self.lateness;
-        self.histories.retain(|_, history| !history.is_forgotten(watermark, lateness));
+        let tracking = &mut self.tracking;
+        self.histories.retain(|key, history| {
+            let goes = history.is_forgotten(watermark, lateness);
+            if let Some(tracking) = tracking.as_mut().filter(|_| goes) {
+                history.erase(|span| tracking.gone.push((key.clone(), span)));
+            }
+            !goes
+        });
         let pause = span.end.saturating_sub(span.start).saturating_mul(MEMORY / 4);
         self.next_sweep = watermark.saturating_add(pause);
     }

@@ -11,6 +11,7 @@
 use smallvec::SmallVec;
 
 use super::super::moments::Moments;
+use crate::state::{Fault, Reader, Writer};
 
 /// So many window lengths of silence end the history of a key.
 pub(super) const MEMORY: i64 = 1_000;
@@ -44,7 +45,24 @@ pub(super) struct History {
     /// The newest window in `folded`.
     folded_up_to: Option<Span>,
     /// In the order of end.
-    kept: Vec<(Span, Numbers)>,
+    kept: Vec<Recent>,
+    /// What changed of what is folded, if rows are stored.
+    marks: Marks,
+}
+
+/// A window that is not folded yet.
+#[derive(Debug, Clone)]
+struct Recent {
+    span: Span,
+    numbers: Numbers,
+    marks: Marks,
+}
+
+/// What of something changed since it was stored.
+#[derive(Debug, Clone, Copy, Default)]
+struct Marks {
+    is_changed: bool,
+    is_stored: bool,
 }
 
 impl Summary {
@@ -61,6 +79,10 @@ pub(super) fn next_ema(before: f64, number: f64, alpha: f64) -> f64 {
     alpha * number + (1.0 - alpha) * before
 }
 
+impl Marks {
+    const STORED: Self = Self { is_changed: false, is_stored: true };
+}
+
 impl Span {
     fn length(self) -> i64 {
         self.end.saturating_sub(self.start)
@@ -74,13 +96,18 @@ impl Span {
 
 impl History {
     pub(super) fn new(statistics: usize) -> Self {
-        Self { folded: blank(statistics), folded_up_to: None, kept: Vec::new() }
+        Self {
+            folded: blank(statistics),
+            folded_up_to: None,
+            kept: Vec::new(),
+            marks: Marks::default(),
+        }
     }
 
     /// The history of the window `span`.
     pub(super) fn before(&self, span: Span, lateness: i64, alphas: &[f64]) -> Summaries {
         let (mut summaries, mut last) = (self.folded.clone(), self.folded_up_to);
-        for (other, numbers) in &self.kept {
+        for Recent { span: other, numbers, .. } in &self.kept {
             if *other < span && other.end.saturating_add(lateness) <= span.end {
                 fold(&mut summaries, &mut last, *other, numbers, alphas);
             }
@@ -93,28 +120,43 @@ impl History {
 
     /// Remembers the numbers of a window, or what they have become.
     pub(super) fn record(&mut self, span: Span, numbers: Numbers) {
-        match self.kept.binary_search_by_key(&span, |(kept, _)| *kept) {
+        match self.kept.binary_search_by_key(&span, |recent| recent.span) {
             Ok(at) => {
-                if let Some(entry) = self.kept.get_mut(at) {
-                    entry.1 = numbers;
+                if let Some(recent) = self.kept.get_mut(at) {
+                    recent.numbers = numbers;
+                    recent.marks.is_changed = true;
                 }
             }
-            Err(at) => self.kept.insert(at, (span, numbers)),
+            Err(at) => {
+                let marks = Marks { is_changed: true, is_stored: false };
+                self.kept.insert(at, Recent { span, numbers, marks });
+            }
         }
     }
 
     /// Folds windows that belong to the history of every window that can still fire at W = `watermark`.
-    pub(super) fn settle(&mut self, watermark: i64, lateness: i64, alphas: &[f64]) {
+    /// Tells `gone` of those that were stored.
+    pub(super) fn settle(
+        &mut self,
+        watermark: i64,
+        lateness: i64,
+        alphas: &[f64],
+        mut gone: impl FnMut(Span),
+    ) {
         let final_up_to = watermark.saturating_sub(lateness).saturating_sub(lateness);
-        let done = self.kept.partition_point(|(span, _)| span.end <= final_up_to);
-        for (span, numbers) in self.kept.drain(..done) {
+        let done = self.kept.partition_point(|recent| recent.span.end <= final_up_to);
+        self.marks.is_changed |= done > 0;
+        for Recent { span, numbers, marks } in self.kept.drain(..done) {
             fold(&mut self.folded, &mut self.folded_up_to, span, &numbers, alphas);
+            if marks.is_stored {
+                gone(span);
+            }
         }
     }
 
     /// Whether every window that can still fire at W = `watermark` begins anew.
     pub(super) fn is_forgotten(&self, watermark: i64, lateness: i64) -> bool {
-        let last = self.kept.last().map(|(span, _)| *span).or(self.folded_up_to);
+        let last = self.kept.last().map(|recent| recent.span).or(self.folded_up_to);
         last.is_none_or(|last| {
             let least_end = watermark.saturating_sub(lateness);
             Span { end: least_end, start: least_end.saturating_sub(last.length()) }
@@ -122,11 +164,79 @@ impl History {
         })
     }
 
+    /// Writes what changed since it was last stored: what is folded as [`None`], each window that is not by
+    /// its span.
+    pub(super) fn save(&mut self, value: &mut Writer, mut put: impl FnMut(Option<Span>, &Writer)) {
+        if let Some(last) = self.folded_up_to.filter(|_| self.marks.is_changed) {
+            value.begin().instant(last.end);
+            value.instant(last.start);
+            value.count(self.folded.len() as u64);
+            for summary in &self.folded {
+                value.count(summary.count);
+                value.number(summary.ema);
+                value.numbers(&summary.moments.to_cells());
+            }
+            put(None, value);
+            self.marks = Marks::STORED;
+        }
+        for recent in self.kept.iter_mut().filter(|recent| recent.marks.is_changed) {
+            value.begin().count(recent.numbers.len() as u64);
+            for number in &recent.numbers {
+                value.byte(number.is_some().into());
+                value.number(number.unwrap_or(0.0));
+            }
+            put(Some(recent.span), value);
+            recent.marks = Marks::STORED;
+        }
+    }
+
+    /// All of it is to go: tells `gone` what was stored, as [`save`](Self::save) names it.
+    pub(super) fn erase(&self, mut gone: impl FnMut(Option<Span>)) {
+        if self.marks.is_stored {
+            gone(None);
+        }
+        let stored = self.kept.iter().filter(|recent| recent.marks.is_stored);
+        stored.for_each(|recent| gone(Some(recent.span)));
+    }
+
+    /// Takes what [`save`](Self::save) put as [`None`].
+    pub(super) fn load_folded(&mut self, value: &[u8]) -> Result<(), Fault> {
+        let mut value = Reader::new(value)?;
+        let (end, start) = (value.instant()?, value.instant()?);
+        if value.count_to(self.folded.len())? != self.folded.len() {
+            return Err("it is of other statistics".into());
+        }
+        for summary in &mut self.folded {
+            summary.count = value.count_to(1 << 53)? as u64;
+            summary.ema = value.number()?;
+            summary.moments = Moments::from_cells([value.number()?, value.number()?]);
+        }
+        value.end()?;
+        (self.folded_up_to, self.marks) = (Some(Span { end, start }), Marks::STORED);
+        Ok(())
+    }
+
+    /// Takes what [`save`](Self::save) put under a span; they come in the order of these.
+    pub(super) fn load_recent(&mut self, span: Span, value: &[u8]) -> Result<(), Fault> {
+        let mut value = Reader::new(value)?;
+        if value.count_to(self.folded.len())? != self.folded.len() {
+            return Err("it is of other statistics".into());
+        }
+        let mut numbers = Numbers::new();
+        for _ in 0..self.folded.len() {
+            let is_some = value.byte()? != 0;
+            numbers.push(Some(value.number()?).filter(|_| is_some));
+        }
+        value.end()?;
+        self.kept.push(Recent { span, numbers, marks: Marks::STORED });
+        Ok(())
+    }
+
     /// Memory held on the heap, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         let spilled =
             if self.folded.spilled() { size_of::<Summary>() * self.folded.len() } else { 0 };
-        self.kept.capacity() * size_of::<(Span, Numbers)>() + spilled
+        self.kept.capacity() * size_of::<Recent>() + spilled
     }
 }
 

@@ -14,6 +14,7 @@
 mod evaluate;
 mod history;
 mod spec;
+mod state;
 #[cfg(test)]
 mod tests;
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::{
     super::{function::AggregateFunction, measures::Further, plan::AggregationPlan},
     cell::Cell,
-    spec::{ExtraStatistic, Named},
+    saved::{Large, is_large},
+    spec::{ExtraFunction, ExtraStatistic, Named},
     user::UserCell,
 };
+use crate::state::{Fault, Reader, Writer};
 
 /// Further statistics of the rows of one table, side by side for each row.
 #[derive(Debug, Clone)]
@@ -16,14 +18,63 @@ pub(in super::super) struct ExtraColumns {
     functions: Arc<[Arc<dyn AggregateFunction>]>,
     cells: Vec<Cell>,
     users: Vec<UserCell>,
+    /// The statistics that may be large.
+    large: Arc<[usize]>,
 }
 
 impl ExtraColumns {
     /// No rows; `None` if the plan has no further statistics.
     pub(in super::super) fn new(plan: &AggregationPlan) -> Option<Box<Self>> {
         let (statistics, functions) = (plan.extras_shared(), plan.functions_shared());
+        let large = statistics.iter().enumerate().filter(|(_, s)| is_large(&s.function).0);
+        let large = large.map(|(at, _)| at).collect();
+        let (cells, users) = (Vec::new(), Vec::new());
         (!statistics.is_empty() || !functions.is_empty())
-            .then(|| Box::new(Self { statistics, functions, cells: Vec::new(), users: Vec::new() }))
+            .then(|| Box::new(Self { statistics, functions, cells, users, large }))
+    }
+
+    /// Columns that may be large: those of some statistics, then one for each function of the user's.
+    pub(in super::super) fn large_columns(&self) -> usize {
+        self.large.len() + self.functions.len()
+    }
+
+    /// Whether a column that may be large is one of quantiles.
+    pub(in super::super) fn is_ranked(&self, column: usize) -> bool {
+        let statistic = self.large.get(column).and_then(|at| self.statistics.get(*at));
+        statistic.is_some_and(|statistic| is_large(&statistic.function).1)
+    }
+
+    /// One of the columns of a row that may be large.
+    pub(in super::super) fn large(&mut self, row: usize, column: usize) -> Option<Large<'_>> {
+        let Some(at) = self.large.get(column).copied() else {
+            let at = column - self.large.len();
+            let function = self.functions.get(at)?;
+            let user = self.users.get_mut(row * self.functions.len() + at)?;
+            return Some(Large::User(user, function.as_ref()));
+        };
+        match (
+            self.cells.get_mut(row * self.statistics.len() + at)?,
+            self.statistics.get(at)?.function,
+        ) {
+            (Cell::Percentile(quantiles), _) => Some(Large::Quantiles(quantiles)),
+            (Cell::Distinct(items), _) => Some(Large::Distinct(items)),
+            (Cell::Top(items), ExtraFunction::TopItems { k, .. }) => Some(Large::Top(items, k)),
+            _ => None,
+        }
+    }
+
+    /// Writes the statistics of a row that are a few numbers.
+    pub(in super::super) fn save_small(&self, row: usize, value: &mut Writer) {
+        self.cells(row).iter().for_each(|cell| cell.write(value));
+    }
+
+    /// Reads what [`save_small`](Self::save_small) wrote.
+    pub(in super::super) fn load_small(
+        &mut self,
+        row: usize,
+        value: &mut Reader<'_>,
+    ) -> Result<(), Fault> {
+        self.cells_mut(row).iter_mut().try_for_each(|cell| cell.read(value))
     }
 
     /// One more empty row.
@@ -85,6 +136,7 @@ impl ExtraColumns {
             functions: Arc::clone(&self.functions),
             cells: self.cells(row).to_vec(),
             users: self.users(row).to_vec(),
+            large: Arc::clone(&self.large),
         }
     }
 

@@ -1,6 +1,6 @@
 //! How many different items there are, by a `HyperLogLog` sketch.
 
-use datasketches::hll::{HllType, HllUnion};
+use datasketches::hll::{HllSketch, HllType, HllUnion};
 
 /// Base-2 logarithm of the number of registers: the standard error is 1.04 / √4096, about 1.6 %.
 const LOG_REGISTERS: u8 = 12;
@@ -45,6 +45,27 @@ impl DistinctItems {
         whole
     }
 
+    /// The sketch in the form of Apache `DataSketches`; empty without items.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let sketch = self.sketch.as_ref();
+        sketch.map_or_else(Vec::new, |sketch| sketch.to_sketch(HllType::Hll8).serialize())
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) gave.
+    ///
+    /// # Errors
+    /// What is wrong, if it cannot have given these bytes.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, String> {
+        let mut items = Self::default();
+        if !bytes.is_empty() {
+            check(bytes).ok_or("a sketch of distinct items is damaged")?;
+            let sketch = HllSketch::deserialize(bytes).map_err(|fault| fault.to_string())?;
+            items.sketch().update(&sketch);
+        }
+        Ok(items)
+    }
+
     /// Memory held on the heap, in bytes.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
@@ -57,4 +78,30 @@ impl DistinctItems {
             Box::new(sketch.unwrap_or_else(|error| panic!("12 is in 4..=21: {error}")))
         })
     }
+}
+
+/// Whether bytes have the length and the numbers of a sketch of [`LOG_REGISTERS`]: the library reads
+/// what other implementations wrote, too, and relies on some numbers without looking.
+fn check(bytes: &[u8]) -> Option<()> {
+    /// A hash, as far as the sketch keeps it: six bits of it are never 0.
+    fn are_hashes(bytes: &[u8], count: usize) -> bool {
+        bytes.len() == 4 * count && bytes.chunks_exact(4).all(|hash| hash.last() >= Some(&4))
+    }
+    let (header, rest) = bytes.split_first_chunk::<8>()?;
+    let [_, _, _, log_registers, _, flags, count, mode] = *header;
+    let is_compact = flags & 8 != 0;
+    let fits = match mode {
+        // A list, a set, and registers of eight bits.
+        0b1000 => is_compact && (1..=8).contains(&count) && are_hashes(rest, count.into()),
+        0b1001 => {
+            let (count, rest) = rest.split_first_chunk()?;
+            is_compact && are_hashes(rest, usize::try_from(u32::from_le_bytes(*count)).ok()?)
+        }
+        0b1010 => {
+            let registers = rest.get(32..)?;
+            registers.len() == 1 << LOG_REGISTERS && registers.iter().all(|value| *value < 64)
+        }
+        _ => false,
+    };
+    (fits && log_registers == LOG_REGISTERS).then_some(())
 }

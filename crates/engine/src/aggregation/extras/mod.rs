@@ -15,6 +15,7 @@
 mod cell;
 mod columns;
 mod distinct;
+mod saved;
 mod spec;
 #[cfg(test)]
 mod tests;
@@ -23,5 +24,7 @@ mod user;
 
 pub(super) use columns::ExtraColumns;
 pub use distinct::DistinctItems;
+pub(super) use saved::Large;
 pub use spec::{ExtraFunction, ExtraStatistic, Named, NumberOf, Outcome};
 pub use top_items::TopItems;
+pub(super) use user::unkeepable;

@@ -26,9 +26,29 @@ impl TopItems {
     /// No items, with slots for the `k` most frequent.
     #[must_use]
     pub fn new(k: u16) -> Self {
-        let slots = (usize::from(k) * 8).next_power_of_two().clamp(256, 1_024);
-        let sketch = FrequentItemsSketch::new(slots);
+        let sketch = FrequentItemsSketch::new(slots(k));
         Self { sketch: sketch.unwrap_or_else(|error| panic!("a power of two: {error}")) }
+    }
+
+    /// The sketch in the form of Apache `DataSketches`.
+    #[must_use]
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.sketch.serialize()
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) of one for `k` items gave.
+    ///
+    /// # Errors
+    /// What is wrong, if it cannot have given these bytes.
+    pub fn from_bytes(k: u16, bytes: &[u8]) -> Result<Self, String> {
+        if bytes.get(3).copied().map(u32::from) != Some(slots(k).ilog2()) {
+            return Err(format!("a sketch of frequent items has not the slots for {k}"));
+        }
+        let sketch = FrequentItemsSketch::deserialize(bytes).map_err(|fault| fault.to_string())?;
+        if sketch.total_weight() > 1 << 53 || sketch.maximum_error() > sketch.total_weight() {
+            return Err("a sketch of frequent items has counted too much".to_owned());
+        }
+        Ok(Self { sketch })
     }
 
     /// Adds one [encoded](crate::core::Item) item.
@@ -78,4 +98,9 @@ impl TopItems {
 /// What items of one count are ordered by: text without quotes, else the JSON.
 fn shown(item: &Value) -> String {
     item.as_str().map_or_else(|| item.to_string(), str::to_owned)
+}
+
+/// Slots for the `k` most frequent items.
+fn slots(k: u16) -> usize {
+    (usize::from(k) * 8).next_power_of_two().clamp(256, 1_024)
 }

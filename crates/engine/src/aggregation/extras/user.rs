@@ -10,9 +10,15 @@ use super::{
     spec::{Named, Outcome},
 };
 
+/// How stored state begins that is a function's own.
+const LIVE: u8 = 0;
+
+/// How stored state begins that is why the function failed.
+const FAILED: u8 = 1;
+
 /// State of one function.
 #[derive(Debug, Default)]
-pub(super) enum UserCell {
+pub(in super::super) enum UserCell {
     /// No event yet.
     #[default]
     Empty,
@@ -72,6 +78,37 @@ impl UserCell {
         }
     }
 
+    /// Its state behind one byte, or why it failed behind another; empty without events.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let lost = || "its state could not be stored".to_owned();
+        let (kind, mut bytes) = match self {
+            Self::Empty => return Vec::new(),
+            Self::Live(state) => match guarded(|| state.save().ok_or_else(lost)) {
+                Ok(bytes) => (LIVE, bytes),
+                Err(reason) => (FAILED, reason.into_bytes()),
+            },
+            Self::Failed(reason) => (FAILED, reason.as_bytes().to_vec()),
+        };
+        bytes.insert(0, kind);
+        bytes
+    }
+
+    /// What [`to_bytes`](Self::to_bytes) gave for a cell of this function and key.
+    pub(super) fn from_bytes(
+        function: &dyn AggregateFunction,
+        key: &str,
+        bytes: &[u8],
+    ) -> Result<Self, String> {
+        match bytes.split_first() {
+            None => Ok(Self::Empty),
+            Some((&FAILED, reason)) => Ok(Self::Failed(String::from_utf8_lossy(reason).into())),
+            Some((&LIVE, state)) => guarded(|| function.load(key, state))
+                .map(Self::Live)
+                .map_err(|reason| format!("state of function {}: {reason}", function.name())),
+            Some((kind, _)) => Err(format!("state {kind} of function {}", function.name())),
+        }
+    }
+
     /// Memory held on the heap, in bytes.
     pub(super) fn heap_bytes(&self) -> usize {
         match self {
@@ -101,6 +138,17 @@ impl Clone for UserCell {
 /// The call's result; a panic is an error with its message.
 fn guarded<T>(call: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| Err(message(panic.as_ref())))
+}
+
+/// Why state of `function` cannot be stored, if so: what an empty accumulator gives is read back.
+pub(in super::super) fn unkeepable(function: &dyn AggregateFunction) -> Option<String> {
+    let kept = guarded(|| {
+        let saved = function.create("").save();
+        let saved = saved.ok_or("its accumulators have no `save`, or cannot be saved")?;
+        function.load("", &saved)
+    });
+    let name = function.name();
+    kept.err().map(|reason| format!("state of function {name} cannot be stored: {reason}"))
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

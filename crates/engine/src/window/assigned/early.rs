@@ -16,9 +16,9 @@ use crate::{
 /// What the store remembers for the triggers, beside the watches.
 #[derive(Debug)]
 pub(super) struct AssignedEarly {
-    core: Early<(Place, KeyId)>,
+    pub(super) core: Early<(Place, KeyId)>,
     /// Windows that are closed to all events, but which a user does not let go.
-    held: BTreeMap<Place, KeyMap<Window>>,
+    pub(super) held: BTreeMap<Place, KeyMap<Window>>,
 }
 
 impl AssignedWindows {
@@ -89,6 +89,9 @@ impl AssignedWindows {
                 out.push(window.fire(place, named, seen.now_ms, &self.table, plan));
             } else {
                 early.core.schedule((place, key), watch);
+            }
+            if let Some(tracking) = &mut self.tracking {
+                tracking.note(place, key, window);
             }
         }
         sort(out, before);

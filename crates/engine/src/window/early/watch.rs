@@ -2,6 +2,11 @@
 
 use smallvec::SmallVec;
 
+use crate::{
+    state::{Fault, Reader, Writer},
+    window::marks::Marks,
+};
+
 /// Counts and wishes of one window of one key.
 #[derive(Debug, Clone)]
 pub(in crate::window) struct Watch {
@@ -18,6 +23,8 @@ pub(in crate::window) struct Watch {
     /// When a tick looks at the window.
     scheduled: Option<i64>,
     firings: u32,
+    /// Where the watch is a row of its own.
+    pub(in crate::window) marks: Marks,
 }
 
 impl Watch {
@@ -31,7 +38,31 @@ impl Watch {
             wants: SmallVec::new(),
             scheduled: None,
             firings: 0,
+            marks: Marks::default(),
         }
+    }
+
+    /// Writes it; not when a tick looks at the window, which follows from the rest.
+    pub(in crate::window) fn write(&self, value: &mut Writer) {
+        for count in [self.elements, self.seen, self.since] {
+            value.count(count);
+        }
+        value.count(self.firings.into());
+        value.instant(self.base_ms);
+        value.count(self.wants.len() as u64);
+        self.wants.iter().for_each(|word| value.count(*word));
+    }
+
+    /// Reads what [`write`](Self::write) wrote.
+    pub(in crate::window) fn read(value: &mut Reader<'_>) -> Result<Self, Fault> {
+        let mut few = || value.count_to(1 << 53).map(|count| count as u64);
+        let (elements, seen, since) = (few()?, few()?, few()?);
+        let firings = value.revision()?;
+        let base_ms = value.instant()?;
+        let words = value.count_to(1 << 10)?;
+        let wants = (0..words).map(|_| value.count()).collect::<Result<_, _>>()?;
+        let watch = Self { elements, seen, since, wants, firings, ..Self::new(base_ms) };
+        Ok(watch)
     }
 
     /// The window has one event more.

@@ -20,9 +20,9 @@ use crate::{
 /// What the store remembers for the triggers, beside the watches.
 #[derive(Debug)]
 pub(super) struct SessionEarly {
-    core: Early<KeyId>,
+    pub(super) core: Early<KeyId>,
     /// Keys with sessions that no event can touch, but which a user does not let go.
-    held: BTreeSet<KeyId>,
+    pub(super) held: BTreeSet<KeyId>,
 }
 
 /// How far the store is in both times.
@@ -97,6 +97,9 @@ impl SessionWindows {
                     let firing =
                         session.fire(reached.gap, now_ms, keys.text(key), timing, statistics);
                     out.push(firing);
+                }
+                if let Some(tracking) = &mut self.tracking {
+                    tracking.note(key, session);
                 }
             }
         }

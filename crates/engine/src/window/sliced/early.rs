@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{KeyMap, SlicedWindows, on_time};
+use super::{KeyMap, SlicedWindows, on_time, state::Tracking};
 use crate::{
     aggregation::{AggregationPlan, Statistics},
     core::{KeyId, KeyRegistry},
@@ -21,13 +21,13 @@ use crate::{
 /// What the store remembers for the triggers.
 #[derive(Debug)]
 pub(super) struct SlicedEarly {
-    core: Early<(i64, KeyId)>,
+    pub(super) core: Early<(i64, KeyId)>,
     /// By start: windows that have not passed their end; where users are asked, until purge.
-    watches: BTreeMap<i64, KeyMap<Watch>>,
+    pub(super) watches: BTreeMap<i64, KeyMap<Watch>>,
     /// By start: windows that are closed to all events, but which a user does not let go.
-    held: BTreeMap<i64, KeyMap<Watch>>,
+    pub(super) held: BTreeMap<i64, KeyMap<Watch>>,
     /// How many windows of each key are held.
-    held_of: KeyMap<u64>,
+    pub(super) held_of: KeyMap<u64>,
 }
 
 impl SlicedWindows {
@@ -80,6 +80,9 @@ impl SlicedWindows {
             let watches = early.watches.entry(start).or_default();
             let watch = watches.entry(key).or_insert_with(|| Watch::new(window.now_ms));
             watch.add();
+            if let Some(tracking) = &mut self.tracking {
+                tracking.note_watch(start, key, watch);
+            }
             if has_passed {
                 watch.catch_up();
             } else if early.core.rule.fires_after_add(watch, window) {
@@ -109,6 +112,9 @@ impl SlicedWindows {
             } else {
                 early.core.schedule((start, key), watch);
             }
+            if let Some(tracking) = &mut self.tracking {
+                tracking.note_watch(start, key, watch);
+            }
         }
         sort(out, before);
         let held = std::mem::take(&mut early.held);
@@ -135,12 +141,19 @@ impl SlicedWindows {
                 result.revision = watch.firings();
             }
             watch.fired(early.core.now_ms);
-            if let Some(next) = self.fired.get_mut(&start).and_then(|fired| fired.get_mut(key)) {
-                *next = watch.firings();
+            if let Some(tracking) = &mut self.tracking {
+                tracking.note_watch(start, *key, watch);
+            }
+            if let Some(fired) = self.fired.get_mut(&start).and_then(|fired| fired.get_mut(key)) {
+                fired.next = watch.firings();
             }
         }
-        if !early.core.rule.asks_users() {
-            early.watches.remove(&start);
+        if !early.core.rule.asks_users()
+            && let Some(gone) = early.watches.remove(&start)
+            && let Some(tracking) = &mut self.tracking
+        {
+            let span = (start, start + self.slices.size());
+            gone.iter().for_each(|(key, watch)| tracking.forget_watch(span, *key, watch, keys));
         }
     }
 
@@ -179,16 +192,23 @@ impl SlicedWindows {
 
     /// Holds the keys of a window that a user does not let go.
     fn hold(
-        &self,
+        &mut self,
         start: i64,
         mut watches: KeyMap<Watch>,
         keys: &KeyRegistry,
         early: &mut SlicedEarly,
     ) {
+        let span = (start, start + self.slices.size());
+        let mut tracking = self.tracking.take();
         watches.retain(|key, watch| {
             let window = self.context(start, *key, keys, early);
-            !early.core.rule.lets_go(Some(watch), window)
+            let goes = early.core.rule.lets_go(Some(watch), window);
+            if let Some(tracking) = tracking.as_mut().filter(|_| goes) {
+                tracking.forget_watch(span, *key, watch, keys);
+            }
+            !goes
         });
+        self.tracking = tracking;
         if !watches.is_empty() {
             watches.keys().for_each(|key| *early.held_of.entry(*key).or_default() += 1);
             early.held.insert(start, watches);
@@ -237,10 +257,13 @@ impl SlicedWindows {
 
 impl SlicedEarly {
     /// The window fires for a late event.
-    pub(super) fn note_late(&mut self, start: i64, key: KeyId) {
+    pub(super) fn note_late(&mut self, start: i64, key: KeyId, tracking: Option<&mut Tracking>) {
         let watches = self.watches.get_mut(&start);
         if let Some(watch) = watches.and_then(|watches| watches.get_mut(&key)) {
             watch.fired(self.core.now_ms);
+            if let Some(tracking) = tracking {
+                tracking.note_watch(start, key, watch);
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use super::SourceContext;
 use crate::{
     error::{ProcessorError, ProcessorResult},
     pipeline::typed::short_name,
-    record::{PartitionOrigin, RecordBatch, RecordFormat, SourceKind},
+    record::{PartitionOrigin, Position, RecordBatch, RecordFormat, SourceKind},
     source::{
         SourceEvent, StopToken,
         clock::Clock,
@@ -68,7 +68,7 @@ impl Serializing {
         })?;
         self.batch.push(&json, self.next, None);
         self.next += 1;
-        self.batch.next_position = self.next;
+        self.batch.next_position = Position::at(self.next);
         Ok(())
     }
 

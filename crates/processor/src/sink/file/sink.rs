@@ -5,7 +5,7 @@ use std::{fs::File, path::Path, sync::Arc};
 use super::lines::{LineFile, OpenMode, Target};
 use crate::{
     error::{ProcessorError, ProcessorResult},
-    sink::{Output, ResultSink, SideOutput, SideSink},
+    sink::{Output, ResultSink, SideOutput, SideSink, SinkMark},
 };
 
 /// Writes results to a file, one line of JSON each.
@@ -46,6 +46,22 @@ impl ResultSink for FileSink {
         self.0.results(output)
     }
 
+    fn cursor_name(&self) -> Option<String> {
+        Some(format!("results file {}", self.0.name))
+    }
+
+    fn mark(&self) -> Option<SinkMark> {
+        self.0.file.mark()
+    }
+
+    fn sync(&mut self) -> ProcessorResult<()> {
+        self.0.file.sync()
+    }
+
+    fn rewind(&mut self, to: Option<&SinkMark>) -> ProcessorResult<()> {
+        self.0.file.rewind(to)
+    }
+
     fn close(&mut self) -> ProcessorResult<()> {
         self.0.file.close()
     }
@@ -58,6 +74,22 @@ impl SideSink for SideFileSink {
 
     fn deliver(&mut self, records: &[SideOutput]) -> ProcessorResult<()> {
         self.0.side_records(records)
+    }
+
+    fn cursor_name(&self) -> Option<String> {
+        Some(format!("side file {}", self.0.name))
+    }
+
+    fn mark(&self) -> Option<SinkMark> {
+        self.0.file.mark()
+    }
+
+    fn sync(&mut self) -> ProcessorResult<()> {
+        self.0.file.sync()
+    }
+
+    fn rewind(&mut self, to: Option<&SinkMark>) -> ProcessorResult<()> {
+        self.0.file.rewind(to)
     }
 
     fn close(&mut self) -> ProcessorResult<()> {

@@ -3,14 +3,16 @@
 use std::{
     fs::File,
     io::{self, ErrorKind, Seek, SeekFrom},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::MetadataExt,
     sync::Arc,
     time::Duration,
 };
 
 use tracing::{info, warn};
 
-use super::{FileSourceConfig, FollowTiming, open::explain, source::read_some};
+use super::{
+    FileSourceConfig, FollowTiming, identity::KnownFile, open::explain, source::read_some,
+};
 use crate::{
     error::ProcessorError,
     source::{
@@ -19,9 +21,6 @@ use crate::{
         text::TextPump,
     },
 };
-
-/// Bytes at the beginning of a file by which it is known again.
-const HEAD_BYTES: usize = 256;
 
 /// Reads a file, and the files that take its place.
 pub(super) struct Follower {
@@ -32,7 +31,7 @@ pub(super) struct Follower {
     buffer: Vec<u8>,
     /// Bytes read of this file.
     position: u64,
-    head: Vec<u8>,
+    known: KnownFile,
     /// Since when the name belongs to another file and this one is quiet.
     replaced_since: Option<Duration>,
     says_gone: bool,
@@ -51,9 +50,9 @@ enum Change {
 }
 
 impl Follower {
-    /// At the beginning of `file`.
+    /// In a file that was read up to a position, 0 for its beginning.
     pub(super) fn new(
-        file: File,
+        (file, known, position): (File, KnownFile, u64),
         config: FileSourceConfig,
         timing: FollowTiming,
         clock: Arc<dyn Clock>,
@@ -65,8 +64,8 @@ impl Follower {
             timing,
             clock,
             buffer,
-            position: 0,
-            head: Vec::new(),
+            position,
+            known,
             replaced_since: None,
             says_gone: false,
         }
@@ -95,13 +94,12 @@ impl Follower {
     fn read_to_end(&mut self, pump: &mut TextPump<'_>) -> Result<(), Halt> {
         self.replaced_since = None;
         loop {
-            let bytes = read_some(&mut self.file, &self.config.path, &mut self.buffer, pump)?;
+            let Self { file, config, buffer, known, .. } = self;
+            let bytes = read_some(file, &config.path, buffer, known, pump)?;
             if bytes == 0 {
                 return pump.caught_up();
             }
             self.position += bytes as u64;
-            let room = HEAD_BYTES - self.head.len();
-            self.head.extend_from_slice(self.buffer.get(..bytes.min(room)).unwrap_or_default());
         }
     }
 
@@ -111,7 +109,8 @@ impl Follower {
             return Ok(Change::Truncated);
         }
         if own.len() > self.position {
-            return Ok(if self.has_same_head()? { Change::Grown } else { Change::Truncated });
+            let is_same = self.known.has_same_head(&self.file)?;
+            return Ok(if is_same { Change::Grown } else { Change::Truncated });
         }
         match self.config.path.metadata() {
             Ok(named) if (named.dev(), named.ino()) == (own.dev(), own.ino()) => {
@@ -119,15 +118,6 @@ impl Follower {
             }
             Ok(_) => Ok(Change::Replaced),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Change::Gone),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn has_same_head(&self) -> io::Result<bool> {
-        let mut now = vec![0; self.head.len()];
-        match self.file.read_exact_at(&mut now, 0) {
-            Ok(()) => Ok(now == self.head),
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -165,7 +155,7 @@ impl Follower {
         warn!(%path, read_bytes, cut_line, "followed file was truncated; reading it from its start");
         pump.restart()?;
         self.file.seek(SeekFrom::Start(0)).map_err(|cause| self.failed("seek", cause))?;
-        self.forget();
+        self.forget()?;
         self.read_to_end(pump)
     }
 
@@ -180,14 +170,16 @@ impl Follower {
         info!(%path, read_bytes, cut_line, "followed file was replaced; reading the new one");
         pump.restart()?;
         self.file = file;
-        self.forget();
+        self.forget()?;
         self.read_to_end(pump)
     }
 
-    fn forget(&mut self) {
+    fn forget(&mut self) -> Result<(), ProcessorError> {
+        let found = self.file.metadata().map_err(|cause| self.failed("examine", cause))?;
+        self.known = KnownFile::of(&found);
         self.position = 0;
-        self.head.clear();
         self.says_gone = false;
+        Ok(())
     }
 
     fn failed(&self, action: &'static str, cause: io::Error) -> ProcessorError {

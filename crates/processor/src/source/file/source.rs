@@ -2,7 +2,8 @@
 
 use std::{
     fs::File,
-    io::{ErrorKind, Read},
+    io::{ErrorKind, Read, Seek, SeekFrom},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -12,19 +13,23 @@ use crossbeam_channel::Sender;
 use llm_optimizer_config::settings::CsvConfig;
 use llm_optimizer_engine::core::PartitionId;
 
+use tracing::{info, warn};
+
 use super::{
     follow::Follower,
-    open::{inspect, open, refused},
+    identity::{Fate, KnownFile, Resumed, find, not_the_same},
+    open::{explain, inspect, open, refused},
 };
 use crate::{
     error::{ProcessorError, ProcessorResult},
-    record::{PartitionOrigin, SourceKind},
+    record::{PartitionKey, PartitionOrigin, Position, RecordFormat, SourceKind},
     source::{
         Source, SourceEvent, StopToken,
         clock::Clock,
         send::Halt,
         text::{
-            BatchLimits, ByteStream, READ_BYTES, ReadProgress, TextFormat, TextPump, pump_stream,
+            BatchLimits, ByteStream, READ_BYTES, ReadProgress, TextBatcher, TextFormat, TextPump,
+            pump_stream,
         },
     },
 };
@@ -97,11 +102,14 @@ pub struct FileSource {
     clock: Arc<dyn Clock>,
     progress: ReadProgress,
     input: Input,
+    /// Where to go on, in a file that was read before.
+    from: Option<Position>,
 }
 
 enum Input {
     Regular {
         file: File,
+        known: KnownFile,
         size_bytes: u64,
     },
     /// A named pipe or a device: reading it may block.
@@ -117,14 +125,15 @@ impl FileSource {
     pub fn open(config: FileSourceConfig, clock: Arc<dyn Clock>) -> ProcessorResult<Self> {
         let found = inspect(&config.path)?;
         let input = if found.is_file() {
-            Input::Regular { file: open(&config.path)?, size_bytes: found.len() }
+            let known = KnownFile::of(&found);
+            Input::Regular { file: open(&config.path)?, known, size_bytes: found.len() }
         } else if config.follow.is_none() {
             Input::Blocking
         } else {
             let reason = "is no regular file and cannot be followed; set source.follow: false";
             return Err(refused(&config.path, reason.into()));
         };
-        Ok(Self { config, clock, progress: ReadProgress::default(), input })
+        Ok(Self { config, clock, progress: ReadProgress::default(), input, from: None })
     }
 
     /// How much is read; goes on counting while the source runs.
@@ -139,7 +148,7 @@ impl Source for FileSource {
     /// [`ProcessorError::Io`] if a read fails, [`ProcessorError::Source`] for a CSV header that
     /// cannot be used.
     fn run(self: Box<Self>, queue: &Sender<SourceEvent>, stop: &StopToken) -> ProcessorResult<()> {
-        let this = *self;
+        let mut this = *self;
         let origin = Arc::new(PartitionOrigin {
             id: PartitionId(0),
             kind: SourceKind::File,
@@ -150,18 +159,72 @@ impl Source for FileSource {
         let clock = Arc::clone(&this.clock);
         let mut pump =
             TextPump::new(&origin, text, (queue, stop), Arc::clone(&clock), this.progress)?;
+        if let (Some(from), Input::Regular { file, .. }) = (&this.from, &mut this.input) {
+            pump.resume(from, go_on(file, &this.config, &origin, from)?);
+        }
+        let read = this.from.map_or(0, |from| u64::try_from(from.offset).unwrap_or(0));
         let outcome = pump.assigned().and_then(|()| match (this.input, this.config.follow) {
             (Input::Blocking, _) => pump_blocking(&mut pump, this.config.path, &clock),
-            (Input::Regular { file, .. }, Some(timing)) => {
-                Follower::new(file, this.config, timing, clock).run(&mut pump)
+            (Input::Regular { file, known, .. }, Some(timing)) => {
+                Follower::new((file, known, read), this.config, timing, clock).run(&mut pump)
             }
-            (Input::Regular { mut file, .. }, None) => {
+            (Input::Regular { mut file, mut known, .. }, None) => {
                 let mut buffer = vec![0; this.config.read_bytes.max(1)];
-                while read_some(&mut file, &this.config.path, &mut buffer, &mut pump)? > 0 {}
+                let path = &this.config.path;
+                while read_some(&mut file, path, &mut buffer, &mut known, &mut pump)? > 0 {}
                 pump.ended()
             }
         });
         Halt::conclude(outcome)
+    }
+
+    /// Goes on in the file that was read, wherever it is now.
+    ///
+    /// | the file | read to its end | followed |
+    /// | --- | --- | --- |
+    /// | is there, perhaps longer | goes on | goes on |
+    /// | was renamed within its folder | refused | goes on in it, then in the one of its name |
+    /// | was truncated or written anew | refused | the new content is read from its start |
+    /// | is gone | refused | refused |
+    ///
+    /// # Errors
+    /// [`ProcessorError::Source`] where the table says refused, with what to do.
+    fn resume(&mut self, stored: &[(PartitionKey, Position)]) -> ProcessorResult<()> {
+        let path = &self.config.path;
+        let name = path.display().to_string();
+        let Some(position) = self.stored_of_this(stored) else {
+            for (key, position) in stored {
+                info!(path = %name, other = key.name, offset = position.offset, "begins at its start; the state also knows another input");
+            }
+            return Ok(());
+        };
+        let (Input::Regular { .. }, Some(identity)) = (&self.input, &position.file) else {
+            let reason = "cannot go on where it stopped: it is no regular file";
+            return Err(refused(path, reason.into()));
+        };
+        let fate = find(path, position, identity)?;
+        let follows = self.config.follow.is_some();
+        match fate {
+            Fate::Found(Resumed { file, known }) => {
+                let found = file.metadata().map_err(|cause| explain(path, cause))?;
+                let named = path.metadata().ok();
+                let is_named = named.is_some_and(|named| named.ino() == found.ino());
+                if !is_named && !follows {
+                    return Err(not_the_same(path, "the file was renamed or replaced"));
+                }
+                info!(path = %name, offset = position.offset, is_named, "going on where reading stopped");
+                self.input = Input::Regular { file, known, size_bytes: found.len() };
+                self.from = Some(*position);
+                self.progress.add(usize::try_from(position.offset).unwrap_or(0));
+                Ok(())
+            }
+            Fate::Rewritten if follows => {
+                warn!(path = %name, "followed file was truncated or written anew; reading it from its start");
+                Ok(())
+            }
+            Fate::Rewritten => Err(not_the_same(path, "the file was truncated or written anew")),
+            Fate::Gone => Err(not_the_same(path, "the file that was being read is gone")),
+        }
     }
 
     fn size_bytes(&self) -> Option<u64> {
@@ -173,6 +236,50 @@ impl Source for FileSource {
 
     fn is_bounded(&self) -> bool {
         self.config.follow.is_none()
+    }
+}
+
+/// Sets `file` to the position, and finds out at its beginning how a CSV file is to be read.
+fn go_on(
+    file: &mut File,
+    config: &FileSourceConfig,
+    origin: &Arc<PartitionOrigin>,
+    from: &Position,
+) -> ProcessorResult<Option<RecordFormat>> {
+    let failed = |cause| ProcessorError::Io { action: "read", path: config.path.clone(), cause };
+    let mut format = None;
+    if matches!(config.text, TextFormat::Csv(_)) {
+        let limits = BatchLimits { max_records: 1, ..config.limits };
+        let fault = |reason| refused(&config.path, reason);
+        let mut first =
+            TextBatcher::new(Arc::clone(origin), config.text.clone(), limits).map_err(fault)?;
+        let mut buffer = vec![0; config.read_bytes.max(1)];
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        while first.format().is_none() {
+            let bytes = file.read(&mut buffer).map_err(failed)?;
+            if bytes == 0 {
+                break;
+            }
+            first.feed(buffer.get(..bytes).unwrap_or_default(), &|| 0).map_err(fault)?;
+        }
+        format = first.format().cloned();
+    }
+    let offset = u64::try_from(from.offset).unwrap_or(0);
+    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
+    Ok(format)
+}
+
+impl FileSource {
+    /// The position of the file of this name, or of this file under another one.
+    fn stored_of_this<'a>(&self, stored: &'a [(PartitionKey, Position)]) -> Option<&'a Position> {
+        let name = self.config.path.display().to_string();
+        let mut files = stored.iter().filter(|(key, _)| key.source == SourceKind::File);
+        let named = files.clone().find(|(key, _)| key.name == name);
+        let found = named.or_else(|| {
+            let Input::Regular { known, .. } = &self.input else { return None };
+            files.find(|(_, position)| position.file.is_some_and(|file| known.is(&file)))
+        });
+        found.map(|(_, position)| position)
     }
 }
 
@@ -192,12 +299,16 @@ pub(super) fn read_some(
     file: &mut File,
     path: &Path,
     buffer: &mut [u8],
+    known: &mut KnownFile,
     pump: &mut TextPump<'_>,
 ) -> Result<usize, Halt> {
     loop {
         match file.read(buffer) {
             Ok(bytes) => {
-                pump.bytes(buffer.get(..bytes).unwrap_or_default())?;
+                let chunk = buffer.get(..bytes).unwrap_or_default();
+                known.saw(chunk);
+                pump.reads(known.identity());
+                pump.bytes(chunk)?;
                 return Ok(bytes);
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

@@ -73,7 +73,7 @@ fn bounded_file_is_read_to_its_last_line() {
     assert_eq!(story(&events), "ABE");
     assert_eq!(all_rows(&events), [row("one", 0, 1), row(" ", 6, 3), row("last", 8, 4)]);
     let batch = batches(&events)[0];
-    assert_eq!((batch.next_position, &batch.format), (12, &RecordFormat::Json));
+    assert_eq!((batch.next_position.offset, &batch.format), (12, &RecordFormat::Json));
     assert_eq!(progress.bytes(), 12);
 }
 

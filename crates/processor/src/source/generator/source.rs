@@ -9,7 +9,7 @@ use llm_optimizer_engine::core::PartitionId;
 use super::{disorder::Disorder, event::CallEvent, traffic::Traffic};
 use crate::{
     error::{ProcessorError, ProcessorResult},
-    record::{PartitionOrigin, RecordBatch, RecordFormat, SourceKind},
+    record::{PartitionKey, PartitionOrigin, Position, RecordBatch, RecordFormat, SourceKind},
     source::{
         Source, SourceEvent, StopToken,
         clock::Clock,
@@ -26,6 +26,7 @@ pub struct GeneratorSource {
     config: GeneratorConfig,
     limits: BatchLimits,
     clock: Arc<dyn Clock>,
+    from: Option<Position>,
 }
 
 impl GeneratorSource {
@@ -40,7 +41,7 @@ impl GeneratorSource {
     ) -> ProcessorResult<Self> {
         match fault(&config) {
             Some(fault) => Err(ProcessorError::Config(format!("source.generator.{fault}"))),
-            None => Ok(Self { config, limits, clock }),
+            None => Ok(Self { config, limits, clock, from: None }),
         }
     }
 }
@@ -71,8 +72,9 @@ impl Source for GeneratorSource {
     /// # Errors
     /// [`ProcessorError::Internal`] if an event has no JSON form, which cannot happen.
     fn run(self: Box<Self>, queue: &Sender<SourceEvent>, stop: &StopToken) -> ProcessorResult<()> {
-        let start_ms =
-            self.config.start.map_or_else(|| self.clock.now_ms(), |at| at.timestamp_millis());
+        let written_ms = self.config.start.map(|at| at.timestamp_millis());
+        let start_ms = self.from.and_then(|from| from.start_ms).or(written_ms);
+        let start_ms = start_ms.unwrap_or_else(|| self.clock.now_ms());
         let traffic = Traffic::new(&self.config, start_ms)
             .ok_or_else(|| ProcessorError::Internal("the model catalogue is empty".into()))?;
         let origin = Arc::new(PartitionOrigin {
@@ -83,8 +85,29 @@ impl Source for GeneratorSource {
         });
         let begun = self.clock.elapsed();
         let (batch, json) = (None, Vec::new());
-        let run = Run { source: *self, origin, queue, stop, begun, start_ms, batch, json, sent: 0 };
+        let sent = self.from.map_or(0, |from| from.offset);
+        let paced_from_ms = start_ms;
+        let run = Run {
+            source: *self,
+            origin,
+            queue,
+            stop,
+            begun,
+            start_ms,
+            paced_from_ms,
+            batch,
+            json,
+            sent,
+        };
         Halt::conclude(run.all(traffic))
+    }
+
+    /// Generates the same records again and leaves out those that were committed. The pace begins
+    /// anew: time that passed meanwhile is not made up for.
+    fn resume(&mut self, stored: &[(PartitionKey, Position)]) -> ProcessorResult<()> {
+        let of_this = |(key, _): &&(PartitionKey, Position)| key.source == SourceKind::Generator;
+        self.from = stored.iter().find(of_this).map(|(_, position)| *position);
+        Ok(())
     }
 
     fn is_bounded(&self) -> bool {
@@ -99,6 +122,8 @@ struct Run<'a> {
     stop: &'a StopToken,
     begun: Duration,
     start_ms: i64,
+    /// Event time that is due at `begun`.
+    paced_from_ms: i64,
     batch: Option<RecordBatch>,
     json: Vec<u8>,
     /// Records that are in a batch.
@@ -109,7 +134,12 @@ impl Run<'_> {
     fn all(mut self, traffic: Traffic) -> Result<(), Halt> {
         let disorder = Disorder::new(traffic, &self.source.config);
         send(self.queue, self.stop, SourceEvent::Assigned(vec![Arc::clone(&self.origin)]))?;
-        for arrival in disorder {
+        let committed = usize::try_from(self.sent).unwrap_or(usize::MAX);
+        let mut arrivals = disorder.skip(committed).peekable();
+        if let (true, Some(next)) = (committed > 0, arrivals.peek()) {
+            self.paced_from_ms = next.at_ms;
+        }
+        for arrival in arrivals {
             self.wait_for(arrival.at_ms)?;
             self.add(&arrival.call)?;
         }
@@ -123,7 +153,7 @@ impl Run<'_> {
         if speed <= 0.0 {
             return Ok(());
         }
-        let secs = at_ms.saturating_sub(self.start_ms).max(0) as f64 / 1_000.0 / speed;
+        let secs = at_ms.saturating_sub(self.paced_from_ms).max(0) as f64 / 1_000.0 / speed;
         let due = self.begun + Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX / 2);
         loop {
             let left = due.saturating_sub(self.source.clock.elapsed());
@@ -157,7 +187,7 @@ impl Run<'_> {
 
     fn flush(&mut self) -> Result<(), Halt> {
         let Some(mut batch) = self.batch.take() else { return Ok(()) };
-        batch.next_position = self.sent;
+        batch.next_position = Position { start_ms: Some(self.start_ms), ..Position::at(self.sent) };
         send(self.queue, self.stop, SourceEvent::Batch(batch))
     }
 }

@@ -12,11 +12,14 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::GeneratorSource;
-use crate::source::{
-    Source, SourceEvent,
-    clock::{Clock, ManualClock, SystemClock},
-    testing::{all_rows, start, story},
-    text::BatchLimits,
+use crate::{
+    record::{PartitionKey, Position, SourceKind},
+    source::{
+        Source, SourceEvent,
+        clock::{Clock, ManualClock, SystemClock},
+        testing::{all_rows, batches, start, story},
+        text::BatchLimits,
+    },
 };
 
 /// 10:00 UTC, when the rate is near its mean.
@@ -247,5 +250,34 @@ fn senseless_settings_are_refused() {
     ] {
         let error = refused(settings);
         assert!(error.starts_with(&format!("configuration: source.generator.{name}:")), "{error}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    /// A generator that goes on gives what the one before would have given.
+    #[test]
+    fn the_records_behind_a_position_are_the_same(seed: u64, committed in 0usize..300) {
+        let config = GeneratorConfig { seed, ..config(300) };
+        let all = lines(config.clone());
+        let events = run(config.clone(), 1, Arc::new(ManualClock::default()));
+        let position = match committed.checked_sub(1) {
+            None => Position::at(0),
+            Some(last) => batches(&events)[last].next_position,
+        };
+        // The time at which it began is in the position, not in the configuration.
+        let config = GeneratorConfig { start: None, ..config };
+        let clock = Arc::new(ManualClock::default());
+        let mut source = GeneratorSource::new(config, BatchLimits::default(), clock).unwrap();
+        let name = "generator".to_owned();
+        let key = PartitionKey { source: SourceKind::Generator, name, partition: 0 };
+        let start_ms = Some(start_ms());
+        source.resume(&[(key, Position { start_ms, ..position })]).unwrap();
+        let (events, outcome) = start(source, 10_000).all();
+        outcome.unwrap();
+        let rest: Vec<_> = all_rows(&events).into_iter().map(|row| row.0).collect();
+        prop_assert_eq!(&rest, &all[committed..]);
+        prop_assert_eq!(all_rows(&events).first().map(|row| row.1), i64::try_from(committed).ok().filter(|_| committed < 300));
     }
 }

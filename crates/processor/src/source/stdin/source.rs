@@ -7,10 +7,11 @@ use std::{
 
 use crossbeam_channel::Sender;
 use llm_optimizer_engine::core::PartitionId;
+use tracing::warn;
 
 use crate::{
     error::ProcessorResult,
-    record::{PartitionOrigin, SourceKind},
+    record::{PartitionKey, PartitionOrigin, Position, SourceKind},
     source::{
         Source, SourceEvent, StopToken,
         clock::Clock,
@@ -79,6 +80,18 @@ impl Source for StdinSource {
         let stream = ByteStream::start("<stdin>".into(), Box::new(|| Ok(input)))?;
         let outcome = pump.assigned().and_then(|()| pump_stream(&mut pump, &stream, &this.clock));
         Halt::conclude(outcome)
+    }
+
+    /// What was read is gone: a new run reads what comes now. Records that were read and not committed
+    /// when the run before ended are lost: at most once.
+    fn resume(&mut self, stored: &[(PartitionKey, Position)]) -> ProcessorResult<()> {
+        if !stored.is_empty() {
+            warn!(
+                "standard input cannot be read again: records that the run before had read and not \
+                 committed are lost (at most once)"
+            );
+        }
+        Ok(())
     }
 
     fn is_bounded(&self) -> bool {

@@ -9,7 +9,7 @@ use super::{
     columns::{delimiter_byte, record_format},
     splitter::{Dialect, Found, Splitter},
 };
-use crate::record::{PartitionOrigin, RecordBatch, RecordFormat};
+use crate::record::{FileIdentity, PartitionOrigin, Position, RecordBatch, RecordFormat};
 
 /// Collects the records of a text input into batches of bounded size.
 #[derive(Debug)]
@@ -17,6 +17,8 @@ pub(crate) struct TextBatcher {
     splitter: Splitter,
     dialect: Dialect,
     collector: Collector,
+    /// The file that is read, for positions.
+    file: Option<FileIdentity>,
 }
 
 /// The batch that is being filled, and what is needed to begin the next one.
@@ -52,7 +54,27 @@ impl TextBatcher {
         let splitter = Splitter::new(dialect, limits.max_record_bytes);
         let (batch, last_sizes) = (None, (0, 0));
         let collector = Collector { csv, dialect, format, limits, origin, batch, last_sizes };
-        Ok(Self { splitter, dialect, collector })
+        Ok(Self { splitter, dialect, collector, file: None })
+    }
+
+    /// Goes on at `position`. `format` is what the beginning of a CSV input said, if it is one.
+    pub(crate) fn resume(&mut self, position: &Position, format: Option<RecordFormat>) {
+        let offset = u64::try_from(position.offset).unwrap_or(0);
+        let (limit, line) = (self.collector.limits.max_record_bytes, position.line.unwrap_or(1));
+        self.splitter = Splitter::at(self.dialect, limit, offset, line);
+        if self.collector.csv.is_some() {
+            self.collector.format = format;
+        }
+    }
+
+    /// How the records of the input are to be read, as soon as it is known.
+    pub(crate) fn format(&self) -> Option<&RecordFormat> {
+        self.collector.format.as_ref()
+    }
+
+    /// Says which file is read.
+    pub(crate) fn reads(&mut self, file: FileIdentity) {
+        self.file = Some(file);
     }
 
     /// Begins a new input, for instance the file that took the place of a rotated one.
@@ -122,7 +144,12 @@ impl TextBatcher {
     /// The records that wait, if there are any.
     pub(crate) fn take(&mut self) -> Option<RecordBatch> {
         let mut batch = self.collector.batch.take()?;
-        batch.next_position = signed(self.splitter.position());
+        batch.next_position = Position {
+            offset: signed(self.splitter.position()),
+            line: Some(self.splitter.line()),
+            file: self.file,
+            start_ms: None,
+        };
         self.collector.last_sizes = (batch.arena.len(), batch.records.len());
         Some(batch)
     }

@@ -20,6 +20,7 @@ use std::sync::{
 
 use llm_optimizer_config::settings::CsvConfig;
 
+pub(crate) use batcher::TextBatcher;
 pub(crate) use pump::TextPump;
 pub(crate) use stream::{ByteStream, pump_stream};
 

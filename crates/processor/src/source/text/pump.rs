@@ -7,7 +7,7 @@ use crossbeam_channel::Sender;
 use super::{BatchLimits, ReadProgress, TextFormat, batcher::TextBatcher};
 use crate::{
     error::{ProcessorError, ProcessorResult},
-    record::PartitionOrigin,
+    record::{FileIdentity, PartitionOrigin, Position, RecordFormat},
     source::{
         SourceEvent, StopToken,
         clock::Clock,
@@ -65,6 +65,16 @@ impl<'a> TextPump<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Goes on at `position`, in an input of this format if it is CSV.
+    pub(crate) fn resume(&mut self, position: &Position, format: Option<RecordFormat>) {
+        self.batcher.resume(position, format);
+    }
+
+    /// Says which file the bytes are of.
+    pub(crate) fn reads(&mut self, file: FileIdentity) {
+        self.batcher.reads(file);
     }
 
     /// Whether no record waits to be sent.

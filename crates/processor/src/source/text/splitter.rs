@@ -61,6 +61,11 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 impl Splitter {
     /// At the beginning of an input.
     pub(crate) fn new(dialect: Dialect, max_record_bytes: usize) -> Self {
+        Self::at(dialect, max_record_bytes, 0, 1)
+    }
+
+    /// At the beginning of the record at byte `offset`, on `line`.
+    pub(crate) fn at(dialect: Dialect, max_record_bytes: usize, offset: u64, line: u64) -> Self {
         Self {
             dialect,
             max_kept: max_record_bytes.saturating_add(1),
@@ -68,8 +73,8 @@ impl Splitter {
             kept: Vec::new(),
             raw_len: 0,
             last_byte: 0,
-            offset: 0,
-            line: 1,
+            offset,
+            line,
             inner_lines: 0,
         }
     }
@@ -77,6 +82,11 @@ impl Splitter {
     /// Byte of the input at which the next (or the unfinished) record begins.
     pub(crate) fn position(&self) -> u64 {
         self.offset
+    }
+
+    /// Line of the input on which that record begins, from 1.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
     }
 
     /// Whether a record has begun that has no end yet.

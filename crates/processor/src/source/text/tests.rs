@@ -205,7 +205,7 @@ fn batch_ends_at_the_count_or_the_bytes() {
     let batches = all_batches(batcher(TextFormat::Ndjson, limits), input).unwrap();
     let sizes: Vec<_> = batches.iter().map(|batch| batch.records.len()).collect();
     assert_eq!(sizes, [3, 2, 1]);
-    let positions: Vec<_> = batches.iter().map(|batch| batch.next_position).collect();
+    let positions: Vec<_> = batches.iter().map(|batch| batch.next_position.offset).collect();
     assert_eq!(positions, [6, 23, 25]);
     assert!(batches.iter().all(|batch| batch.received_ms == 7));
 }

@@ -1,0 +1,175 @@
+//! A row of the outbox: the output of one commit.
+//!
+//! ```text
+//! version 1 │ pipelines │ per pipeline: name │ results │ late │ dead letters
+//! ```
+//! Counts and lengths are `u32`, little-endian; a result is its JSON; a side record is its JSON, then the
+//! key and the headers of the original record. That the bytes are the ones that were written is the
+//! store's matter.
+
+use std::sync::Arc;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use llm_optimizer_types::{ResultRecord, SideRecord};
+
+use crate::{
+    commit::Commit,
+    error::{ProcessorError, ProcessorResult},
+    sink::{EncodedResult, Output, SideOutput},
+};
+
+const VERSION: u8 = 1;
+
+/// The output of one commit, by pipeline, on its way to the sinks.
+#[derive(Debug, Clone)]
+pub(super) struct Entry {
+    pub(super) sequence: u64,
+    /// In the order of the run's pipelines.
+    pub(super) outputs: Vec<Arc<Output>>,
+    pub(super) bytes: u64,
+}
+
+impl Entry {
+    /// The output of `commit`, and its row.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Serialization`] if a side record has no JSON form.
+    pub(super) fn of(commit: &Commit) -> ProcessorResult<(Self, Vec<u8>)> {
+        let row = encode(commit)?;
+        let (sequence, outputs) = (commit.sequence, commit.outputs());
+        Ok((Self { sequence, outputs, bytes: row.len() as u64 }, row))
+    }
+
+    /// The entry that `row` holds, for pipelines of these names.
+    ///
+    /// # Errors
+    /// [`ProcessorError::State`] for a row that cannot be read.
+    pub(super) fn read(sequence: u64, row: &[u8], pipelines: &[String]) -> ProcessorResult<Self> {
+        let named = decode(row).ok_or_else(|| {
+            ProcessorError::State(format!(
+                "row {sequence} of the outbox cannot be read; restore a checkpoint, or run with \
+                 --new-state"
+            ))
+        })?;
+        let output = |name: &String| {
+            let found = named.iter().find(|(other, _)| other == name);
+            found.map(|(_, output)| Arc::clone(output)).unwrap_or_default()
+        };
+        let outputs = pipelines.iter().map(output).collect();
+        Ok(Self { sequence, outputs, bytes: row.len() as u64 })
+    }
+}
+
+fn encode(commit: &Commit) -> ProcessorResult<Vec<u8>> {
+    let mut row = vec![VERSION];
+    put_count(&mut row, commit.pipelines.len());
+    for pipeline in &commit.pipelines {
+        put(&mut row, pipeline.name.as_bytes());
+        put_count(&mut row, pipeline.output.results.len());
+        for result in &pipeline.output.results {
+            put(&mut row, &result.json);
+        }
+        for sides in [&pipeline.output.late, &pipeline.output.dead_letters] {
+            put_count(&mut row, sides.len());
+            for side in sides {
+                put_side(&mut row, side)?;
+            }
+        }
+    }
+    Ok(row)
+}
+
+fn put_side(row: &mut Vec<u8>, side: &SideOutput) -> ProcessorResult<()> {
+    let json = serde_json::to_vec(&side.record)
+        .map_err(|error| ProcessorError::Serialization(error.to_string()))?;
+    put(row, &json);
+    put_optional(row, side.key.as_deref());
+    put_count(row, side.headers.len());
+    for (name, value) in &side.headers {
+        put(row, name.as_bytes());
+        put_optional(row, value.as_deref());
+    }
+    Ok(())
+}
+
+fn put_count(row: &mut Vec<u8>, count: usize) {
+    row.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn put(row: &mut Vec<u8>, bytes: &[u8]) {
+    put_count(row, bytes.len());
+    row.extend_from_slice(bytes);
+}
+
+fn put_optional(row: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    row.push(u8::from(bytes.is_some()));
+    put(row, bytes.unwrap_or_default());
+}
+
+type Named = Vec<(String, Arc<Output>)>;
+
+fn decode(row: &[u8]) -> Option<Named> {
+    let mut rest = Rest(row.strip_prefix(&[VERSION])?);
+    let count = rest.count()?;
+    let mut named = Vec::new();
+    for _ in 0..count {
+        let name = String::from_utf8(rest.bytes()?.to_vec()).ok()?;
+        let results = rest.many(|rest| result(rest.bytes()?))?;
+        let late = rest.many(side)?;
+        let dead_letters = rest.many(side)?;
+        named.push((name, Arc::new(Output { results, late, dead_letters })));
+    }
+    rest.0.is_empty().then_some(named)
+}
+
+fn result(json: &[u8]) -> Option<EncodedResult> {
+    let record: ResultRecord = serde_json::from_slice(json).ok()?;
+    Some(EncodedResult { record, json: json.to_vec() })
+}
+
+fn side(rest: &mut Rest<'_>) -> Option<SideOutput> {
+    let record: SideRecord = serde_json::from_slice(rest.bytes()?).ok()?;
+    let payload = match (&record.record, &record.record_base64) {
+        (Some(text), _) => text.clone().into_bytes(),
+        (None, Some(text)) => STANDARD.decode(text).ok()?,
+        (None, None) => Vec::new(),
+    };
+    let key = rest.optional()?.map(<[u8]>::to_vec);
+    let headers = rest.many(|rest| {
+        let name = String::from_utf8(rest.bytes()?.to_vec()).ok()?;
+        Some((name, rest.optional()?.map(<[u8]>::to_vec)))
+    })?;
+    Some(SideOutput { record, payload, key, headers, judged: None })
+}
+
+/// What is not read yet.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn take(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn count(&mut self) -> Option<usize> {
+        let bytes = self.take(4)?;
+        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let count = self.count()?;
+        self.take(count)
+    }
+
+    fn optional(&mut self) -> Option<Option<&'a [u8]>> {
+        let is_there = *self.take(1)?.first()? == 1;
+        let bytes = self.bytes()?;
+        Some(is_there.then_some(bytes))
+    }
+
+    fn many<T>(&mut self, one: impl Fn(&mut Self) -> Option<T>) -> Option<Vec<T>> {
+        let count = self.count()?;
+        (0..count).map(|_| one(self)).collect()
+    }
+}

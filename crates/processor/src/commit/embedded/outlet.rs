@@ -1,0 +1,154 @@
+//! A sink and what it is fed: one physical file, topic or stream, whoever writes to it.
+
+use llm_optimizer_types::SideKind;
+
+use super::{SinkAbility, entry::Entry};
+use crate::{
+    error::ProcessorResult,
+    runtime::PipelineOutputs,
+    sink::{Output, ResultSink, SideSink, SinkMark},
+};
+
+/// A sink with what it is fed.
+pub(super) struct Outlet {
+    target: Target,
+    /// Pipelines whose output it gets, and which part of it; in this order.
+    feeds: Vec<(usize, Stream)>,
+    /// The entry that was not handed over in full, and how many feeds of it were.
+    begun: Option<(u64, usize)>,
+    /// The newest entry that was handed over in full.
+    pub(super) written: u64,
+}
+
+enum Target {
+    Results(Box<dyn ResultSink>),
+    Sides(Box<dyn SideSink>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Stream {
+    Results,
+    Side(SideKind),
+}
+
+impl Stream {
+    fn is_empty(self, output: &Output) -> bool {
+        match self {
+            Self::Results => output.results.is_empty(),
+            Self::Side(SideKind::Late) => output.late.is_empty(),
+            Self::Side(SideKind::DeadLetter) => output.dead_letters.is_empty(),
+        }
+    }
+}
+
+/// The outlets of all pipelines; what several of them write to is one.
+pub(super) fn outlets(outputs: Vec<PipelineOutputs>) -> Vec<Outlet> {
+    let mut outlets: Vec<Outlet> = Vec::new();
+    for (pipeline, outputs) in outputs.into_iter().enumerate() {
+        let results =
+            outputs.results.into_iter().map(|sink| (Target::Results(sink), Stream::Results));
+        let side =
+            |sink: Option<_>, kind| sink.map(|sink| (Target::Sides(sink), Stream::Side(kind)));
+        let late = side(outputs.late, SideKind::Late);
+        let dead = side(outputs.dead_letters, SideKind::DeadLetter);
+        for (target, stream) in results.chain(late).chain(dead) {
+            let name = target.full_name();
+            match outlets.iter_mut().find(|outlet| outlet.target.full_name() == name) {
+                Some(outlet) => outlet.feeds.push((pipeline, stream)),
+                None => {
+                    let feeds = vec![(pipeline, stream)];
+                    outlets.push(Outlet { target, feeds, begun: None, written: 0 });
+                }
+            }
+        }
+    }
+    outlets
+}
+
+impl Target {
+    fn full_name(&self) -> (bool, String) {
+        match self {
+            Self::Results(sink) => (true, sink.cursor_name().unwrap_or_else(|| sink.name().into())),
+            Self::Sides(sink) => (false, sink.cursor_name().unwrap_or_else(|| sink.name().into())),
+        }
+    }
+}
+
+impl Outlet {
+    pub(super) fn name(&self) -> &str {
+        match &self.target {
+            Target::Results(sink) => sink.name(),
+            Target::Sides(sink) => sink.name(),
+        }
+    }
+
+    pub(super) fn cursor_name(&self) -> Option<String> {
+        match &self.target {
+            Target::Results(sink) => sink.cursor_name(),
+            Target::Sides(sink) => sink.cursor_name(),
+        }
+    }
+
+    pub(super) fn mark(&self) -> Option<SinkMark> {
+        match &self.target {
+            Target::Results(sink) => sink.mark(),
+            Target::Sides(sink) => sink.mark(),
+        }
+    }
+
+    pub(super) fn ability(&self) -> SinkAbility {
+        match (self.cursor_name(), self.mark()) {
+            (None, _) => SinkAbility::Live,
+            (Some(_), None) => SinkAbility::Keeps,
+            (Some(_), Some(_)) => SinkAbility::Rewinds,
+        }
+    }
+
+    /// Hands over what it gets of an entry. A second attempt goes on behind what it took.
+    pub(super) fn write(&mut self, entry: &Entry) -> ProcessorResult<()> {
+        let done = match self.begun {
+            Some((sequence, done)) if sequence == entry.sequence => done,
+            _ => 0,
+        };
+        for (number, (pipeline, stream)) in self.feeds.iter().enumerate().skip(done) {
+            self.begun = Some((entry.sequence, number));
+            let Some(output) = entry.outputs.get(*pipeline) else { continue };
+            if stream.is_empty(output) {
+                continue;
+            }
+            match (&mut self.target, stream) {
+                (Target::Results(sink), _) => sink.deliver(output)?,
+                (Target::Sides(sink), Stream::Side(SideKind::DeadLetter)) => {
+                    sink.deliver(&output.dead_letters)?;
+                }
+                (Target::Sides(sink), _) => sink.deliver(&output.late)?,
+            }
+        }
+        (self.begun, self.written) = (None, entry.sequence);
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self) -> ProcessorResult<()> {
+        match &mut self.target {
+            Target::Results(sink) => sink.sync(),
+            Target::Sides(sink) => sink.sync(),
+        }
+    }
+
+    /// Takes back what is behind commit `sequence`, at which the sink stood at `to`.
+    pub(super) fn rewind(&mut self, sequence: u64, to: Option<&SinkMark>) -> ProcessorResult<()> {
+        match &mut self.target {
+            Target::Results(sink) => sink.rewind(to)?,
+            Target::Sides(sink) => sink.rewind(to)?,
+        }
+        (self.begun, self.written) = (None, sequence);
+        Ok(())
+    }
+
+    pub(super) fn close(&mut self) -> ProcessorResult<()> {
+        match &mut self.target {
+            Target::Results(sink) => sink.close(),
+            Target::Sides(sink) => sink.close(),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Commits that are handed to the sinks and kept nowhere.
+
+use std::sync::Arc;
+
+use super::worker::PipelineOutputs;
+use crate::{
+    commit::{Commit, CommitLog, Recovered},
+    error::ProcessorResult,
+};
+
+/// For runs that keep no state: a commit is appended when every sink has taken its output.
+pub(super) struct PassThrough {
+    outputs: Vec<PipelineOutputs>,
+    /// The commit that is under way, and how many of its steps are done.
+    flight: Option<(u64, usize)>,
+}
+
+impl PassThrough {
+    pub(super) fn new(outputs: Vec<PipelineOutputs>) -> Self {
+        Self { outputs, flight: None }
+    }
+}
+
+impl CommitLog for PassThrough {
+    fn keeps_state(&self) -> bool {
+        false
+    }
+
+    fn recover(&mut self) -> ProcessorResult<Option<Recovered>> {
+        Ok(None)
+    }
+
+    /// Sinks that took the commit do not get it again.
+    fn append(&mut self, commit: &Arc<Commit>) -> ProcessorResult<()> {
+        let mut done = match self.flight {
+            Some((sequence, done)) if sequence == commit.sequence => done,
+            _ => 0,
+        };
+        let outcome = deliver(&mut self.outputs, commit, &mut done);
+        self.flight = outcome.is_err().then_some((commit.sequence, done));
+        outcome
+    }
+
+    fn close(&mut self) -> ProcessorResult<()> {
+        let mut outcome = Ok(());
+        for outputs in &mut self.outputs {
+            let results = outputs.results.iter_mut().map(|sink| sink.close());
+            let sides = [&mut outputs.late, &mut outputs.dead_letters];
+            let sides = sides.into_iter().flatten().map(|sink| sink.close());
+            outcome = results.chain(sides).fold(outcome, Result::and);
+        }
+        outcome
+    }
+}
+
+/// Carries out the steps of the commit that are not done, in the same order every time.
+fn deliver(
+    pipelines: &mut [PipelineOutputs],
+    commit: &Commit,
+    done: &mut usize,
+) -> ProcessorResult<()> {
+    let mut steps = Steps { done, next: 0 };
+    for (sinks, commit) in pipelines.iter_mut().zip(&commit.pipelines) {
+        let output = &commit.output;
+        if !output.results.is_empty() {
+            for sink in &mut sinks.results {
+                steps.once(|| sink.deliver(output))?;
+            }
+        }
+        let sides =
+            [(&mut sinks.late, &output.late), (&mut sinks.dead_letters, &output.dead_letters)];
+        for (sink, records) in sides {
+            if let (Some(sink), false) = (sink, records.is_empty()) {
+                steps.once(|| sink.deliver(records))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Steps in a fixed order, each carried out until it succeeds once.
+struct Steps<'a> {
+    done: &'a mut usize,
+    next: usize,
+}
+
+impl Steps<'_> {
+    fn once(&mut self, step: impl FnOnce() -> ProcessorResult<()>) -> ProcessorResult<()> {
+        if self.next >= *self.done {
+            step()?;
+            *self.done = self.next + 1;
+        }
+        self.next += 1;
+        Ok(())
+    }
+}
