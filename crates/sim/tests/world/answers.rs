@@ -91,7 +91,7 @@ impl Process {
             }
             (_, Reply::Ends(ends)) => {
                 let group =
-                    |group: u32| self.measured(group, ends.get(&group).copied().unwrap_or(0), out);
+                    |group: u32| measured(group, ends.get(&group).copied().unwrap_or(0), out);
                 KafkaEvent::ChangelogEnd { ticket, groups: (0..GROUPS).map(group).collect() }
             }
             (_, Reply::Produced(next)) => {
@@ -119,22 +119,6 @@ impl Process {
                 }
             }
             (_, Reply::Transaction(_)) => failed(Failure::Fatal),
-        }
-    }
-
-    fn measured(&self, group: u32, end: i64, out: &Outside<'_>) -> ChangelogPartition {
-        let copy = |local: &super::disk::LocalGroup| LocalCopy {
-            topic_id: 1,
-            offset: local.offset,
-            written_ms: local.written_ms,
-        };
-        let local = out.disk.group(group).map(copy);
-        ChangelogPartition {
-            group: u16::try_from(group).unwrap(),
-            topic_id: 1,
-            log_start: 0,
-            end,
-            local,
         }
     }
 
@@ -211,5 +195,21 @@ fn stored(fetched: Fetched) -> StoredOffset {
         Fetched::Absent => StoredOffset::Absent,
         Fetched::Unstable => StoredOffset::Unstable,
         Fetched::Known((position, metadata)) => StoredOffset::Known { position, metadata },
+    }
+}
+
+fn measured(group: u32, end: i64, out: &Outside<'_>) -> ChangelogPartition {
+    let copy = |local: &super::disk::LocalGroup| LocalCopy {
+        topic_id: 1,
+        offset: local.offset,
+        written_ms: local.written_ms,
+    };
+    let local = out.disk.group(group).map(copy);
+    ChangelogPartition {
+        group: u16::try_from(group).unwrap(),
+        topic_id: 1,
+        log_start: 0,
+        end,
+        local,
     }
 }

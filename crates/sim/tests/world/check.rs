@@ -8,13 +8,18 @@ use super::{
     input::{Expected, Windows},
 };
 
-/// Nothing is lost, nothing is there twice, and revisions count without gaps.
+/// What a `read_committed` consumer of the topics sees.
 pub fn check(broker: &mut Broker, expected: &Expected) -> Result<(), String> {
+    judge(outputs(broker).into_iter(), expected)
+}
+
+/// Nothing is lost, nothing is there twice, and revisions count without gaps.
+pub fn judge(outputs: impl Iterator<Item = Output>, expected: &Expected) -> Result<(), String> {
     let mut windows = Windows::new();
     let mut revisions: BTreeMap<(i64, u32), u32> = BTreeMap::new();
     let mut runs = BTreeMap::new();
     let mut late = BTreeSet::new();
-    for output in outputs(broker) {
+    for output in outputs {
         match output {
             Output::Window { end_ms, key, revision, count, sum } => {
                 let next = revisions.entry((end_ms, key)).or_default();

@@ -20,6 +20,7 @@ pub enum Row {
 
 /// Value of a row of state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_field_names, reason = "it is a sum")]
 pub struct Sum {
     pub count: u64,
     pub sum: i64,

@@ -136,7 +136,7 @@ impl Process {
             self.positions.iter().map(|(p, at)| self.task(*p, *at)).collect();
         if out.bug == Some(Bug::WatermarkForgotten) {
             for task in &mut tasks {
-                (task.progress.watermarks, task.progress.greatest_time) = (vec![None], None);
+                task.progress.watermarks = vec![None];
             }
         }
         let has_ended =

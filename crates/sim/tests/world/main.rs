@@ -21,6 +21,7 @@ mod check;
 mod counting;
 mod disk;
 mod driver;
+mod embedded;
 mod encode;
 mod input;
 mod process;
@@ -29,10 +30,11 @@ mod run;
 use std::collections::BTreeMap;
 
 use bug::Bug;
+use embedded::EmbeddedBug;
 use run::run;
 
 /// Seeds in every test run.
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 600;
 /// A planted bug must be found within this many.
 const SEEDS_FOR_A_BUG: u64 = 500;
 
@@ -69,6 +71,19 @@ fn nothing_is_lost_and_nothing_comes_twice_whatever_befalls() {
 }
 
 #[test]
+fn the_embedded_log_loses_nothing_and_writes_nothing_twice() {
+    let alone = number("SIM_SEED");
+    for seed in alone.map_or(0..number("SIM_SEEDS").unwrap_or(SEEDS), |seed| seed..seed + 1) {
+        if let Some(problem) = embedded::run(seed, None) {
+            panic!(
+                "seed {seed}: {problem}\nreplay: SIM_SEED={seed} cargo test -p llm-optimizer-sim --test world \
+                 embedded -- --nocapture"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_seed_replays_exactly() {
     for seed in 0..5 {
         let (first, second) = (run(seed, None, false), run(seed, None, false));
@@ -83,6 +98,20 @@ fn every_planted_bug_is_found() {
     for bug in Bug::ALL {
         let found = (0..SEEDS_FOR_A_BUG)
             .find_map(|seed| Some((seed, run(seed, Some(bug), false).problem?)));
+        match found {
+            Some((seed, problem)) => eprintln!("{bug:?}: seed {seed}: {problem:.200}"),
+            None => missed.push(bug),
+        }
+    }
+    assert!(missed.is_empty(), "not found within {SEEDS_FOR_A_BUG} seeds: {missed:?}");
+}
+
+#[test]
+fn every_bug_planted_in_the_embedded_log_is_found() {
+    let mut missed = Vec::new();
+    for bug in EmbeddedBug::ALL {
+        let found =
+            (0..SEEDS_FOR_A_BUG).find_map(|seed| Some((seed, embedded::run(seed, Some(bug))?)));
         match found {
             Some((seed, problem)) => eprintln!("{bug:?}: seed {seed}: {problem:.200}"),
             None => missed.push(bug),

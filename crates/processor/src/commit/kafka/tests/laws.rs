@@ -46,6 +46,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 /// The outside: a broker that decides whatever the steps say, and checks every command.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its name")]
 struct Outside {
     machine: KafkaCommitMachine,
     now_ms: i64,
@@ -99,25 +100,13 @@ impl Outside {
 
     fn step(&mut self, step: Step) {
         match step {
-            Step::Answer(index) => {
-                if !self.open.is_empty() {
-                    let command = self.open.remove(index % self.open.len());
-                    self.succeed(&command);
-                }
+            Step::Answer(index) if !self.open.is_empty() => {
+                let command = self.open.remove(index % self.open.len());
+                self.succeed(&command);
             }
-            Step::Fail(index, failure) => {
-                if !self.open.is_empty() {
-                    let command = self.open.remove(index % self.open.len());
-                    if failure == Failure::Fenced {
-                        self.fenced_at_ms = Some(self.now_ms);
-                    }
-                    let is_commit = matches!(command, KafkaCommand::CommitTransaction { .. });
-                    if is_commit && failure == Failure::Ambiguous && index % 2 == 0 {
-                        self.commit();
-                    }
-                    let ticket = command.ticket().unwrap();
-                    self.tell(KafkaEvent::Failed { ticket, failure });
-                }
+            Step::Fail(index, failure) if !self.open.is_empty() => {
+                let command = self.open.remove(index % self.open.len());
+                self.fail(&command, failure, index % 2 == 0);
             }
             Step::Pass(ms) => self.work(ms, 0, false),
             Step::Work(ms, bytes) => self.work(ms, bytes, self.input_open),
@@ -128,13 +117,13 @@ impl Outside {
                 let membership = self.next_membership();
                 self.tell(KafkaEvent::Granted { partitions: partitions(&new), membership });
             }
-            Step::Revoke(index) if self.is_member && self.leaving.is_empty() => {
-                if !self.owned.is_empty() {
-                    self.leaving = vec![self.owned[index % self.owned.len()]];
-                    let membership = self.next_membership();
-                    let partitions = partitions(&self.leaving);
-                    self.tell(KafkaEvent::Revoked { partitions, membership });
-                }
+            Step::Revoke(index)
+                if self.is_member && self.leaving.is_empty() && !self.owned.is_empty() =>
+            {
+                self.leaving = vec![self.owned[index % self.owned.len()]];
+                let membership = self.next_membership();
+                let partitions = partitions(&self.leaving);
+                self.tell(KafkaEvent::Revoked { partitions, membership });
             }
             Step::Lost if self.is_member => {
                 self.owned.clear();
@@ -152,6 +141,19 @@ impl Outside {
             Step::Shutdown => self.tell(KafkaEvent::Shutdown),
             _ => {}
         }
+    }
+
+    /// A commit that fails with an unknown outcome may have been carried out.
+    fn fail(&mut self, command: &KafkaCommand, failure: Failure, is_done: bool) {
+        if failure == Failure::Fenced {
+            self.fenced_at_ms = Some(self.now_ms);
+        }
+        let is_commit = matches!(command, KafkaCommand::CommitTransaction { .. });
+        if is_commit && failure == Failure::Ambiguous && is_done {
+            self.commit();
+        }
+        let ticket = command.ticket().unwrap();
+        self.tell(KafkaEvent::Failed { ticket, failure });
     }
 
     fn next_membership(&mut self) -> Membership {

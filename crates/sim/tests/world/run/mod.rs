@@ -1,21 +1,21 @@
 //! One run of the world: processes, a broker, an input, and what befalls them, all from one seed.
 
+mod network;
+mod trouble;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BinaryHeap},
 };
 
-use super::{
+use crate::{
     broker::{Broker, Record, Reply, Request, Topic, TransactionError},
     bug::Bug,
     chance::Chance,
     check,
     disk::Disk,
     input::{Input, Shape},
-    process::{
-        Ended, Outside, POINTS, Process, SESSION_TIMEOUT_MS, TOMBSTONE_RETENTION_MS,
-        TRANSACTION_TIMEOUT_MS,
-    },
+    process::{Ended, Outside, POINTS, Process, SESSION_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS},
 };
 
 /// A run that is not over by then is stuck.
@@ -186,8 +186,6 @@ impl World {
         }
     }
 
-    // ---- processes
-
     fn start(&mut self, slot: usize, after_ms: i64) {
         if self.slots[slot].process.is_none() && !self.slots[slot].is_starting {
             self.slots[slot].is_starting = true;
@@ -286,7 +284,7 @@ impl World {
                     "initialized again right after being fenced, which fences who fenced it";
                 self.report.problem.get_or_insert(problem.to_owned());
             }
-            self.send(slot, life, call, request, pause_ms);
+            self.send(slot, life, call, &request, pause_ms);
         }
         if let Some(ended) = ended {
             self.process_ended(slot, ended);
@@ -333,166 +331,6 @@ impl World {
         if entry.process.take().is_some() {
             entry.disk.crash(&mut self.chance);
         }
-    }
-
-    // ---- network
-
-    fn send(&mut self, slot: usize, life: u64, call: u64, request: Request, pause_ms: i64) {
-        let sent_ms = self.now_ms + pause_ms;
-        let delay_ms = self.delay();
-        let arrive = |is_copy| What::Arrive { slot, life, call, request: request.clone(), is_copy };
-        let (lost, copied) = (self.chance.per_mille(self.loss), self.chance.per_mille(10));
-        if !lost {
-            self.at(sent_ms + delay_ms, arrive(false));
-        }
-        if copied {
-            self.at(sent_ms + delay_ms, arrive(true));
-        }
-        self.at(sent_ms + 2_000, What::Reply { slot, life, call, reply: None });
-    }
-
-    fn delay(&mut self) -> i64 {
-        let slow = if self.loss > 2 { 10 } else { 1 };
-        if self.chance.percent(slow) {
-            self.chance.range(100, 3_000)
-        } else {
-            self.chance.range(1, 8)
-        }
-    }
-
-    /// What arrives while the broker is down is lost. What arrives may be of a process that is dead.
-    fn arrive(&mut self, slot: usize, life: u64, call: u64, request: &Request, is_copy: bool) {
-        if self.broker.is_down(self.now_ms) {
-            return;
-        }
-        let reply = self.broker.handle(request, self.now_ms, &mut self.chance);
-        if !is_copy && !self.chance.per_mille(self.loss) {
-            let delay_ms = self.delay();
-            self.at(self.now_ms + delay_ms, What::Reply { slot, life, call, reply: Some(reply) });
-        }
-    }
-
-    // ---- trouble
-
-    fn is_troubled(&self) -> bool {
-        self.now_ms < self.trouble_until_ms
-    }
-
-    fn trouble(&mut self) {
-        if !self.is_troubled() {
-            self.loss = 0;
-            return;
-        }
-        let slot = self.chance.below(2) as usize;
-        match self.chance.below(12) {
-            0..=1 => self.crash(slot),
-            2..=4 => self.freeze(slot),
-            5 => self.start(1 - slot, 0),
-            6 => {
-                self.note("broker restart");
-                let for_ms = self.chance.range(200, 5_000);
-                self.broker.restart(self.now_ms, for_ms);
-            }
-            7..=8 => {
-                self.note("bad network");
-                self.loss = if self.loss > 2 { 2 } else { 60 };
-            }
-            9..=10 => {
-                self.note("compaction");
-                let early = self.bug == Some(Bug::TombstonesEarly);
-                let retention_ms = if early { 0 } else { TOMBSTONE_RETENTION_MS };
-                self.broker.compact(self.now_ms, retention_ms);
-            }
-            _ => self.arm(slot),
-        }
-        let pause_ms = self.chance.range(100, 4_000);
-        self.at(self.now_ms + pause_ms, What::Trouble);
-    }
-
-    fn crash(&mut self, slot: usize) {
-        if self.slots[slot].process.is_some() {
-            self.note("crash");
-            self.kill(slot);
-        }
-    }
-
-    /// A process stands still, perhaps for so long that the group gives its partitions to another one.
-    fn freeze(&mut self, slot: usize) {
-        let for_long = self.chance.percent(60);
-        let for_ms =
-            if for_long { self.chance.range(6_500, 14_000) } else { self.chance.range(500, 6_000) };
-        let until_ms = self.now_ms + for_ms;
-        if let Some(process) = &mut self.slots[slot].process {
-            process.paused_until_ms = until_ms;
-            self.note("freeze");
-            let after_ms = self.chance.range(0, 3_000);
-            self.start(1 - slot, after_ms);
-        }
-    }
-
-    /// Keeps one process alive, not two for long; sees when all is done.
-    fn supervise(&mut self) -> bool {
-        let alive = (0..2).filter(|slot| self.slots[*slot].process.is_some()).count();
-        let starting = self.slots.iter().any(|slot| slot.is_starting);
-        if alive == 0 && !starting {
-            let slot = self.chance.below(2) as usize;
-            let after_ms = self.chance.range(50, 3_000);
-            self.start(slot, after_ms);
-        }
-        let is_crowded = alive == 2
-            && self.slots.iter().all(|slot| {
-                slot.process.as_ref().is_some_and(|process| {
-                    process.paused_until_ms <= self.now_ms
-                        && self.now_ms - slot.started_ms.max(process.paused_until_ms) > 12_000
-                })
-            });
-        if is_crowded && self.chance.percent(10) {
-            let slot = self.chance.below(2) as usize;
-            self.crash(slot);
-        }
-        self.at(self.now_ms + 100, What::Supervise);
-        self.is_over(alive)
-    }
-
-    fn is_over(&mut self, alive: usize) -> bool {
-        let (input, broker) = (&self.input, &mut self.broker);
-        let is_appended = (0..input.partitions)
-            .map(|partition| broker.log(Topic::Input, partition).end())
-            .sum::<i64>()
-            == i64::try_from(input.planned.len()).unwrap();
-        let mut process = self.slots.iter().filter_map(|slot| slot.process.as_ref());
-        let at_rest = alive == 1
-            && process.all(|process| {
-                let mut positions = process.positions.iter();
-                process.bounds.is_none()
-                    && process.is_at_rest()
-                    && positions.all(|(p, at)| *at == broker.log(Topic::Input, *p).end())
-            });
-        if !self.is_troubled() && is_appended && at_rest {
-            let since_ms = *self.rest_since_ms.get_or_insert(self.now_ms);
-            // Markers need a while; so does whatever is wrong.
-            return self.now_ms - since_ms > 13_000;
-        }
-        self.rest_since_ms = None;
-        false
-    }
-
-    fn describe(&self) -> String {
-        let describe = |slot: &Slot| {
-            slot.process.as_ref().map_or("none".to_owned(), |process| {
-                format!(
-                    "running {} open {} at rest {} windows {} moved {} positions {:?} machine {:?}",
-                    process.machine.is_running(),
-                    process.input_open,
-                    process.is_at_rest(),
-                    process.counting.has_windows(),
-                    process.counting.is_moved(),
-                    process.positions,
-                    process.machine,
-                )
-            })
-        };
-        self.slots.iter().map(describe).collect::<Vec<_>>().join("; ")
     }
 }
 
