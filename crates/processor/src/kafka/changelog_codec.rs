@@ -274,7 +274,7 @@ mod tests {
     const GOLDEN_META: &str = "0100ac0207000000000000000390eeabfef962df5d030161001403008f4e00011603008f4e0162000003008f4e027b7db03d3f30f38fa19b";
 
     fn hex(bytes: &[u8]) -> String {
-        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
     }
 
     proptest! {

@@ -55,7 +55,7 @@ pub fn job_from_config(
     if config.source().is_ok_and(|source| source == SourceSpec::Kafka) && !options.in_memory {
         return transactional_job(config, *options, stop);
     }
-    let keeping = Keeping::of(config, options)?;
+    let keeping = Keeping::of(config, *options)?;
     if !options.in_memory {
         keeping.announce(config);
     }
@@ -63,7 +63,7 @@ pub fn job_from_config(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opened = match &keeping {
         Keeping::Embedded(state) => {
-            Some(keeping::open(config, state, &settings, options, Arc::clone(&clock))?)
+            Some(keeping::open(config, state, &settings, *options, Arc::clone(&clock))?)
         }
         Keeping::Afresh | Keeping::Nothing => None,
     };
