@@ -4,7 +4,9 @@
 
 mod support;
 
-use llm_optimizer_processor::runtime::RunReport;
+use std::collections::{BTreeMap, BTreeSet};
+
+use llm_optimizer_processor::{commit::CRASH_POINT_VARIABLE, runtime::RunReport};
 use llm_optimizer_sim::{
     cases::{EventLines, Traffic},
     compare::{compare, compare_sides},
@@ -153,102 +155,154 @@ fn sessions_through_four_partitions_equal_the_oracle() {
     topic_to_topic_agrees(Window::Session { gap_ms: 900 }, 3_000);
 }
 
-/// Kills the process again and again, each time a little later, and lets the last one end.
-fn killed_topic_to_topic_agrees(window: Window, lateness_ms: i64, delivery: &str) -> Crashed {
-    let broker = broker()?;
-    let (config, yaml) = query(window, lateness_ms);
-    let topics = Topics::new(&broker);
-    let options = "  instance_id: one\n  commit_interval_ms: 50\n";
-    let place = Workplace::new(&format!(
-        "{}{options}  delivery: {delivery}\n{yaml}",
-        topics.yaml(&broker).replace("max_poll_records: 500", "max_poll_records: 50")
-    ));
-    let records = std::env::var("CRASH_RECORDS").map_or(10_000, |count| count.parse().unwrap());
-    let expected = fill(&broker, &topics.input, records, &config);
-    let kills = std::env::var("CRASH_KILLS").map_or(4, |kills| kills.parse().unwrap());
-    let mut killed = 0;
-    for kill in 0..kills {
-        let child = place.start(&["--until-end"]);
-        place.wait_for("log.txt", "it reads", |log| log.contains("reading begins"));
-        std::thread::sleep(std::time::Duration::from_millis(37 * (1 + kill % 13)));
-        if !child.kill() {
-            break;
-        }
-        killed += 1;
-    }
-    let output = place.run(&["--until-end"], &[]);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    println!("killed {killed} times");
-    Some((broker, topics, place, expected))
+/// A topic to a topic, and what must come out.
+struct Case {
+    broker: Broker,
+    topics: Topics,
+    place: Workplace,
+    expected: RecordsOutcome,
 }
 
-type Crashed = Option<(Broker, Topics, Workplace, RecordsOutcome)>;
+impl Case {
+    /// `CRASH_RECORDS` records per partition (10,000); `None` without a broker.
+    fn new(window: Window, lateness_ms: i64, delivery: &str) -> Option<Self> {
+        let broker = broker()?;
+        let (config, yaml) = query(window, lateness_ms);
+        let topics = Topics::new(&broker);
+        let options = "  instance_id: one\n  commit_interval_ms: 50\n";
+        let place = Workplace::new(&format!(
+            "{}{options}  delivery: {delivery}\n{yaml}",
+            topics.yaml(&broker).replace("max_poll_records: 500", "max_poll_records: 50")
+        ));
+        let records = std::env::var("CRASH_RECORDS").map_or(10_000, |n| n.parse().unwrap());
+        let expected = fill(&broker, &topics.input, records, &config);
+        Some(Self { broker, topics, place, expected })
+    }
 
-/// Results, late events and dead letters are those of a run that was never killed, each once.
-fn assert_exactly_once(
-    (broker, topics, place, expected): (Broker, Topics, Workplace, RecordsOutcome),
-) {
-    let results = broker.read_to_end(&topics.results);
-    let mut ids: Vec<String> = results
-        .iter()
-        .map(|read| {
-            let record: serde_json::Value = serde_json::from_str(&read.value).unwrap();
-            record["result_id"].as_str().unwrap().to_owned()
-        })
-        .collect();
-    let count = ids.len();
-    ids.sort();
-    ids.dedup();
-    assert_eq!(ids.len(), count, "a result is there twice");
-    let (late, dead) = (broker.read_to_end(&topics.late), broker.read_to_end(&topics.dead));
-    let counts = expected.counts();
-    assert_eq!((late.len(), dead.len()), (counts.late, counts.dead_lettered));
-    assert_agrees(&broker, &topics, &place.report(), &expected);
+    /// A run to the end of the topic, or to its crash at `point`, e.g. `after_commit:2`.
+    fn run(&self, point: Option<&str>) -> Ended {
+        let env = point.map(|point| (CRASH_POINT_VARIABLE, point));
+        let output = self.place.run(&["--until-end"], env.as_slice());
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        match output.status.code() {
+            None => Ended::Crashed,
+            code => {
+                assert_eq!(code, Some(0), "{log}");
+                Ended::AtTheEnd
+            }
+        }
+    }
+
+    /// Kills the process again and again, each time a little later, and lets the last one end.
+    ///
+    /// `CRASH_KILLS` times (7), or until all records are read.
+    fn kill(&self) {
+        let kills = std::env::var("CRASH_KILLS").map_or(7, |kills| kills.parse().unwrap());
+        let mut killed = 0;
+        for kill in 0..kills {
+            let child = self.place.start(&["--until-end"]);
+            self.place.wait_for("log.txt", "it reads", |log| log.contains("reading begins"));
+            std::thread::sleep(std::time::Duration::from_millis(37 * (1 + kill % 13)));
+            if !child.kill() {
+                break;
+            }
+            killed += 1;
+        }
+        assert_eq!(self.run(None), Ended::AtTheEnd);
+        println!("killed {killed} times");
+    }
+
+    /// The `result_id` of every result that `read_committed` readers see, and how many are there twice.
+    fn result_ids(&self) -> (usize, usize) {
+        let results = self.broker.read_to_end(&self.topics.results);
+        let ids: BTreeSet<String> = results
+            .iter()
+            .map(|read| {
+                let record: serde_json::Value = serde_json::from_str(&read.value).unwrap();
+                record["result_id"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        (ids.len(), results.len() - ids.len())
+    }
+
+    /// Results, late events and dead letters are those of a run that was never killed, each once.
+    fn must_be_exactly_once(&self) {
+        let Self { broker, topics, place, expected } = self;
+        assert_eq!(self.result_ids().1, 0, "results are there twice");
+        let (late, dead) = (broker.read_to_end(&topics.late), broker.read_to_end(&topics.dead));
+        let counts = expected.counts();
+        assert_eq!((late.len(), dead.len()), (counts.late, counts.dead_lettered));
+        assert_agrees(broker, topics, &place.report(), expected);
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Ended {
+    Crashed,
+    AtTheEnd,
+}
+
+fn survives_kills(window: Window, lateness_ms: i64) {
+    let Some(case) = Case::new(window, lateness_ms, "exactly_once") else { return };
+    case.kill();
+    case.must_be_exactly_once();
 }
 
 #[test]
 fn tumbling_windows_survive_kills_exactly_once() {
-    let window = Window::Tumbling { size_ms: 60_000, offset_ms: 0 };
-    if let Some(crashed) = killed_topic_to_topic_agrees(window, 10_000, "exactly_once") {
-        assert_exactly_once(crashed);
-    }
+    survives_kills(Window::Tumbling { size_ms: 60_000, offset_ms: 0 }, 10_000);
 }
 
 #[test]
 fn sliding_windows_survive_kills_exactly_once() {
-    let window = Window::Sliding { size_ms: 60_000, slide_ms: 20_000, offset_ms: 0 };
-    if let Some(crashed) = killed_topic_to_topic_agrees(window, 5_000, "exactly_once") {
-        assert_exactly_once(crashed);
-    }
+    survives_kills(Window::Sliding { size_ms: 60_000, slide_ms: 20_000, offset_ms: 0 }, 5_000);
 }
 
 #[test]
 fn sessions_survive_kills_exactly_once() {
-    if let Some(crashed) =
-        killed_topic_to_topic_agrees(Window::Session { gap_ms: 900 }, 3_000, "exactly_once")
-    {
-        assert_exactly_once(crashed);
+    survives_kills(Window::Session { gap_ms: 900 }, 3_000);
+}
+
+#[test]
+fn a_crash_at_any_point_of_commit_and_recovery_changes_nothing() {
+    let window = Window::Sliding { size_ms: 60_000, slide_ms: 20_000, offset_ms: 0 };
+    let Some(case) = Case::new(window, 5_000, "exactly_once") else { return };
+    let begin = ["after_begin:2", "after_produce:2", "after_offsets:2", "after_commit:2"];
+    // The points of recovery twice: a crash during the recovery from a crash.
+    let recovery = ["after_init", "after_offset_fetch", "after_changelog_read"];
+    for point in begin.into_iter().chain(recovery).chain(recovery).chain(begin) {
+        assert_eq!(case.run(Some(point)), Ended::Crashed, "{point} was not reached");
     }
+    assert_eq!(case.run(None), Ended::AtTheEnd);
+    case.must_be_exactly_once();
+}
+
+/// The negative control of the tests above: without results in the transaction, they would fail.
+#[test]
+fn at_least_once_repeats_results_after_a_crash_before_the_commit() {
+    let window = Window::Tumbling { size_ms: 60_000, offset_ms: 0 };
+    let Some(case) = Case::new(window, 10_000, "at_least_once") else { return };
+    for _ in 0..3 {
+        assert_eq!(case.run(Some("after_offsets:2")), Ended::Crashed);
+    }
+    assert_eq!(case.run(None), Ended::AtTheEnd);
+    let (_, twice) = case.result_ids();
+    assert!(twice > 0, "nothing was repeated");
 }
 
 #[test]
 fn at_least_once_loses_nothing_and_its_last_results_are_right() {
     let window = Window::Tumbling { size_ms: 60_000, offset_ms: 0 };
-    let Some((broker, topics, _, expected)) =
-        killed_topic_to_topic_agrees(window, 10_000, "at_least_once")
-    else {
-        return;
-    };
-    let mut last = std::collections::BTreeMap::new();
-    let read = broker.read_to_end(&topics.results);
-    let results = read.len();
-    for read in read {
+    let Some(case) = Case::new(window, 10_000, "at_least_once") else { return };
+    case.kill();
+    let Case { broker, topics, expected, .. } = &case;
+    let mut last = BTreeMap::new();
+    for read in broker.read_to_end(&topics.results) {
         let record: serde_json::Value = serde_json::from_str(&read.value).unwrap();
         last.insert(record["window_id"].as_str().unwrap().to_owned(), read.value);
     }
-    println!("{results} results of {} windows", last.len());
     let lines: Vec<String> = last.into_values().collect();
-    let differences: Vec<_> = compare(&lines.join("\n"), &expected);
+    let differences: Vec<_> = compare(&lines.join("\n"), expected);
     let wrong: Vec<_> =
         differences.iter().filter(|one| !format!("{one:?}").contains("revision")).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");

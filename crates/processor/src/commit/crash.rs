@@ -40,11 +40,25 @@ pub enum CrashPoint {
     AfterTruncation,
     /// Everything is recovered; nothing was read from the source.
     AfterRecovery,
+    /// The transactional id is taken; what this instance left open is aborted.
+    AfterInit,
+    /// The committed offsets are known.
+    AfterOffsetFetch,
+    /// State is read back from the changelog; nothing was assigned.
+    AfterChangelogRead,
+    /// A transaction is open and empty.
+    AfterBegin,
+    /// Its records are acknowledged; it has no offsets.
+    AfterProduce,
+    /// The offsets are part of it; it is not committed.
+    AfterOffsets,
+    /// It is committed, and nobody here knows.
+    AfterCommit,
 }
 
 impl CrashPoint {
-    /// Every point.
-    pub const ALL: [Self; 10] = [
+    /// The points of runs with a local store.
+    pub const EMBEDDED: [Self; 10] = [
         Self::BeforeStoreWrite,
         Self::AfterStoreWrite,
         Self::BeforeSinkWrite,
@@ -56,6 +70,22 @@ impl CrashPoint {
         Self::AfterTruncation,
         Self::AfterRecovery,
     ];
+
+    /// The points of runs that commit on Kafka.
+    pub const KAFKA: [Self; 7] = [
+        Self::AfterInit,
+        Self::AfterOffsetFetch,
+        Self::AfterChangelogRead,
+        Self::AfterBegin,
+        Self::AfterProduce,
+        Self::AfterOffsets,
+        Self::AfterCommit,
+    ];
+
+    /// Every point.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::EMBEDDED.into_iter().chain(Self::KAFKA)
+    }
 
     /// The name in [`CRASH_POINT_VARIABLE`].
     #[must_use]
@@ -71,6 +101,13 @@ impl CrashPoint {
             Self::BeforeTruncation => "before_truncation",
             Self::AfterTruncation => "after_truncation",
             Self::AfterRecovery => "after_recovery",
+            Self::AfterInit => "after_init",
+            Self::AfterOffsetFetch => "after_offset_fetch",
+            Self::AfterChangelogRead => "after_changelog_read",
+            Self::AfterBegin => "after_begin",
+            Self::AfterProduce => "after_produce",
+            Self::AfterOffsets => "after_offsets",
+            Self::AfterCommit => "after_commit",
         }
     }
 
@@ -98,9 +135,9 @@ impl FromStr for CrashPoint {
     type Err = String;
 
     fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|point| point.name() == name);
+        let found = Self::all().find(|point| point.name() == name);
         found.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
+            let names = Self::all().map(Self::name).collect::<Vec<_>>().join(", ");
             format!("there is no crash point `{name}`; there are {names}")
         })
     }
@@ -137,7 +174,7 @@ mod tests {
 
     #[test]
     fn every_point_has_a_name_of_its_own() {
-        for point in CrashPoint::ALL {
+        for point in CrashPoint::all() {
             assert_eq!(parse(&format!("{point}:7")), Ok((point, 7)));
             assert_eq!(parse(point.name()), Ok((point, 1)));
         }

@@ -23,9 +23,12 @@ use super::{
     },
 };
 use crate::{
-    commit::kafka::{
-        ChangelogMark, ChangelogPartition, Failure, KafkaEvent, ReadFrom, ReadGroup, StoredOffset,
-        Ticket,
+    commit::{
+        CrashPoint,
+        kafka::{
+            ChangelogMark, ChangelogPartition, Failure, KafkaEvent, ReadFrom, ReadGroup,
+            StoredOffset, Ticket,
+        },
     },
     error::{ProcessorError, ProcessorResult},
     sink::Output,
@@ -147,6 +150,20 @@ impl ChangelogRows {
     }
 }
 
+/// Where a test lets the process die, between the task and its answer.
+fn crash_point_after(task: &IoTask) -> Option<CrashPoint> {
+    Some(match task {
+        IoTask::InitTransactions(_) => CrashPoint::AfterInit,
+        IoTask::FetchOffsets(..) => CrashPoint::AfterOffsetFetch,
+        IoTask::ReadChangelog { .. } => CrashPoint::AfterChangelogRead,
+        IoTask::Begin => CrashPoint::AfterBegin,
+        IoTask::Produce(..) => CrashPoint::AfterProduce,
+        IoTask::SendOffsets(..) => CrashPoint::AfterOffsets,
+        IoTask::CommitTransaction(_) => CrashPoint::AfterCommit,
+        _ => return None,
+    })
+}
+
 /// Owns the producer and asks the brokers.
 pub struct CommitIo {
     settings: CommitIoSettings,
@@ -189,7 +206,12 @@ impl CommitIo {
     /// Carries out tasks until nobody asks or listens any more.
     pub fn run(mut self, tasks: &Receiver<IoTask>, answers: &Sender<IoAnswer>) {
         for task in tasks {
-            if let Some(answer) = self.carry_out(task)
+            let point = crash_point_after(&task);
+            let answer = self.carry_out(task);
+            if let Some(point) = point {
+                point.pass();
+            }
+            if let Some(answer) = answer
                 && answers.send(answer).is_err()
             {
                 return;
