@@ -112,7 +112,7 @@ fn keep(
     let about = CheckpointAbout::of(&*view, CheckpointKind::Checkpoint, clock.now_ms())?;
     let begun = clock.elapsed();
     let made = checkpoints.create(&*view, &about)?;
-    let elapsed_ms = clock.elapsed().saturating_sub(begun).as_millis() as u64;
+    let elapsed_ms = clock.elapsed().saturating_sub(begun).as_millis();
     info!(
         checkpoint = made.id,
         rows = made.rows(),
