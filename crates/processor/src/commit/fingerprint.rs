@@ -1,6 +1,9 @@
 //! What state is of: everything that decides what its numbers mean.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use llm_optimizer_config::{
     ProcessorConfig, Source, WindowSettings,
@@ -65,9 +68,8 @@ impl Fingerprint {
     /// What differs in `new`, by setting.
     #[must_use]
     pub fn changes_to(&self, new: &Self) -> Vec<FingerprintChange> {
-        let all: BTreeMap<&String, ()> =
-            self.parts.keys().chain(new.parts.keys()).map(|setting| (setting, ())).collect();
-        all.into_keys()
+        let all: BTreeSet<&String> = self.parts.keys().chain(new.parts.keys()).collect();
+        all.into_iter()
             .filter(|setting| self.parts.get(*setting) != new.parts.get(*setting))
             .map(|setting| FingerprintChange {
                 setting: setting.clone(),

@@ -178,6 +178,7 @@ fn restore(pipelines: &mut [Pipeline], recovered: Recovered, now_ms: i64) -> Pro
     Ok(())
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its name")]
 struct Worker {
     pipelines: Vec<Pipeline>,
     pace: Pace,

@@ -54,7 +54,7 @@ impl Keeping {
     ///
     /// # Errors
     /// [`ProcessorError::Config`] where the table says refused.
-    pub(super) fn of(config: &ProcessorConfig, options: &SetupOptions) -> ProcessorResult<Self> {
+    pub(super) fn of(config: &ProcessorConfig, options: SetupOptions) -> ProcessorResult<Self> {
         let source = config.source().map_err(unusable)?;
         let bounded = source.is_bounded();
         let in_memory = if bounded { Self::Afresh } else { Self::Nothing };
@@ -131,7 +131,7 @@ pub(super) fn open(
     config: &ProcessorConfig,
     state: &StateConfig,
     settings: &JobSettings,
-    options: &SetupOptions,
+    options: SetupOptions,
     clock: Arc<dyn Clock>,
 ) -> ProcessorResult<Opened> {
     let directory = DataDirectory::lock(&state.path)?;
@@ -193,9 +193,10 @@ fn tell(fallback: &Fallback) {
 }
 
 fn set_aside(directory: &DataDirectory, now_ms: i64) -> ProcessorResult<()> {
-    match directory.set_aside(now_ms)? {
-        Some(aside) => info!(old_state = %aside.display(), "begins afresh; the old state is kept"),
-        None => info!(path = %directory.path().display(), "begins afresh; there was no state"),
+    if let Some(aside) = directory.set_aside(now_ms)? {
+        info!(old_state = %aside.display(), "begins afresh; the old state is kept");
+    } else {
+        info!(path = %directory.path().display(), "begins afresh; there was no state");
     }
     Ok(())
 }

@@ -50,7 +50,7 @@ pub fn job_from_config(
     options: &SetupOptions,
     stop: StopToken,
 ) -> ProcessorResult<Job> {
-    let keeping = Keeping::of(config, options)?;
+    let keeping = Keeping::of(config, *options)?;
     if !options.in_memory {
         keeping.announce(config);
     }
@@ -58,7 +58,7 @@ pub fn job_from_config(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opened = match &keeping {
         Keeping::Embedded(state) => {
-            Some(keeping::open(config, state, &settings, options, Arc::clone(&clock))?)
+            Some(keeping::open(config, state, &settings, *options, Arc::clone(&clock))?)
         }
         Keeping::Afresh | Keeping::Nothing => None,
     };

@@ -55,6 +55,7 @@ pub enum RejectPolicy {
 }
 
 /// A pipeline: one decoder, one engine, and what waits for the next commit.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its name")]
 pub struct Pipeline {
     name: String,
     decoder: Box<dyn Decode + Send>,

@@ -99,7 +99,9 @@ impl Drain {
             .spawn(move || work.run(&received))
             .map_err(|cause| ProcessorError::Internal(format!("no outbox thread: {cause}")))?;
         let drain = Self { requests: Some(requests), shared, thread: Some(thread) };
-        entries.into_iter().for_each(|entry| drain.push(entry));
+        for entry in entries {
+            drain.push(entry);
+        }
         Ok(drain)
     }
 

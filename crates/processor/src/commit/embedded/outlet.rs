@@ -53,12 +53,12 @@ pub(super) fn outlets(outputs: Vec<PipelineOutputs>) -> Vec<Outlet> {
         let dead = side(outputs.dead_letters, SideKind::DeadLetter);
         for (target, stream) in results.chain(late).chain(dead) {
             let name = target.full_name();
-            match outlets.iter_mut().find(|outlet| outlet.target.full_name() == name) {
-                Some(outlet) => outlet.feeds.push((pipeline, stream)),
-                None => {
-                    let feeds = vec![(pipeline, stream)];
-                    outlets.push(Outlet { target, feeds, begun: None, written: 0 });
-                }
+            let known = outlets.iter_mut().find(|outlet| outlet.target.full_name() == name);
+            if let Some(outlet) = known {
+                outlet.feeds.push((pipeline, stream));
+            } else {
+                let feeds = vec![(pipeline, stream)];
+                outlets.push(Outlet { target, feeds, begun: None, written: 0 });
             }
         }
     }

@@ -113,12 +113,12 @@ impl LineFile {
             return Ok(());
         }
         if self.identity != (to.device, to.inode) {
-            return Err(self.refused("is another file than the one that was written".into()));
+            return Err(self.refused("is another file than the one that was written"));
         }
         if self.good_len < to.length {
             let (found, expected) = (self.good_len, to.length);
             return Err(
-                self.refused(format!("holds {found} bytes of {expected} that were written"))
+                self.refused(&format!("holds {found} bytes of {expected} that were written"))
             );
         }
         self.cut_back(to.length)
@@ -205,7 +205,7 @@ impl<T: Target> LineFile<T> {
     }
 
     /// What to do about a file that is not as it was left.
-    fn refused(&self, what: String) -> ProcessorError {
+    fn refused(&self, what: &str) -> ProcessorError {
         ProcessorError::Sink {
             name: self.path.display().to_string(),
             reason: format!(
