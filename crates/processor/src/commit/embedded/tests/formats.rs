@@ -1,6 +1,6 @@
 //! What lies in the store stays readable: golden bytes of each version, for ever.
 
-use std::sync::Arc;
+use std::{fmt::Write, sync::Arc};
 
 use llm_optimizer_engine::state::{PartitionProgress, TaskProgress};
 use llm_optimizer_types::{
@@ -121,7 +121,10 @@ fn with_output() -> Commit {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
 }
 
 #[test]

@@ -112,15 +112,12 @@ proptest! {
                 PipelineCommit { name: "a".into(), progress, ..PipelineCommit::default() };
             for (key, value) in changes {
                 let key = vec![0, key];
-                match value {
-                    Some(value) => {
-                        pipeline.changes.put(&key, &value.to_be_bytes());
-                        expected.insert(key, value.to_be_bytes().to_vec());
-                    }
-                    None => {
-                        pipeline.changes.delete(&key);
-                        expected.remove(&key);
-                    }
+                if let Some(value) = value {
+                    pipeline.changes.put(&key, &value.to_be_bytes());
+                    expected.insert(key, value.to_be_bytes().to_vec());
+                } else {
+                    pipeline.changes.delete(&key);
+                    expected.remove(&key);
                 }
             }
             let partition =

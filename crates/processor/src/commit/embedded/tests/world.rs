@@ -4,7 +4,7 @@
 //! every file must hold each commit's line once, in order; a sink that cannot go back holds each at least
 //! once. Planted faults must be found: that is the test of the test.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
@@ -27,7 +27,7 @@ const ABILITIES: [SinkAbility; 3] =
 #[derive(Debug, Clone, Default)]
 struct Store {
     newest: u64,
-    rows: BTreeMap<u64, ()>,
+    rows: BTreeSet<u64>,
     cursors: BTreeMap<usize, Cursor>,
 }
 
@@ -96,7 +96,7 @@ impl World {
             Err(crashed) => return Ok(Err(crashed)),
         };
         let mut commands = VecDeque::new();
-        for row in self.store.rows.keys() {
+        for row in &self.store.rows {
             commands.extend(machine.handle(OutboxEvent::Stored { sequence: *row, bytes: 1 }));
         }
         loop {
@@ -104,7 +104,7 @@ impl World {
             if commits {
                 let sequence = self.store.newest + 1;
                 self.store.newest = sequence;
-                self.store.rows.insert(sequence, ());
+                self.store.rows.insert(sequence);
                 self.synced = self.store.clone();
                 commands.extend(machine.handle(OutboxEvent::Stored { sequence, bytes: 1 }));
             }
@@ -133,7 +133,7 @@ impl World {
 
     /// What recovery does with the cursors and the files.
     fn recover(&mut self) -> Result<Result<OutboxMachine, Crashed>, String> {
-        let oldest = self.store.rows.keys().next().map_or(self.store.newest, |row| row - 1);
+        let oldest = self.store.rows.first().map_or(self.store.newest, |row| row - 1);
         let mut sinks = Vec::new();
         for (number, ability) in ABILITIES.into_iter().enumerate() {
             let cursor = self.store.cursors.get(&number).copied();
@@ -174,7 +174,7 @@ impl World {
         match command {
             OutboxCommand::Write { after, up_to, .. } => {
                 let mut written = after;
-                let rows = self.store.rows.range(after + 1..=up_to).map(|(row, ())| *row);
+                let rows = self.store.rows.range(after + 1..=up_to).copied();
                 for line in rows.collect::<Vec<_>>() {
                     self.crashes()?;
                     if fails && self.rng.random_bool(0.5) {
@@ -206,7 +206,7 @@ impl World {
             OutboxCommand::StoreCursor { cursor, remove_up_to, .. } => {
                 self.store.cursors.insert(sink.0, cursor);
                 let last = remove_up_to.unwrap_or(0);
-                self.store.rows.retain(|row, ()| *row > last);
+                self.store.rows.retain(|row| *row > last);
                 Ok(OutboxEvent::CursorStored { sink, cursor })
             }
         }
