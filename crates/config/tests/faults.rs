@@ -151,6 +151,10 @@ fn numbers_out_of_bounds() {
         "2:36 metrics.export_interval_secs: 0 must be greater than 0",
     );
     refused(
+        "source: { type: file, path: a, follow: true }\nsinks: [{ type: console }]\nstate: { backend: memory }",
+        "4:21 state.backend: `memory` is for runs that end by themselves, and this one does not: what it read would be lost",
+    );
+    refused(
         "state: { checkpoint_retain: 0 }",
         "2:31 state.checkpoint_retain: 0 must be greater than 0",
     );

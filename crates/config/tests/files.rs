@@ -20,7 +20,6 @@ fn the_complete_example_of_the_specification_passes_with_one_warning_per_later_f
         warned(&loaded),
         [
             "processor.parallelism",
-            "processor.checkpoint_interval_secs",
             "processor.state.backend",
             "processor.kafka.consumer.session_timeout_ms",
             "processor.kafka.producer.retries",

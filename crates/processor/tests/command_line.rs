@@ -113,7 +113,7 @@ fn a_reader_that_goes_away_ends_the_run_quietly() {
 #[test]
 fn sigterm_delivers_what_fired_and_writes_the_report() {
     let yaml = "processor:\n  source: { type: file, path: events.ndjson, follow: true }
-  sinks: [ { type: file, path: results.ndjson } ]\n  state: { backend: memory }\n";
+  sinks: [ { type: file, path: results.ndjson } ]\n";
     let place = Workplace::new(&format!("{yaml}{}", tumbling()));
     write_events(&place.path("events.ndjson"), 5_000, 1, &Traffic::default()).unwrap();
     let child = place.start(&[]);

@@ -58,12 +58,12 @@ pub(super) fn does_not_apply(
     );
 }
 
-/// A run that goes on for ever cannot read its input again.
+/// A run that goes on for ever cannot read its input again; generated traffic is nobody's loss.
 fn state(checks: &mut Checks<'_>) {
     let config = checks.config;
     let in_memory =
         config.state.as_ref().is_some_and(|state| state.backend == StateBackendName::Memory);
-    let is_endless = config.source().is_ok_and(|s| s != Source::Kafka && !s.is_bounded());
+    let is_endless = matches!(config.source(), Ok(Source::File { follow: true, .. }));
     if in_memory && is_endless {
         checks.conflict(
             "state.backend",

@@ -48,7 +48,8 @@ impl Keeping {
     /// | Kafka | any | nothing yet |
     /// | bounded | not written, or `memory` | nothing |
     /// | goes on for ever | not written | redb in `./processor-state` |
-    /// | goes on for ever | `memory` | refused |
+    /// | endless generator | `memory` | nothing: generated traffic is nobody's loss |
+    /// | followed file | `memory` | refused |
     /// | any but Kafka | redb, rocksdb | there |
     ///
     /// # Errors
@@ -62,8 +63,10 @@ impl Keeping {
         }
         match (&config.state, bounded) {
             (None, true) => Ok(in_memory),
-            (Some(state), true) if state.backend == StateBackendName::Memory => Ok(in_memory),
-            (Some(state), false) if state.backend == StateBackendName::Memory => {
+            (Some(state), _) if state.backend == StateBackendName::Memory => {
+                if bounded || matches!(source, Source::Generator(_)) {
+                    return Ok(in_memory);
+                }
                 Err(ProcessorError::Config(
                     "state.backend: memory is for runs that end by themselves; this one goes on for \
                      ever, and would lose what it read: use redb"
@@ -100,6 +103,9 @@ impl Keeping {
                 "state is kept in memory: the run begins at the start of its input, and a restart does \
                  so again"
             ),
+            Self::Nothing if matches!(config.source(), Ok(Source::Generator(_))) => {
+                info!("state is kept in memory: a restart begins anew");
+            }
             // Kafka says itself where it begins; what is not asked for is not said.
             Self::Afresh | Self::Nothing => {}
         }
