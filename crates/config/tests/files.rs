@@ -20,7 +20,7 @@ fn the_complete_example_of_the_specification_passes_with_one_warning_per_later_f
         warned(&loaded),
         [
             "processor.parallelism",
-            "processor.state.backend",
+            "processor.state",
             "processor.kafka.consumer.session_timeout_ms",
             "processor.kafka.producer.retries",
             "processor.metrics",
