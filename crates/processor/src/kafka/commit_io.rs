@@ -3,6 +3,8 @@
 //! Everything here may wait for brokers, so it runs on a thread of its own ([`CommitIo::run`]). It decides nothing: what a
 //! failure means is in `failure`, what follows from it is in the machine.
 
+mod task;
+
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender};
@@ -10,28 +12,22 @@ use llm_optimizer_config::settings::KafkaProducerConfig;
 use llm_optimizer_engine::core::PartitionId;
 use tracing::{error, warn};
 
+pub use task::{ChangelogRows, IoAnswer, IoTask, Outlet};
+
 use super::{
-    changelog::{Changelog, ChangelogPart, ChangelogRead, RestoredGroup},
-    changelog_codec::GroupMeta,
+    changelog::{Changelog, ChangelogPart, ChangelogRead},
     cluster::TopicPartition,
     commit_records::CommitRecords,
     committed::{Committed, CommittedOffsets, is_denied},
     failure::{FailureKind, TransactionFailure},
-    transaction::{
-        GroupMetadata, OffsetToCommit, TransactionResult, TransactionSettings,
-        TransactionalProducer,
-    },
+    transaction::{TransactionResult, TransactionSettings, TransactionalProducer},
 };
 use crate::{
-    commit::{
-        CrashPoint,
-        kafka::{
-            ChangelogMark, ChangelogPartition, Failure, KafkaEvent, ReadFrom, ReadGroup,
-            StoredOffset, Ticket,
-        },
+    commit::kafka::{
+        ChangelogMark, ChangelogPartition, Failure, KafkaEvent, ReadFrom, ReadGroup, StoredOffset,
+        Ticket,
     },
     error::{ProcessorError, ProcessorResult},
-    sink::Output,
     source::StopToken,
 };
 
@@ -56,112 +52,6 @@ pub struct CommitIoSettings {
     pub changelogs: Vec<String>,
     /// Partitions of each.
     pub key_groups: u16,
-}
-
-/// Sinks that are not in the transaction: what a commit holds reaches them before it is committed, so at least once.
-pub trait Outlet: Send {
-    /// Hands on the output of each pipeline; returns when all is acknowledged. Called again with the same output after a
-    /// failure.
-    ///
-    /// # Errors
-    /// What a retry may heal, unless [`is_final`](crate::ProcessorError::is_final).
-    fn deliver(&mut self, outputs: &[Arc<Output>]) -> ProcessorResult<()>;
-
-    /// Syncs and closes every sink.
-    ///
-    /// # Errors
-    /// If what was delivered could not be made durable.
-    fn close(&mut self) -> ProcessorResult<()>;
-}
-
-/// One thing to do. Those with a ticket are answered by an event with it.
-#[derive(Debug)]
-pub enum IoTask {
-    /// Takes the transactional id.
-    InitTransactions(Ticket),
-    /// Reads what the group has committed for these.
-    FetchOffsets(Ticket, Vec<(PartitionId, TopicPartition)>),
-    /// Measures the changelogs. Key groups of the second pipeline follow those of the first.
-    MeasureChangelog(Ticket),
-    /// Reads the changelogs; the rows wait for [`IoAnswer::rows`].
-    ReadChangelog {
-        /// Answered by `ChangelogRead` or `ChangelogBlocked`.
-        ticket: Ticket,
-        /// What to read.
-        groups: Vec<ReadGroup>,
-        /// How long open transactions are waited for.
-        patience: Duration,
-        /// Numbers of the input partitions.
-        partitions: HashMap<TopicPartition, PartitionId>,
-    },
-    /// Begins a transaction; a failure is told by the tasks that follow.
-    Begin,
-    /// Writes the records and waits for every acknowledgement.
-    Produce(Ticket, Arc<CommitRecords>),
-    /// Makes positions part of the transaction, under this copy of the group's metadata.
-    SendOffsets(Ticket, Vec<OffsetToCommit>, GroupMetadata),
-    /// Commits.
-    CommitTransaction(Ticket),
-    /// Aborts.
-    AbortTransaction(Ticket),
-    /// Throws the producer away, with what it has in flight.
-    DestroyProducer,
-    /// Closes what is outside the transaction, and says how that went.
-    CloseOutlet(Sender<ProcessorResult<()>>),
-    /// Cannot be done, for this reason.
-    Fail(Ticket, String),
-}
-
-/// What came of a task.
-#[derive(Debug)]
-pub struct IoAnswer {
-    /// For the machine.
-    pub event: KafkaEvent,
-    /// State, after [`IoTask::ReadChangelog`].
-    pub rows: Option<ChangelogRows>,
-}
-
-impl From<KafkaEvent> for IoAnswer {
-    fn from(event: KafkaEvent) -> Self {
-        Self { event, rows: None }
-    }
-}
-
-/// State of every pipeline as it was read back.
-#[derive(Debug, Default)]
-pub struct ChangelogRows {
-    /// The key groups of each pipeline, in the order of the pipelines.
-    pub pipelines: Vec<Vec<RestoredGroup>>,
-}
-
-impl ChangelogRows {
-    /// What the newest commit said about pipeline `index`.
-    #[must_use]
-    pub fn newest(&self, index: usize) -> Option<&GroupMeta> {
-        let groups = self.pipelines.get(index)?;
-        groups.iter().filter_map(|group| group.meta.as_ref()).max_by_key(|meta| meta.sequence)
-    }
-
-    /// What the newest commit of all said.
-    fn newest_of_all(&self) -> Option<&GroupMeta> {
-        (0..self.pipelines.len())
-            .filter_map(|index| self.newest(index))
-            .max_by_key(|meta| meta.sequence)
-    }
-}
-
-/// Where a test lets the process die, between the task and its answer.
-fn crash_point_after(task: &IoTask) -> Option<CrashPoint> {
-    Some(match task {
-        IoTask::InitTransactions(_) => CrashPoint::AfterInit,
-        IoTask::FetchOffsets(..) => CrashPoint::AfterOffsetFetch,
-        IoTask::ReadChangelog { .. } => CrashPoint::AfterChangelogRead,
-        IoTask::Begin => CrashPoint::AfterBegin,
-        IoTask::Produce(..) => CrashPoint::AfterProduce,
-        IoTask::SendOffsets(..) => CrashPoint::AfterOffsets,
-        IoTask::CommitTransaction(_) => CrashPoint::AfterCommit,
-        _ => return None,
-    })
 }
 
 /// Owns the producer and asks the brokers.
@@ -206,7 +96,7 @@ impl CommitIo {
     /// Carries out tasks until nobody asks or listens any more.
     pub fn run(mut self, tasks: &Receiver<IoTask>, answers: &Sender<IoAnswer>) {
         for task in tasks {
-            let point = crash_point_after(&task);
+            let point = task.crash_point_after();
             let answer = self.carry_out(task);
             if let Some(point) = point {
                 point.pass();
@@ -502,6 +392,7 @@ fn failure_of(kind: FailureKind) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kafka::{changelog::RestoredGroup, changelog_codec::GroupMeta};
 
     #[test]
     fn key_groups_of_pipelines_follow_each_other() {
