@@ -1,12 +1,12 @@
 //! The final statistics of a run as JSON.
 
-use std::{collections::BTreeMap, fs, io::Write, path::Path};
+use std::{collections::BTreeMap, fs, io::Write, path::Path, time::Duration};
 
 use llm_optimizer_types::SideReason;
 use serde::{Deserialize, Serialize};
 use tracing::info;
 
-use super::counters::Counters;
+use super::{counters::Counters, worker::Pipeline};
 use crate::error::{ProcessorError, ProcessorResult};
 
 /// Statistics of one pipeline.
@@ -96,7 +96,40 @@ pub struct RunReport {
     pub pipelines: BTreeMap<String, PipelineReport>,
 }
 
+/// When a run did what.
+pub(super) struct RunTimes {
+    pub(super) started: Duration,
+    pub(super) ended: Duration,
+    /// Wall clock and elapsed time at the first record.
+    pub(super) first_record: Option<(i64, Duration)>,
+    /// Records that earlier runs over the same state have read.
+    pub(super) read_before: u64,
+}
+
 impl RunReport {
+    /// The report of a run of `pipelines`; events per second are those of this run, from its first record on.
+    pub(super) fn of(
+        pipelines: &[Pipeline],
+        times: &RunTimes,
+        ended_by: &str,
+        error: Option<&ProcessorError>,
+    ) -> Self {
+        let first = pipelines.first().map(Pipeline::report).unwrap_or_default();
+        let since = |at| times.ended.saturating_sub(at).as_secs_f64();
+        let reading = times.first_record.map_or(0.0, |(_, at)| since(at));
+        let read = first.records_read.saturating_sub(times.read_before);
+        let events_per_sec = if reading > 0.0 { read as f64 / reading } else { 0.0 };
+        Self {
+            first,
+            first_record_ms: times.first_record.map(|(wall_ms, _)| wall_ms),
+            elapsed_secs: since(times.started),
+            events_per_sec,
+            ended_by: ended_by.to_owned(),
+            error: error.map(ToString::to_string),
+            pipelines: pipelines.iter().map(|p| (p.name().to_owned(), p.report())).collect(),
+        }
+    }
+
     /// The report of a run that failed before it began.
     #[must_use]
     pub fn failed(error: &ProcessorError) -> Self {

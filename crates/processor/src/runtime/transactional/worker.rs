@@ -15,7 +15,7 @@ use super::{
     super::{
         job::{Job, JobSettings, Outcome, RunProgress},
         pace::Pace,
-        report::RunReport,
+        report::{RunReport, RunTimes},
         worker::Pipeline,
     },
     KafkaCommits, Rebuild, Routes,
@@ -408,23 +408,13 @@ impl Worker {
     }
 
     fn report(&self, ended_by: &str, error: Option<&ProcessorError>) -> RunReport {
-        let pipelines: BTreeMap<_, _> =
-            self.pipelines.iter().map(|p| (p.name().to_owned(), p.report())).collect();
-        let first = self.pipelines.first().map(Pipeline::report).unwrap_or_default();
-        let ended = self.clock.elapsed();
-        let reading =
-            self.first_record.map_or(0.0, |(_, at)| ended.saturating_sub(at).as_secs_f64());
-        let read = first.records_read.saturating_sub(self.read_before);
-        let events_per_sec = if reading > 0.0 { read as f64 / reading } else { 0.0 };
-        RunReport {
-            first,
-            first_record_ms: self.first_record.map(|(wall_ms, _)| wall_ms),
-            elapsed_secs: ended.saturating_sub(self.started).as_secs_f64(),
-            events_per_sec,
-            ended_by: ended_by.to_owned(),
-            error: error.map(ToString::to_string),
-            pipelines,
-        }
+        let times = RunTimes {
+            started: self.started,
+            ended: self.clock.elapsed(),
+            first_record: self.first_record,
+            read_before: self.read_before,
+        };
+        RunReport::of(&self.pipelines, &times, ended_by, error)
     }
 }
 
