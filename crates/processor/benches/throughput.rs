@@ -1,8 +1,8 @@
 //! Events per second of the real binary beside a program that only reads and parses.
 //!
 //! `cargo bench --bench throughput [-- EVENTS]` (1,000,000 by default), alternating, three runs
-//! each: file to file, and topic to topic where there is a Kafka. Compare figures of one run only;
-//! on a shared machine differences below 15 % are noise.
+//! each: file to file without and with kept state, and topic to topic at least and exactly once where
+//! there is a Kafka. Compare figures of one run only; on a shared machine differences below 15 % are noise.
 #![cfg(test)]
 #![allow(clippy::print_stdout)]
 
@@ -59,7 +59,7 @@ fn show(what: &str, rates: &mut [f64]) {
     rates.sort_by(f64::total_cmp);
     let figure = |rate: Option<&f64>| rate.map_or(0.0, |rate| rate.round());
     println!(
-        "{what:<40} {:>10} {:>10} {:>10} events/s (least, median, most)",
+        "{what:<48} {:>10} {:>10} {:>10} events/s (least, median, most)",
         figure(rates.first()),
         figure(rates.get(rates.len() / 2)),
         figure(rates.last())
@@ -69,8 +69,11 @@ fn show(what: &str, rates: &mut [f64]) {
 fn files(lines: &[Vec<u8>]) {
     let (_, yaml) = query(Window::Tumbling { size_ms: 60_000, offset_ms: 0 }, 10_000);
     let place = Workplace::new(&format!("{FILES}{yaml}"));
-    place.write("events.ndjson", &lines.join(&b'\n'));
-    let (mut limit, mut ours) = (Vec::new(), Vec::new());
+    let kept = Workplace::new(&format!("{FILES}  state: {{ path: state }}\n{yaml}"));
+    for place in [&place, &kept] {
+        place.write("events.ndjson", &lines.join(&b'\n'));
+    }
+    let (mut limit, mut forgetful, mut durable) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         let begun = Instant::now();
         let input = std::fs::read(place.path("events.ndjson")).unwrap();
@@ -78,13 +81,21 @@ fn files(lines: &[Vec<u8>]) {
         black_box(sum);
         limit.push(lines.len() as f64 / begun.elapsed().as_secs_f64());
 
-        let begun = Instant::now();
-        assert!(place.run(&[], &[]).status.success());
-        ours.push(lines.len() as f64 / begun.elapsed().as_secs_f64());
-        assert_eq!(place.report().first.records_read, lines.len() as u64);
+        forgetful.push(whole_process(&place, lines.len()));
+        ["state", "results.ndjson", "late.ndjson", "dead.ndjson"].map(|name| kept.remove(name));
+        durable.push(whole_process(&kept, lines.len()));
     }
     show("file: read and parse only, one thread", &mut limit);
-    show("file to file: processor, whole process", &mut ours);
+    show("file to file: whole process, no state kept", &mut forgetful);
+    show("file to file: whole process, exactly once", &mut durable);
+}
+
+fn whole_process(place: &Workplace, count: usize) -> f64 {
+    let begun = Instant::now();
+    assert!(place.run(&[], &[]).status.success());
+    let rate = count as f64 / begun.elapsed().as_secs_f64();
+    assert_eq!(place.report().first.records_read, count as u64);
+    rate
 }
 
 #[cfg(feature = "kafka")]
@@ -114,13 +125,15 @@ mod topics {
         for (partition, part) in (0..).zip(lines.chunks(share)) {
             broker.produce_bytes(&input, partition, part);
         }
-        let (mut limit, mut ours) = (Vec::new(), Vec::new());
+        let (mut limit, mut at_least, mut exactly) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..RUNS {
             limit.push(read_only(&broker, &input, lines.len()));
-            ours.push(processor(&broker, &input, lines.len()));
+            at_least.push(processor(&broker, &input, lines.len(), "at_least_once"));
+            exactly.push(processor(&broker, &input, lines.len(), "exactly_once"));
         }
         show("topic: poll and parse only, one thread", &mut limit);
-        show("topic to topic: processor, first record on", &mut ours);
+        show("topic to topic: first record on, at_least_once", &mut at_least);
+        show("topic to topic: first record on, exactly_once", &mut exactly);
     }
 
     fn read_only(broker: &Broker, input: &str, count: usize) -> f64 {
@@ -143,12 +156,13 @@ mod topics {
         count as f64 / begun.unwrap().elapsed().as_secs_f64()
     }
 
-    fn processor(broker: &Broker, input: &str, count: usize) -> f64 {
+    fn processor(broker: &Broker, input: &str, count: usize, delivery: &str) -> f64 {
         let (servers, group) = (&broker.servers, fresh("group"));
         let results = broker.topic(1);
         let (_, yaml) = query(Window::Tumbling { size_ms: 60_000, offset_ms: 0 }, 10_000);
         let place = Workplace::new(&format!(
             "processor:
+  delivery: {delivery}
   kafka:
     consumer: {{ bootstrap_servers: \"{servers}\", group_id: {group}, topics: [{input}] }}
     producer: {{ bootstrap_servers: \"{servers}\", result_topic: {results} }}
