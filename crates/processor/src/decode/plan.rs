@@ -72,7 +72,8 @@ impl Plan {
         }
         let key_bytes = scratch.key.as_str().len();
         if key_bytes > MAX_KEY_BYTES {
-            let detail = format!("the key has {key_bytes} bytes, {MAX_KEY_BYTES} at most are possible");
+            let detail =
+                format!("the key has {key_bytes} bytes, {MAX_KEY_BYTES} at most are possible");
             return Err(Fault::new(SideReason::InvalidKey, detail));
         }
         for field in &self.values {

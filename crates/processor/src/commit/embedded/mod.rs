@@ -28,9 +28,9 @@ mod tests;
 use std::{any::Any, fmt, sync::Arc};
 
 pub use drain::Patience;
+pub(crate) use entry::Entry;
 #[cfg(feature = "kafka")]
 pub(crate) use entry::KeptStreams;
-pub(crate) use entry::Entry;
 pub(crate) use keys::{FINGERPRINT, INSTANCE};
 pub use outbox::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,

@@ -86,9 +86,7 @@ impl Board {
     /// For `topics` topics and sinks that read those of these numbers.
     pub(super) fn new(topics: usize, sinks: &[Vec<usize>]) -> Self {
         let sink = |reads: &Vec<usize>| Sink {
-            passed: (0..topics)
-                .map(|topic| reads.contains(&topic).then(Passed::default))
-                .collect(),
+            passed: (0..topics).map(|topic| reads.contains(&topic).then(Passed::default)).collect(),
             is_closed: false,
         };
         let state = State {

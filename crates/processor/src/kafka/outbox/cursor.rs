@@ -45,7 +45,8 @@ mod tests {
     fn the_golden_cursor_of_version_1_is_read_for_ever() {
         let mark = SinkMark { length: 4_711, device: 65_024, inode: 917_513 };
         let cursor = SinkCursor::new(Some(1_005), Some(mark));
-        let golden = r#"{"version":1,"total":1005,"mark":{"length":4711,"device":65024,"inode":917513}}"#;
+        let golden =
+            r#"{"version":1,"total":1005,"mark":{"length":4711,"device":65024,"inode":917513}}"#;
         assert_eq!(cursor.encode(), golden);
         assert_eq!(SinkCursor::decode(golden), Some(cursor));
         let new = SinkCursor::new(None, None);

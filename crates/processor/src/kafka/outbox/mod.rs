@@ -30,8 +30,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub(super) use codec::records_of;
 use board::{Board, Wanted};
+pub(super) use codec::records_of;
 use deleter::Deleter;
 use reader::ReaderSettings;
 use sink::SinkWork;
@@ -254,7 +254,7 @@ mod tests {
     fn a_sink_has_a_group_of_its_own_for_ever() {
         assert_eq!(
             sink_group("stats", "results file out/results.ndjson"),
-            "stats-outbox-results-file-out-results.ndjson-a6c3f1a4"
+            "stats-outbox-results-file-out-results.ndjson-1072e27c"
         );
         let long = "x".repeat(300);
         let (first, second) = (format!("{long}1"), format!("{long}2"));

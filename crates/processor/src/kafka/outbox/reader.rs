@@ -205,7 +205,8 @@ impl OutboxReader {
             let range = cluster::log_range(&self.consumer, &key)
                 .map_err(|not_yet| self.unanswered(&not_yet.text))?;
             let found = committed.find_partition(topic, PARTITION);
-            if let Some(Err(error)) = found.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::error)
+            if let Some(Err(error)) =
+                found.as_ref().map(rdkafka::topic_partition_list::TopicPartitionListElem::error)
             {
                 return Err(self.unanswered(&error.to_string()));
             }
@@ -230,7 +231,9 @@ impl OutboxReader {
         let Some(cursor) = SinkCursor::decode(&metadata) else {
             return Err(self.refused(
                 topic,
-                &format!("what is committed beside offset {next} is not of this release: `{metadata}`"),
+                &format!(
+                    "what is committed beside offset {next} is not of this release: `{metadata}`"
+                ),
             ));
         };
         if next < first {

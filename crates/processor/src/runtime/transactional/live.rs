@@ -39,11 +39,18 @@ impl LiveFeed {
     ///
     /// # Errors
     /// [`ProcessorError::Internal`] if the system gives none.
-    pub(super) fn start(outputs: Vec<PipelineOutputs>, patience: Patience) -> ProcessorResult<Self> {
+    pub(super) fn start(
+        outputs: Vec<PipelineOutputs>,
+        patience: Patience,
+    ) -> ProcessorResult<Self> {
         let (sent, commits) = unbounded();
         let shared = Arc::new(Shared::default());
-        let mut feeder =
-            Feeder { log: PassThrough::new(outputs), sequence: 0, patience, shared: Arc::clone(&shared) };
+        let mut feeder = Feeder {
+            log: PassThrough::new(outputs),
+            sequence: 0,
+            patience,
+            shared: Arc::clone(&shared),
+        };
         let thread = thread::Builder::new()
             .name("live-sinks".into())
             .spawn(move || feeder.run(&commits))

@@ -90,8 +90,10 @@ impl Committer {
         };
         let named = config.pipelines();
         let outboxes = named.iter().zip(routes).map(|(pipeline, routes)| {
-            let topic =
-                routes.kept.any().then(|| InternalTopic::outbox(&consumer.group_id, &pipeline.name, 1));
+            let topic = routes
+                .kept
+                .any()
+                .then(|| InternalTopic::outbox(&consumer.group_id, &pipeline.name, 1));
             topic.transpose()
         });
         let outboxes = outboxes.collect::<Result<Vec<_>, _>>().map_err(ProcessorError::Config)?;
@@ -131,7 +133,11 @@ impl Committer {
             group: consumer.group_id.clone(),
             member: transaction.transactional_id.clone(),
             session_timeout,
-            pipelines: named.iter().map(|one| one.name.clone()).zip(outboxes.iter().map(topic)).collect(),
+            pipelines: named
+                .iter()
+                .map(|one| one.name.clone())
+                .zip(outboxes.iter().map(topic))
+                .collect(),
             patience,
             planted: planted_fault()?,
         };

@@ -179,10 +179,9 @@ impl Outside {
         let bytes = self.waiting_bytes();
         let was_full = std::mem::replace(&mut self.is_full, bytes >= self.max_bytes);
         match (was_full, self.is_full) {
-            (false, true) => warn!(
-                bytes,
-                "the outbox is full (`max_outbox_bytes`): input waits for the sinks"
-            ),
+            (false, true) => {
+                warn!(bytes, "the outbox is full (`max_outbox_bytes`): input waits for the sinks")
+            }
             (true, false) => info!(bytes, "the outbox has room: input goes on"),
             _ => {}
         }
@@ -225,9 +224,7 @@ impl Outside {
 }
 
 /// Sinks that are owed what is committed, and those that are shown it while the run lasts.
-pub(super) fn apart(
-    outputs: Vec<PipelineOutputs>,
-) -> (Vec<PipelineOutputs>, Vec<PipelineOutputs>) {
+pub(super) fn apart(outputs: Vec<PipelineOutputs>) -> (Vec<PipelineOutputs>, Vec<PipelineOutputs>) {
     let split = |outputs: PipelineOutputs| {
         let PipelineOutputs { results, late, dead_letters } = outputs;
         let (owed, shown) = results.into_iter().partition(|sink| sink.cursor_name().is_some());

@@ -69,7 +69,9 @@ impl Promise {
             Self::Before => {
                 "each record at least once: before the transaction, and a crash may repeat the last of them"
             }
-            Self::Live => "what is committed while the run lasts, from memory; nothing of it is kept",
+            Self::Live => {
+                "what is committed while the run lasts, from memory; nothing of it is kept"
+            }
         }
     }
 }

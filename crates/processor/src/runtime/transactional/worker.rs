@@ -83,6 +83,8 @@ struct Worker {
     moved: bool,
     is_paused: bool,
     is_finished: bool,
+    /// No more input comes.
+    is_draining: bool,
 }
 
 impl Worker {
@@ -140,6 +142,7 @@ impl Worker {
             moved: false,
             is_paused: true,
             is_finished: false,
+            is_draining: false,
         };
         Ok((worker, events, reader))
     }
@@ -208,7 +211,13 @@ impl Worker {
         let Some(news) = news else { return Ok(()) };
         // What is cut on a revoke holds everything up to now.
         self.advance()?;
-        if matches!(news, GroupNews::Revoked { .. } | GroupNews::Lost | GroupNews::Fenced) {
+        // At the end partitions are given back because all is committed; sinks still take that.
+        let is_taken = match news {
+            GroupNews::Revoked { .. } => !self.is_draining,
+            GroupNews::Lost | GroupNews::Fenced => true,
+            _ => false,
+        };
+        if is_taken {
             self.outside.let_go();
         }
         self.driver.take_news(news);
@@ -392,6 +401,7 @@ impl Worker {
     /// Commits what waits and leaves the group, within the time for it once a stop was asked for.
     fn drain(&mut self) -> ProcessorResult<()> {
         let (news, answers) = self.signals();
+        self.is_draining = true;
         // The last commit holds everything up to now.
         self.advance()?;
         self.driver.shutdown();
