@@ -229,6 +229,7 @@ fn a_sink_that_stays_behind_holds_the_input_and_loses_nothing() {
     let child = case.place.start(&["--until-end"]);
     case.place.wait_for("log.txt", "input waits", |log| log.contains("the outbox is full"));
     // The file does not wait for the other one.
+    println!("{} bytes in the file", case.place.read("results.ndjson").len());
     wait_until("the file has what is committed", || {
         case.place.read("results.ndjson").len() > 10_000
     });

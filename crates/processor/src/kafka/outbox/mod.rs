@@ -22,6 +22,8 @@ mod cursor;
 mod deleter;
 mod reader;
 mod sink;
+#[cfg(test)]
+mod tests;
 
 use std::{
     fmt,
@@ -243,22 +245,4 @@ fn sink_group(group: &str, cursor_name: &str) -> String {
     let readable: String = cursor_name.chars().map(plain).take(60).collect();
     let hash = xxh3_64(cursor_name.as_bytes()) & 0xffff_ffff;
     format!("{group}-outbox-{readable}-{hash:08x}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Never change it: cursors are kept under these names.
-    #[test]
-    fn a_sink_has_a_group_of_its_own_for_ever() {
-        assert_eq!(
-            sink_group("stats", "results file out/results.ndjson"),
-            "stats-outbox-results-file-out-results.ndjson-1072e27c"
-        );
-        let long = "x".repeat(300);
-        let (first, second) = (format!("{long}1"), format!("{long}2"));
-        assert_ne!(sink_group("g", &first), sink_group("g", &second));
-        assert!(sink_group("g", &first).len() < 90);
-    }
 }

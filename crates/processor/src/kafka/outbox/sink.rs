@@ -15,7 +15,7 @@ use super::{
     board::{Board, Passed, Wanted},
     codec::RowHead,
     cursor::SinkCursor,
-    reader::{OutboxReader, Place, Read, ReaderSettings},
+    reader::{OutboxReader, Place, Read, ReaderSettings, RowSource},
 };
 use crate::{
     commit::{
@@ -54,9 +54,9 @@ pub(super) struct SinkWork {
 }
 
 /// A sink at work.
-struct SinkDrain {
+pub(super) struct SinkDrain<R> {
     work: SinkWork,
-    reader: OutboxReader,
+    reader: R,
     is_member: bool,
     /// While the group grants the topics.
     flow: Option<Flow>,
@@ -75,6 +75,8 @@ struct Flow {
     ends: VecDeque<(u64, usize, i64, u64)>,
     last: u64,
     held_bytes: u64,
+    /// Bytes of all rows that were read, by topic.
+    totals: Vec<Option<u64>>,
     /// Offset and total behind the cursor, by topic.
     stored: Vec<(i64, Option<u64>)>,
 }
@@ -84,15 +86,7 @@ impl SinkWork {
     pub(super) fn run(self) {
         let (board, number) = (Arc::clone(&self.board), self.number);
         let outcome = OutboxReader::new(self.reader.clone()).and_then(|reader| {
-            let mut drain = SinkDrain {
-                work: self,
-                reader,
-                is_member: false,
-                flow: None,
-                is_starting: false,
-                attempts: 0,
-                rests_until: None,
-            };
+            let mut drain = SinkDrain::new(self, reader);
             let outcome = drain.work();
             drain.reader.leave();
             outcome
@@ -101,7 +95,20 @@ impl SinkWork {
     }
 }
 
-impl SinkDrain {
+impl<R: RowSource> SinkDrain<R> {
+    /// Begins with nothing granted.
+    pub(super) fn new(work: SinkWork, reader: R) -> Self {
+        Self {
+            work,
+            reader,
+            is_member: false,
+            flow: None,
+            is_starting: false,
+            attempts: 0,
+            rests_until: None,
+        }
+    }
+
     fn work(&mut self) -> ProcessorResult<()> {
         loop {
             match self.work.board.wanted() {
@@ -128,13 +135,16 @@ impl SinkDrain {
     }
 
     /// Whether the sink has all that is committed, and its cursor says so.
-    fn has_all(&self) -> bool {
+    pub(super) fn has_all(&self) -> bool {
         let is_idle = self.flow.as_ref().is_some_and(|flow| flow.commands.is_empty());
         is_idle && self.work.board.has_all(self.work.number)
     }
 
     /// Reads what is there, then carries out one command.
-    fn step(&mut self) -> ProcessorResult<()> {
+    ///
+    /// # Errors
+    /// What does not heal, or has failed as often as patience lasts.
+    pub(super) fn step(&mut self) -> ProcessorResult<()> {
         if !std::mem::replace(&mut self.is_member, true) {
             self.reader.join()?;
         }
@@ -180,6 +190,22 @@ impl SinkDrain {
 
     fn take(&mut self, topic: usize, head: RowHead, row: &[u8], next: i64) -> ProcessorResult<()> {
         let Some(flow) = &mut self.flow else { return Ok(()) };
+        let before = head.total.saturating_sub(head.bytes);
+        let expected = flow.totals.get(topic).copied().flatten();
+        // A state that began afresh counts from 0 again.
+        if let Some(has) = expected.filter(|expected| *expected != before && before != 0) {
+            let name = self.work.reader.topics.get(topic).map_or("", String::as_str);
+            return Err(self.work.reader.refused(
+                name,
+                &format!(
+                    "results are missing before offset {next}: {before} bytes were written until there, and the sink has \
+                     got {has}"
+                ),
+            ));
+        }
+        if let Some(total) = flow.totals.get_mut(topic) {
+            *total = Some(head.total);
+        }
         flow.last += 1;
         let entry = Entry::decode(flow.last, row, &self.work.pipelines).ok_or_else(|| {
             ProcessorError::State(format!(
@@ -217,7 +243,7 @@ impl SinkDrain {
         self.work.outlet.rewind(0, mark.as_ref())?;
         CrashPoint::AfterTruncation.pass();
         let cursor = Cursor { sequence: 0, mark: self.work.outlet.mark() };
-        let stored = places
+        let stored: Vec<(i64, Option<u64>)> = places
             .iter()
             .map(|place| (place.next, place.cursor.and_then(|cursor| cursor.total)))
             .collect();
@@ -230,6 +256,7 @@ impl SinkDrain {
             ends: VecDeque::new(),
             last: 0,
             held_bytes: 0,
+            totals: stored.iter().map(|(_, total)| *total).collect(),
             stored,
         };
         // A sink that is new here must not be new again after the next crash.

@@ -328,7 +328,9 @@ impl Worker {
         self.is_dropped = true;
         self.moved = false;
         self.outside.drop_flight();
-        self.outside.let_go();
+        if !self.is_draining {
+            self.outside.let_go();
+        }
         self.places.clear();
         self.wanted.clear();
         self.live.clear();
