@@ -18,6 +18,14 @@ impl WindowTask {
         self
     }
 
+    /// How many rows the next [`take_changes`](Self::take_changes) will give, about; 0 if nothing is remembered. Costs little:
+    /// it is asked after every batch.
+    #[must_use]
+    pub fn changed_rows(&self) -> usize {
+        let derived = self.derived.as_ref().map_or(0, |derived| derived.changed_rows());
+        self.windows.changed_rows() + derived
+    }
+
     /// Appends what changed since the last call, to be applied in that order; after
     /// [`fire_dirty`](Self::fire_dirty), at a cut.
     pub fn take_changes(&mut self, changes: &mut StateChanges) {

@@ -109,6 +109,10 @@ impl Windows {
         each!(self, windows => windows.set_clock(now_ms));
     }
 
+    pub(super) fn changed_rows(&self) -> usize {
+        each!(self, windows => windows.changed_rows())
+    }
+
     pub(super) fn take_changes(&mut self, keys: &KeyRegistry, changes: &mut StateChanges) {
         each!(self, windows => windows.take_changes(keys, changes));
     }

@@ -68,6 +68,11 @@ impl Pane {
         }
     }
 
+    /// How many rows changed since they were last taken.
+    pub(super) fn changed_rows(&self) -> usize {
+        self.changed.as_ref().map_or(0, |changed| changed.list.len())
+    }
+
     /// Takes the rows that changed since they were last taken, with their keys.
     pub(super) fn take_changed(&mut self) -> Vec<(KeyId, i64, Row)> {
         let Some(changed) = &mut self.changed else { return Vec::new() };

@@ -54,7 +54,9 @@ fn given(scenario: &Scenario) -> (Rows, WindowTask) {
     (scenario.before)(&mut task, &mut out);
     task.fire_dirty(&mut out);
     let mut changes = StateChanges::default();
+    assert!(task.changed_rows() > 0, "{}", scenario.name);
     task.take_changes(&mut changes);
+    assert_eq!(task.changed_rows(), 0, "{}", scenario.name);
     let rows = changes.iter().filter_map(|(key, value)| Some((key.to_vec(), value?.to_vec())));
     (rows.collect(), task)
 }

@@ -11,7 +11,7 @@ pub struct CommitSettings {
     pub interval_ms: i64,
     /// Least distance between commits when results wait, in milliseconds.
     pub min_interval_ms: i64,
-    /// A commit of this size is due at once; input pauses while it cannot be cut.
+    /// A commit of this size, changed state included, is due at once; input pauses while it cannot be cut.
     pub max_bytes: u64,
 }
 
@@ -26,6 +26,11 @@ pub enum CommitEvent {
         waiting_bytes: u64,
         /// Whether records were processed since the last cut.
         moved: bool,
+    },
+    /// So much state changed since the last cut; for the limit alone, it makes no commit due by itself.
+    Changed {
+        /// Bytes, about.
+        bytes: u64,
     },
     /// The commit in flight is durable, or handed over as far as its sinks can say.
     Acknowledged {
@@ -82,6 +87,7 @@ pub struct CommitMachine {
     last_cut_ms: Option<i64>,
     now_ms: i64,
     waiting_bytes: u64,
+    changed_bytes: u64,
     moved: bool,
     paused: bool,
     flushing: bool,
@@ -100,6 +106,7 @@ impl CommitMachine {
             last_cut_ms: None,
             now_ms: 0,
             waiting_bytes: 0,
+            changed_bytes: 0,
             moved: false,
             paused: false,
             flushing: false,
@@ -115,6 +122,7 @@ impl CommitMachine {
                 (self.now_ms, self.waiting_bytes, self.moved) = (now_ms, waiting_bytes, moved);
                 self.last_cut_ms.get_or_insert(now_ms);
             }
+            CommitEvent::Changed { bytes } => self.changed_bytes = bytes,
             CommitEvent::Acknowledged { number } if self.is_in_flight(number) => {
                 self.in_flight = false;
             }
@@ -148,6 +156,7 @@ impl CommitMachine {
     /// Forgets what is in flight and what waits, because all of it is gone. Numbers go on.
     pub fn forget(&mut self) {
         (self.in_flight, self.waiting_bytes, self.moved) = (false, 0, false);
+        self.changed_bytes = 0;
         self.last_cut_ms = Some(self.now_ms);
     }
 
@@ -166,10 +175,10 @@ impl CommitMachine {
             self.last = CommitNumber(self.last.0 + 1);
             self.in_flight = true;
             self.last_cut_ms = Some(self.now_ms);
-            (self.waiting_bytes, self.moved) = (0, false);
+            (self.waiting_bytes, self.changed_bytes, self.moved) = (0, 0, false);
             commands.push(CommitCommand::Cut(self.last));
         }
-        let full = self.waiting_bytes >= self.settings.max_bytes;
+        let full = self.is_full();
         if full != self.paused {
             self.paused = full;
             let command = if full { CommitCommand::PauseInput } else { CommitCommand::ResumeInput };
@@ -182,11 +191,15 @@ impl CommitMachine {
         commands
     }
 
+    fn is_full(&self) -> bool {
+        self.waiting_bytes.saturating_add(self.changed_bytes) >= self.settings.max_bytes
+    }
+
     fn is_due(&self) -> bool {
         let waits = self.waiting_bytes > 0;
         let passed = self.last_cut_ms.map_or(0, |last| self.now_ms.saturating_sub(last));
         ((self.shutting_down || self.flushing) && (waits || self.moved))
-            || self.waiting_bytes >= self.settings.max_bytes
+            || self.is_full()
             || (waits && passed >= self.settings.min_interval_ms)
             || (self.moved && passed >= self.settings.interval_ms)
     }

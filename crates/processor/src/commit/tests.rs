@@ -22,6 +22,7 @@ fn event(line: &str) -> CommitEvent {
             waiting_bytes: number(2),
             moved: words.get(3) != Some(&"still"),
         },
+        "changed" => CommitEvent::Changed { bytes: number(1) },
         "ack" => CommitEvent::Acknowledged { number: CommitNumber(number(1)) },
         "abort" => CommitEvent::Aborted { number: CommitNumber(number(1)) },
         "shutdown" => CommitEvent::Shutdown,
@@ -51,6 +52,19 @@ fn results_wait_for_the_least_interval_and_progress_for_the_greatest() {
 #[test]
 fn nothing_moved_cuts_nothing() {
     assert_eq!(run("at 0 0 still\n at 90000 0 still"), ["", ""]);
+}
+
+#[test]
+fn changed_state_counts_for_the_limit_and_makes_nothing_due() {
+    assert_eq!(
+        run("changed 99\n at 0 0\n at 20 0\n at 30 1\n ack 1\n changed 99\n at 31 0\n changed 100"),
+        ["", "", "", "cut 1", "", "", "", "cut 2"]
+    );
+    assert_eq!(
+        run("changed 100\n changed 60\n at 1 50 still\n ack 1"),
+        ["cut 1", "", "pause", "cut 2, resume"],
+        "while one is in flight input waits"
+    );
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! How the records of one shape become events.
 
 use llm_optimizer_engine::core::KeyWriter;
+use llm_optimizer_types::SideReason;
 
 use super::{
     field::{Field, WhenMissing},
@@ -8,6 +9,10 @@ use super::{
     outcome::Fault,
     path::{self, PathTrie},
 };
+
+/// Longest key, as it is in `window.key`, in bytes. A result holds it three times, escaped, and has to fit into a record of
+/// Kafka; so has every row of state.
+pub(super) const MAX_KEY_BYTES: usize = 65_536;
 
 /// What becomes of a record that is no dead letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +69,12 @@ impl Plan {
             } else {
                 field.write_key(name, found, &mut scratch.key)?;
             }
+        }
+        let key_bytes = scratch.key.as_str().len();
+        if key_bytes > MAX_KEY_BYTES {
+            let detail =
+                format!("the key has {key_bytes} bytes, {MAX_KEY_BYTES} at most are possible");
+            return Err(Fault::new(SideReason::InvalidKey, detail));
         }
         for field in &self.values {
             if field.filters(found) {

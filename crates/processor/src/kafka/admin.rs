@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::executor::block_on;
 use rdkafka::{
+    Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier},
     config::FromClientConfigAndContext,
     consumer::{BaseConsumer, Consumer},
@@ -82,6 +83,21 @@ impl Admin {
         let answers = asked.map_err(|error| not_yet(&error))?;
         let refused = answers.into_iter().find_map(|answer| answer.err().map(|(_, code)| code));
         Ok(refused.map_or(Ok(()), Err))
+    }
+
+    /// Deletes the records of a partition below an offset.
+    pub(super) fn delete_records(
+        &self,
+        topic: &str,
+        partition: i32,
+        below: i64,
+    ) -> Result<(), NotYet> {
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(below))
+            .map_err(|error| not_yet(&error))?;
+        let asked = block_on(self.client.delete_records(&list, &options()));
+        let answer = asked.map_err(|error| not_yet(&error))?;
+        answer.elements().iter().try_for_each(|element| element.error()).map_err(|e| not_yet(&e))
     }
 }
 

@@ -6,6 +6,7 @@ use rdkafka::message::OwnedHeaders;
 
 use super::{
     changelog_codec::{GroupMeta, put_row_key, put_row_value},
+    outbox::records_of,
     side_message::SideMessage,
     transaction::TransactionRecord,
 };
@@ -71,6 +72,14 @@ impl CommitRecords {
         let key = self.store(GroupMeta::KEY);
         let payload = self.store(&meta.encode());
         self.push(changelog, Some(i32::from(key_group)), Some(key), Some(payload), None);
+    }
+
+    /// Adds a row of the outbox, in as many records as it needs; `total` is what its pipeline has written with it, in bytes.
+    pub fn push_outbox(&mut self, outbox: &Arc<str>, sequence: u64, total: u64, row: &[u8]) {
+        records_of(sequence, total, row, |value| {
+            let payload = Some(self.store(value));
+            self.push(outbox, Some(0), None, payload, None);
+        });
     }
 
     /// The records.

@@ -4,6 +4,8 @@
 //! than halves throughput, and a prefetch per partition without a common bound takes gigabytes
 //! with many partitions.
 
+use std::time::Duration;
+
 use llm_optimizer_config::settings::{KafkaConsumerConfig, KafkaProducerConfig};
 use rdkafka::{ClientConfig, config::RDKafkaLogLevel};
 
@@ -11,6 +13,9 @@ use super::transaction::TransactionSettings;
 
 /// Memory for records that are fetched and not yet taken, over all partitions, in KiB.
 const PREFETCH_KIB: usize = 64 * 1024;
+
+/// The same for rows of outbox topics, per sink.
+const OUTBOX_PREFETCH_KIB: usize = 8 * 1024;
 
 /// What every client has in common.
 pub(super) fn client(bootstrap_servers: &str, client_id: &str) -> ClientConfig {
@@ -81,6 +86,30 @@ pub(super) fn log_reader(
         .set("fetch.error.backoff.ms", "100")
         .set("queued.min.messages", "100000")
         .set("queued.max.messages.kbytes", prefetch_kib.to_string());
+    config
+}
+
+/// The only member of a sink's group, which reads its outbox topics from given offsets on.
+pub(super) fn outbox_reader(
+    bootstrap_servers: &str,
+    member: &str,
+    group: &str,
+    session_timeout: Duration,
+) -> ClientConfig {
+    let session_ms = session_timeout.as_millis();
+    let mut config = group_probe(bootstrap_servers, member, group);
+    config
+        .set("group.instance.id", member)
+        .set("partition.assignment.strategy", "cooperative-sticky")
+        .set("session.timeout.ms", session_ms.to_string())
+        .set("heartbeat.interval.ms", (session_ms / 3).max(1).to_string())
+        // A sink that is away may hold its thread for long; the process is there all the same.
+        .set("max.poll.interval.ms", "86400000")
+        .set("auto.offset.reset", "error")
+        .set("fetch.queue.backoff.ms", "1")
+        .set("fetch.error.backoff.ms", "100")
+        .set("fetch.wait.max.ms", "100")
+        .set("queued.max.messages.kbytes", OUTBOX_PREFETCH_KIB.to_string());
     config
 }
 

@@ -203,6 +203,11 @@ impl KafkaDriver {
         self.tell(KafkaEvent::Progress { now_ms, waiting_bytes, moved });
     }
 
+    /// So much state changed since the last cut, in bytes, about; told before [`progress`](Self::progress).
+    pub fn changed(&mut self, bytes: u64) {
+        self.tell(KafkaEvent::Changed { bytes });
+    }
+
     /// The commit that [`WorkerOrder::Cut`] asked for: its records, and where each partition that is read stands, in the
     /// order of their numbers.
     pub fn frozen(&mut self, number: CommitNumber, records: CommitRecords, tasks: Vec<TaskCut>) {
@@ -255,7 +260,7 @@ impl KafkaDriver {
     }
 
     fn tell(&mut self, event: KafkaEvent) {
-        if !matches!(event, KafkaEvent::Progress { .. }) {
+        if !matches!(event, KafkaEvent::Progress { .. } | KafkaEvent::Changed { .. }) {
             debug!(?event, "commit machine");
         }
         for command in self.machine.handle(event) {

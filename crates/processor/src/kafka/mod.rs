@@ -13,6 +13,7 @@
 //! | `requirements`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
 //! | `offset_metadata`, `committed` | what is committed beside offsets, and back |
 //! | `changelog_codec`, `changelog`, `commit_records` | state as records, and back |
+//! | `outbox` | results on their way to sinks that cannot be in a transaction |
 //! | `desk`, `starts` | the group's thread and the commit side agree on what is read from where |
 //! | `commit_io`, `driver` | carry out what the machine in `commit::kafka` says |
 
@@ -35,6 +36,7 @@ mod internal_topics;
 mod notices;
 mod offset_metadata;
 mod outbound;
+mod outbox;
 mod partitions;
 mod preflight;
 mod probe;
@@ -64,6 +66,7 @@ pub use internal_topics::{InternalTopic, InternalTopicKind};
 pub use offset_metadata::{
     InstanceTag, MAX_PIPELINES, OffsetMetadata, OffsetMetadataError, OffsetProgress,
 };
+pub use outbox::{Outbox, OutboxSettings};
 pub use producer::Producers;
 pub use requirements::{Findings, Requirements};
 pub use side_message::MAX_SIDE_RECORD_BYTES;

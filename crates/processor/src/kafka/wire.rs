@@ -90,6 +90,11 @@ impl<'a> Wire<'a> {
         str::from_utf8(self.bytes()?).map_err(|_| Malformed)
     }
 
+    /// What is not read yet.
+    pub(super) fn rest(self) -> &'a [u8] {
+        self.rest
+    }
+
     /// Nothing may be left.
     pub(super) fn end(self) -> Result<(), Malformed> {
         if self.rest.is_empty() { Ok(()) } else { Err(Malformed) }

@@ -319,6 +319,8 @@ impl Worker {
         }
         let emitted = self.pipelines.iter().map(|p| p.counters().results_emitted).sum();
         self.progress.results_emitted.store(emitted, Ordering::Relaxed);
+        let bytes = self.pipelines.iter().map(Pipeline::changed_bytes).sum();
+        self.tell(CommitEvent::Changed { bytes })?;
         let waiting_bytes = self.pipelines.iter().map(Pipeline::waiting_bytes).sum();
         self.tell(CommitEvent::Progress { now_ms, waiting_bytes, moved: self.moved })
     }

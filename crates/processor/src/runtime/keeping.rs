@@ -221,7 +221,7 @@ fn check_identity(
     store.write(&batch, Durability::Synced)
 }
 
-fn planted_fault() -> ProcessorResult<Option<PlantedFault>> {
+pub(super) fn planted_fault() -> ProcessorResult<Option<PlantedFault>> {
     let Ok(name) = env::var(PLANTED_VARIABLE) else { return Ok(None) };
     let fault = match name.as_str() {
         "cursor_before_write" => PlantedFault::CursorBeforeWrite,

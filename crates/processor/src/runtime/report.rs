@@ -92,6 +92,9 @@ pub struct RunReport {
     /// What went wrong, if something did.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub error: Option<String>,
+    /// Bytes of committed output that not every sink had at the end, of a Kafka source; the next run delivers them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub waiting_for_sinks_bytes: u64,
     /// Every pipeline by name.
     pub pipelines: BTreeMap<String, PipelineReport>,
 }
@@ -126,6 +129,7 @@ impl RunReport {
             events_per_sec,
             ended_by: ended_by.to_owned(),
             error: error.map(ToString::to_string),
+            waiting_for_sinks_bytes: 0,
             pipelines: pipelines.iter().map(|p| (p.name().to_owned(), p.report())).collect(),
         }
     }

@@ -99,9 +99,15 @@ fn transactional_job(
     stop: StopToken,
 ) -> ProcessorResult<Job> {
     use super::transactional::{Committer, Inside, announce};
+    use llm_optimizer_config::settings::Delivery;
     let instance = keeping::KafkaInstance::of(config, options)?;
     let settings = job_settings(config);
-    let mut setup = Setup::new(config, options, Arc::new(SystemClock::new()), OpenMode::Append);
+    let mode = match config.delivery {
+        // Sinks are set to what their cursors say.
+        Delivery::ExactlyOnce => OpenMode::Resume,
+        Delivery::AtLeastOnce => OpenMode::Append,
+    };
+    let mut setup = Setup::new(config, options, Arc::new(SystemClock::new()), mode);
     setup.take_instance(instance.id().to_owned());
     let inside = Inside::new(config.delivery, &config.kafka.consumer.bootstrap_servers);
     let mut opener = setup.opener(config.pipelines().len() > 1);

@@ -73,6 +73,8 @@ pub struct Pipeline {
     fired: TaskOutput,
     waiting: Output,
     waiting_bytes: u64,
+    /// Bytes of a row of state with its key, as of the newest commit that had any.
+    row_bytes: u64,
     /// Whether commits hold what changes; else they hold output alone.
     keeps_state: bool,
     /// Keys that were counted under an overflow key by runs before this one.
@@ -111,6 +113,7 @@ impl Pipeline {
             fired: TaskOutput::default(),
             waiting: Output::default(),
             waiting_bytes: 0,
+            row_bytes: FIRST_ROW_BYTES,
             keeps_state: false,
             overflowed_before: 0,
             partitions: PartitionBook::default(),
@@ -166,6 +169,12 @@ impl Pipeline {
     /// Bytes of results and side outputs that wait for the next commit.
     pub(super) fn waiting_bytes(&self) -> u64 {
         self.waiting_bytes
+    }
+
+    /// Bytes of state that changed since the last cut, estimated by the rows of the newest commit: rows are not written
+    /// before the cut.
+    pub(super) fn changed_bytes(&self) -> u64 {
+        (self.task.changed_rows() as u64).saturating_mul(self.row_bytes)
     }
 
     /// From now on commits hold what changes.
@@ -308,7 +317,12 @@ impl Pipeline {
             ..PipelineCommit::default()
         };
         if self.keeps_state {
+            let expected = self.task.changed_rows() as u64;
             self.task.take_changes(&mut commit.changes);
+            // By what was counted before, not by rows: one thing that changes may be several rows.
+            if let Some(bytes) = (commit.changes.size_bytes() as u64).checked_div(expected) {
+                self.row_bytes = bytes.max(1);
+            }
             commit.progress = self.task.progress();
             commit.partitions = self.partitions.progress(|id| self.task.partition_progress(id));
             commit.counters = self.counters.clone();
@@ -372,6 +386,9 @@ fn note_failures(pipeline: &str, firing: &Firing, counters: &mut Counters) {
         counters.aggregation_errors += 1;
     }
 }
+
+/// What a row of state takes, in bytes, as long as none was seen.
+const FIRST_ROW_BYTES: u64 = 512;
 
 /// Least default of the greatest distance between partitions.
 const LEAST_DRIFT_MS: i64 = 600_000;

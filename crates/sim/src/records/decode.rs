@@ -22,7 +22,8 @@ pub(super) fn decode(config: &RecordsConfig, bytes: &[u8]) -> Result<Decoded, Ve
     let named = read_key(config, &object).map_err(|faults| reasons.extend(faults));
     let values = read_values(config, &object).map_err(|faults| reasons.extend(faults));
     if let (Ok(at_ms), Ok(named), Ok(values)) = (at_ms, named, values) {
-        let key = key::encode(&named).ok_or_else(|| vec![SideReason::InvalidKey])?;
+        let key = key::encode(&named).filter(|key| key.len() <= 65_536);
+        let key = key.ok_or_else(|| vec![SideReason::InvalidKey])?;
         return Ok(Decoded { at_ms, key, key_fields: key::fields(&named), values });
     }
     reasons.dedup();

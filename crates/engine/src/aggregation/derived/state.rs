@@ -39,6 +39,12 @@ impl DerivedResults {
         self
     }
 
+    /// How many rows changed since the last call of [`take_changes`](Self::take_changes), about.
+    #[must_use]
+    pub fn changed_rows(&self) -> usize {
+        self.tracking.as_ref().map_or(0, |tracking| tracking.changed.len() + tracking.gone.len())
+    }
+
     /// Adds the rows that changed since the last call; `keys` says in which groups keys are.
     pub fn take_changes(&mut self, keys: &KeyRegistry, changes: &mut StateChanges) {
         let Some(tracking) = &mut self.tracking else { return };

@@ -71,6 +71,12 @@ impl SessionWindows {
         self
     }
 
+    /// How many rows changed since the last call of [`take_changes`](Self::take_changes), about.
+    #[must_use]
+    pub fn changed_rows(&self) -> usize {
+        self.tracking.as_ref().map_or(0, |tracking| tracking.keys.len() + tracking.gone.len())
+    }
+
     /// Adds the rows that changed since the last call.
     pub fn take_changes(&mut self, keys: &KeyRegistry, changes: &mut StateChanges) {
         let Some(tracking) = &mut self.tracking else { return };

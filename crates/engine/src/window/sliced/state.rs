@@ -74,6 +74,14 @@ impl SlicedWindows {
         self
     }
 
+    /// How many rows changed since the last call of [`take_changes`](Self::take_changes), about.
+    #[must_use]
+    pub fn changed_rows(&self) -> usize {
+        let Some(tracking) = &self.tracking else { return 0 };
+        let panes: usize = self.panes.iter().map(Pane::changed_rows).sum();
+        panes + tracking.fired.len() + tracking.watches.len() + tracking.gone.len()
+    }
+
     /// Adds the rows that changed since the last call.
     pub fn take_changes(&mut self, keys: &KeyRegistry, changes: &mut StateChanges) {
         let Some(mut tracking) = self.tracking.take() else { return };

@@ -32,7 +32,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    fn pause(&self, attempts: u32) -> Duration {
+    pub(crate) fn pause(&self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(20);
         self.initial.saturating_mul(2_u32.saturating_pow(doublings)).min(self.longest)
     }

@@ -22,14 +22,57 @@ const VERSION: u8 = 1;
 
 /// The output of one commit, by pipeline, on its way to the sinks.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) sequence: u64,
+pub(crate) struct Entry {
+    pub(crate) sequence: u64,
     /// In the order of the run's pipelines.
-    pub(super) outputs: Vec<Arc<Output>>,
-    pub(super) bytes: u64,
+    pub(crate) outputs: Vec<Arc<Output>>,
+    pub(crate) bytes: u64,
+}
+
+/// Which parts of an output are kept in a row.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct KeptStreams {
+    pub(crate) results: bool,
+    pub(crate) late: bool,
+    pub(crate) dead_letters: bool,
+}
+
+impl KeptStreams {
+    const ALL: Self = Self { results: true, late: true, dead_letters: true };
+
+    /// Whether any part is kept at all.
+    pub(crate) fn any(self) -> bool {
+        self.results || self.late || self.dead_letters
+    }
+
+    fn of<'a>(self, output: &'a Output) -> (&'a [EncodedResult], [&'a [SideOutput]; 2]) {
+        let results = if self.results { output.results.as_slice() } else { &[] };
+        let late = if self.late { output.late.as_slice() } else { &[] };
+        let dead_letters = if self.dead_letters { output.dead_letters.as_slice() } else { &[] };
+        (results, [late, dead_letters])
+    }
 }
 
 impl Entry {
+    /// A row with those parts of one pipeline's output that are kept; `None` if there is nothing in them.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Serialization`] if a side record has no JSON form.
+    pub(crate) fn row_of(
+        pipeline: &str,
+        output: &Output,
+        kept: KeptStreams,
+    ) -> ProcessorResult<Option<Vec<u8>>> {
+        let (results, [late, dead_letters]) = kept.of(output);
+        if results.is_empty() && late.is_empty() && dead_letters.is_empty() {
+            return Ok(None);
+        }
+        let mut row = vec![VERSION];
+        put_count(&mut row, 1);
+        put_pipeline(&mut row, pipeline, output, kept)?;
+        Ok(Some(row))
+    }
+
     /// The output of `commit`, and its row.
     ///
     /// # Errors
@@ -45,18 +88,23 @@ impl Entry {
     /// # Errors
     /// [`ProcessorError::State`] for a row that cannot be read.
     pub(super) fn read(sequence: u64, row: &[u8], pipelines: &[String]) -> ProcessorResult<Self> {
-        let named = decode(row).ok_or_else(|| {
+        Self::decode(sequence, row, pipelines).ok_or_else(|| {
             ProcessorError::State(format!(
                 "row {sequence} of the outbox cannot be read; restore a checkpoint, or run with \
                  --new-state"
             ))
-        })?;
+        })
+    }
+
+    /// The same; `None` for a row that cannot be read.
+    pub(crate) fn decode(sequence: u64, row: &[u8], pipelines: &[String]) -> Option<Self> {
+        let named = decode(row)?;
         let output = |name: &String| {
             let found = named.iter().find(|(other, _)| other == name);
             found.map(|(_, output)| Arc::clone(output)).unwrap_or_default()
         };
         let outputs = pipelines.iter().map(output).collect();
-        Ok(Self { sequence, outputs, bytes: row.len() as u64 })
+        Some(Self { sequence, outputs, bytes: row.len() as u64 })
     }
 }
 
@@ -64,19 +112,30 @@ fn encode(commit: &Commit) -> ProcessorResult<Vec<u8>> {
     let mut row = vec![VERSION];
     put_count(&mut row, commit.pipelines.len());
     for pipeline in &commit.pipelines {
-        put(&mut row, pipeline.name.as_bytes());
-        put_count(&mut row, pipeline.output.results.len());
-        for result in &pipeline.output.results {
-            put(&mut row, &result.json);
-        }
-        for sides in [&pipeline.output.late, &pipeline.output.dead_letters] {
-            put_count(&mut row, sides.len());
-            for side in sides {
-                put_side(&mut row, side)?;
-            }
-        }
+        put_pipeline(&mut row, &pipeline.name, &pipeline.output, KeptStreams::ALL)?;
     }
     Ok(row)
+}
+
+fn put_pipeline(
+    row: &mut Vec<u8>,
+    name: &str,
+    output: &Output,
+    kept: KeptStreams,
+) -> ProcessorResult<()> {
+    put(row, name.as_bytes());
+    let (results, sides) = kept.of(output);
+    put_count(row, results.len());
+    for result in results {
+        put(row, &result.json);
+    }
+    for sides in sides {
+        put_count(row, sides.len());
+        for side in sides {
+            put_side(row, side)?;
+        }
+    }
+    Ok(())
 }
 
 fn put_side(row: &mut Vec<u8>, side: &SideOutput) -> ProcessorResult<()> {

@@ -28,15 +28,17 @@ mod tests;
 use std::{any::Any, fmt, sync::Arc};
 
 pub use drain::Patience;
+pub(crate) use entry::Entry;
+#[cfg(feature = "kafka")]
+pub(crate) use entry::KeptStreams;
 pub(crate) use keys::{FINGERPRINT, INSTANCE};
 pub use outbox::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,
 };
+pub(crate) use outlet::{Outlet, outlets};
 pub use point::{CommitPoint, PartitionPoint, PartitionPosition, PipelinePoint};
 
 use drain::Drain;
-use entry::Entry;
-use outlet::{Outlet, outlets};
 
 use super::{Commit, CommitLog, CrashPoint, Recovered};
 use crate::{

@@ -10,14 +10,14 @@ use crate::{
 };
 
 /// A sink with what it is fed.
-pub(super) struct Outlet {
+pub(crate) struct Outlet {
     target: Target,
     /// Pipelines whose output it gets, and which part of it; in this order.
     feeds: Vec<(usize, Stream)>,
     /// The entry that was not handed over in full, and how many feeds of it were.
     begun: Option<(u64, usize)>,
     /// The newest entry that was handed over in full.
-    pub(super) written: u64,
+    pub(crate) written: u64,
 }
 
 enum Target {
@@ -42,7 +42,7 @@ impl Stream {
 }
 
 /// The outlets of all pipelines; what several of them write to is one.
-pub(super) fn outlets(outputs: Vec<PipelineOutputs>) -> Vec<Outlet> {
+pub(crate) fn outlets(outputs: Vec<PipelineOutputs>) -> Vec<Outlet> {
     let mut outlets: Vec<Outlet> = Vec::new();
     for (pipeline, outputs) in outputs.into_iter().enumerate() {
         let results =
@@ -75,28 +75,34 @@ impl Target {
 }
 
 impl Outlet {
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         match &self.target {
             Target::Results(sink) => sink.name(),
             Target::Sides(sink) => sink.name(),
         }
     }
 
-    pub(super) fn cursor_name(&self) -> Option<String> {
+    pub(crate) fn cursor_name(&self) -> Option<String> {
         match &self.target {
             Target::Results(sink) => sink.cursor_name(),
             Target::Sides(sink) => sink.cursor_name(),
         }
     }
 
-    pub(super) fn mark(&self) -> Option<SinkMark> {
+    /// Numbers of the pipelines whose output it gets.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn pipelines(&self) -> Vec<usize> {
+        self.feeds.iter().map(|(pipeline, _)| *pipeline).collect()
+    }
+
+    pub(crate) fn mark(&self) -> Option<SinkMark> {
         match &self.target {
             Target::Results(sink) => sink.mark(),
             Target::Sides(sink) => sink.mark(),
         }
     }
 
-    pub(super) fn ability(&self) -> SinkAbility {
+    pub(crate) fn ability(&self) -> SinkAbility {
         match (self.cursor_name(), self.mark()) {
             (None, _) => SinkAbility::Live,
             (Some(_), None) => SinkAbility::Keeps,
@@ -105,7 +111,7 @@ impl Outlet {
     }
 
     /// Hands over what it gets of an entry. A second attempt goes on behind what it took.
-    pub(super) fn write(&mut self, entry: &Entry) -> ProcessorResult<()> {
+    pub(crate) fn write(&mut self, entry: &Entry) -> ProcessorResult<()> {
         let done = match self.begun {
             Some((sequence, done)) if sequence == entry.sequence => done,
             _ => 0,
@@ -128,7 +134,7 @@ impl Outlet {
         Ok(())
     }
 
-    pub(super) fn sync(&mut self) -> ProcessorResult<()> {
+    pub(crate) fn sync(&mut self) -> ProcessorResult<()> {
         match &mut self.target {
             Target::Results(sink) => sink.sync(),
             Target::Sides(sink) => sink.sync(),
@@ -136,7 +142,7 @@ impl Outlet {
     }
 
     /// Takes back what is behind commit `sequence`, at which the sink stood at `to`.
-    pub(super) fn rewind(&mut self, sequence: u64, to: Option<&SinkMark>) -> ProcessorResult<()> {
+    pub(crate) fn rewind(&mut self, sequence: u64, to: Option<&SinkMark>) -> ProcessorResult<()> {
         match &mut self.target {
             Target::Results(sink) => sink.rewind(to)?,
             Target::Sides(sink) => sink.rewind(to)?,
@@ -145,7 +151,7 @@ impl Outlet {
         Ok(())
     }
 
-    pub(super) fn close(&mut self) -> ProcessorResult<()> {
+    pub(crate) fn close(&mut self) -> ProcessorResult<()> {
         match &mut self.target {
             Target::Results(sink) => sink.close(),
             Target::Sides(sink) => sink.close(),

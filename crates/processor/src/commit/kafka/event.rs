@@ -26,10 +26,15 @@ pub enum KafkaEvent {
     Progress {
         /// Wall clock in milliseconds.
         now_ms: i64,
-        /// Bytes of results, side outputs and changed state that wait for the next commit.
+        /// Bytes of results and side outputs that wait for the next commit.
         waiting_bytes: u64,
         /// Whether positions or watermarks moved since the last cut, also by a tick.
         moved: bool,
+    },
+    /// So much state changed since the last cut; for the limit of a transaction. Sent before `Progress`.
+    Changed {
+        /// Bytes, about.
+        bytes: u64,
     },
     /// All partitions the input topics have now; also when some appear later.
     Topology {

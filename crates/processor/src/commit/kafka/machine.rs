@@ -172,6 +172,10 @@ impl KafkaCommitMachine {
                 self.tick(now_ms);
                 self.progress(waiting_bytes, moved);
             }
+            KafkaEvent::Changed { bytes } if self.is_running() => {
+                let commands = self.cuts.handle(CommitEvent::Changed { bytes });
+                self.follow(commands);
+            }
             KafkaEvent::Topology { partitions } => self.topology_changed(partitions),
             KafkaEvent::Granted { partitions, membership } => self.granted(partitions, membership),
             KafkaEvent::Revoked { partitions, membership } => self.revoked(partitions, membership),

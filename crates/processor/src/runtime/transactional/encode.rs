@@ -9,8 +9,9 @@ use llm_optimizer_engine::{
     core::PartitionId,
     state::{PartitionProgress, StateChanges, TaskProgress, key_group_of},
 };
+use serde::{Deserialize, Serialize};
 
-use super::Routes;
+use super::{Routes, outside::OutboxPart};
 use crate::{
     commit::{
         PipelineCommit, RecoveredPipeline,
@@ -32,6 +33,23 @@ pub(super) struct Cut<'a> {
     pub(super) places: &'a Places,
 }
 
+/// What is kept with the newest commit of a pipeline, as JSON.
+#[derive(Serialize)]
+struct Note<'a> {
+    #[serde(flatten)]
+    counters: &'a Counters,
+    #[serde(flatten)]
+    outbox: OutboxNote,
+}
+
+/// What the pipeline has written to its outbox.
+#[derive(Serialize, Deserialize, Default)]
+struct OutboxNote {
+    /// Bytes of all rows.
+    #[serde(default)]
+    outbox_bytes: u64,
+}
+
 impl Cut<'_> {
     /// Adds the part of one pipeline.
     ///
@@ -43,6 +61,7 @@ impl Cut<'_> {
         changelog: &Arc<str>,
         routes: &Routes,
         commit: &PipelineCommit,
+        outbox: &OutboxPart,
     ) -> ProcessorResult<()> {
         let mut changed = BTreeSet::new();
         for (key, value) in commit.changes.iter() {
@@ -54,7 +73,7 @@ impl Cut<'_> {
         }
         // Every transaction says what the state reflects, also one that changes none of it.
         changed.extend(changed.is_empty().then_some(0));
-        let meta = self.meta(commit)?;
+        let meta = self.meta(commit, outbox.total)?;
         for group in changed {
             records.push_meta(changelog, group, &meta);
         }
@@ -72,10 +91,13 @@ impl Cut<'_> {
                 records.push_side(topic, side);
             }
         }
+        if let Some((topic, row)) = &outbox.row {
+            records.push_outbox(topic, self.sequence, outbox.total, row);
+        }
         Ok(())
     }
 
-    fn meta(&self, commit: &PipelineCommit) -> ProcessorResult<GroupMeta> {
+    fn meta(&self, commit: &PipelineCommit, outbox_bytes: u64) -> ProcessorResult<GroupMeta> {
         let progress: BTreeMap<_, _> =
             commit.partitions.iter().map(|(key, progress)| (key, progress)).collect();
         let source = |(key, position): &(PartitionKey, i64)| SourceMeta {
@@ -86,7 +108,8 @@ impl Cut<'_> {
                 .get(key)
                 .map_or_else(OffsetProgress::default, |progress| offset_progress(progress)),
         };
-        let note = serde_json::to_vec(&commit.counters)
+        let outbox = OutboxNote { outbox_bytes };
+        let note = serde_json::to_vec(&Note { counters: &commit.counters, outbox })
             .map_err(|cause| ProcessorError::Serialization(cause.to_string()))?;
         Ok(GroupMeta {
             sequence: self.sequence,
@@ -171,6 +194,13 @@ pub(super) fn recovered(
         rows,
         counters,
     })
+}
+
+/// What a pipeline had written to its outbox by its newest commit, in bytes.
+pub(super) fn outbox_bytes(newest: Option<&GroupMeta>) -> u64 {
+    // A note that cannot be read is refused where its counters are needed.
+    let note = newest.and_then(|meta| serde_json::from_slice::<OutboxNote>(&meta.note).ok());
+    note.unwrap_or_default().outbox_bytes
 }
 
 fn offset_progress(progress: &PartitionProgress) -> OffsetProgress {

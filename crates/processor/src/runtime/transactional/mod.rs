@@ -3,10 +3,13 @@
 //! | file | subject |
 //! | --- | --- |
 //! | `routes` | what goes into the transaction, and what leaves outside it |
+//! | `outside`, `live` | sinks that are fed after the commit: from the outbox, from memory |
 //! | `encode` | a commit as records, and state read back as what a pipeline goes on from |
 //! | `worker` | the worker's loop |
 
 mod encode;
+mod live;
+mod outside;
 mod routes;
 mod worker;
 
@@ -16,16 +19,18 @@ use crossbeam_channel::Receiver;
 use llm_optimizer_config::{ProcessorConfig, settings::Delivery};
 use tracing::info;
 
+use outside::OutsideSettings;
+use routes::Promise;
 pub(super) use routes::{Inside, Routes};
 pub(super) use worker::run;
 
-use super::{job::JobSettings, worker::Pipeline};
+use super::{job::JobSettings, keeping::planted_fault, worker::Pipeline};
 use crate::{
-    commit::{Fingerprint, kafka::KafkaCommitSettings},
+    commit::{Fingerprint, embedded::Patience, kafka::KafkaCommitSettings},
     error::{ProcessorError, ProcessorResult},
     kafka::{
-        CommitIoSettings, GroupDesk, GroupNews, InternalTopic, MAX_PIPELINES, Requirements,
-        TransactionSettings,
+        CommitIoSettings, GroupDesk, GroupNews, InternalTopic, MAX_PIPELINES, OutboxSettings,
+        Requirements, TransactionSettings,
     },
 };
 
@@ -42,6 +47,7 @@ pub struct KafkaCommits {
     desk: Arc<GroupDesk>,
     news: Receiver<GroupNews>,
     routes: Vec<Routes>,
+    outside: OutsideSettings,
     rebuild: Rebuild,
 }
 
@@ -52,6 +58,7 @@ pub(super) struct Committer {
     news: Receiver<GroupNews>,
     machine: KafkaCommitSettings,
     io: CommitIoSettings,
+    outside: OutsideSettings,
 }
 
 impl Committer {
@@ -81,8 +88,16 @@ impl Committer {
             transactional_id: format!("{}-{instance_id}", consumer.group_id),
             transaction_timeout: session_timeout.max(LEAST_TRANSACTION_TIMEOUT),
         };
-        let changelogs = config
-            .pipelines()
+        let named = config.pipelines();
+        let outboxes = named.iter().zip(routes).map(|(pipeline, routes)| {
+            let topic = routes
+                .kept
+                .any()
+                .then(|| InternalTopic::outbox(&consumer.group_id, &pipeline.name, 1));
+            topic.transpose()
+        });
+        let outboxes = outboxes.collect::<Result<Vec<_>, _>>().map_err(ProcessorError::Config)?;
+        let changelogs = named
             .iter()
             .map(|pipeline| {
                 InternalTopic::changelog(&consumer.group_id, &pipeline.name, config.key_groups)
@@ -107,45 +122,71 @@ impl Committer {
         );
         machine.transaction_timeout_ms =
             i64::try_from(transaction.transaction_timeout.as_millis()).unwrap_or(i64::MAX);
+        let patience = Patience {
+            max_retries: settings.max_retries,
+            initial: settings.initial_retry_delay,
+            longest: settings.max_retry_delay,
+        };
+        let topic = |topic: &Option<InternalTopic>| topic.as_ref().map(|topic| topic.name.clone());
+        let outbox = OutboxSettings {
+            bootstrap_servers: consumer.bootstrap_servers.clone(),
+            group: consumer.group_id.clone(),
+            member: transaction.transactional_id.clone(),
+            session_timeout,
+            pipelines: named
+                .iter()
+                .map(|one| one.name.clone())
+                .zip(outboxes.iter().map(topic))
+                .collect(),
+            patience,
+            planted: planted_fault()?,
+        };
+        let outside = OutsideSettings { outbox, patience, max_bytes: config.max_outbox_bytes };
         let requirements = Requirements {
             transaction,
             producer: config.kafka.producer.clone(),
             group: consumer.group_id.clone(),
             session_timeout,
-            topics: changelogs,
+            topics: changelogs.into_iter().chain(outboxes.into_iter().flatten()).collect(),
             read: consumer.topics.first().map(|topic| (topic.clone(), 0)),
             written: routes.iter().flat_map(Routes::topics).collect(),
         };
         let (desk, news) = GroupDesk::new();
-        Ok(Self { desk, requirements, news, machine, io })
+        Ok(Self { desk, requirements, news, machine, io, outside })
     }
 
     /// What the run needs, once the pipelines are there.
     pub(super) fn commits(self, routes: Vec<Routes>, rebuild: Rebuild) -> KafkaCommits {
-        let Self { desk, news, machine, io, .. } = self;
-        KafkaCommits { machine, io, desk, news, routes, rebuild }
+        let Self { desk, news, machine, io, outside, .. } = self;
+        KafkaCommits { machine, io, desk, news, routes, outside, rebuild }
     }
 }
 
 /// Says what a crash costs.
 pub(super) fn announce(config: &ProcessorConfig, routes: &[Routes]) {
-    let outside = routes.iter().any(Routes::has_outside);
     let group = &config.kafka.consumer.group_id;
-    match (config.delivery, outside) {
-        (Delivery::ExactlyOnce, false) => info!(
+    let mut promises: Vec<_> = routes.iter().flat_map(|routes| &routes.promises).collect();
+    promises.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+    promises.dedup();
+    let is_inside = promises.iter().all(|(_, promise)| *promise == Promise::Transaction);
+    match (config.delivery, is_inside) {
+        (Delivery::ExactlyOnce, true) => info!(
             %group,
             "delivery is exactly once: results, late events, dead letters, state and positions are committed in one \
              transaction; readers need isolation.level=read_committed"
         ),
-        (Delivery::ExactlyOnce, true) => info!(
+        (Delivery::ExactlyOnce, false) => info!(
             %group,
-            "state and positions are committed in one transaction with results that go to topics of the source's \
-             cluster; other outputs are written before it, so a crash may repeat the last of them"
+            "state, positions and all output are committed in one transaction; sinks that are not topics of the \
+             source's cluster get what is committed, each as said here"
         ),
         (Delivery::AtLeastOnce, _) => info!(
             %group,
             "delivery is at least once: results are written before the transaction with state and positions; after a \
              crash the last result of each window_id counts"
         ),
+    }
+    for (sink, promise) in promises.into_iter().filter(|_| !is_inside) {
+        info!(sink, gets = promise.text(), "delivery");
     }
 }

@@ -10,10 +10,10 @@ use super::super::{
     worker::PipelineOutputs,
 };
 use crate::{
-    commit::{Commit, CommitLog, PipelineCommit},
+    commit::{Commit, CommitLog, PipelineCommit, embedded::KeptStreams},
     error::ProcessorResult,
     kafka::Outlet,
-    sink::Output,
+    sink::{Output, ResultSink, SideSink},
 };
 
 /// Which outputs can be in the transaction: topics of the source's cluster, with `exactly_once`.
@@ -32,9 +32,48 @@ pub(in super::super) struct Routes {
     pub(super) late: Option<Arc<str>>,
     /// Topic of dead letters within it.
     pub(super) dead_letters: Option<Arc<str>>,
-    has_outside: bool,
+    /// What goes to the outbox within it, for sinks that are owed that.
+    pub(super) kept: KeptStreams,
+    /// Every output and what it gets.
+    pub(super) promises: Vec<(String, Promise)>,
     keeps_late: bool,
     keeps_dead_letters: bool,
+}
+
+/// What an output gets, however the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Promise {
+    /// Each record once, with the commit.
+    Transaction,
+    /// Each record once, by way of the outbox.
+    OutboxOnce,
+    /// Each record at least once, by way of the outbox.
+    OutboxRepeats,
+    /// Each record at least once, before the commit.
+    Before,
+    /// What is committed while the run lasts.
+    Live,
+}
+
+impl Promise {
+    /// The same in words.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::Transaction => "each record once, in the transaction",
+            Self::OutboxOnce => {
+                "each record once: by way of the outbox topic, cut back to its committed length at a start"
+            }
+            Self::OutboxRepeats => {
+                "each record at least once: by way of the outbox topic, and a crash may repeat the last of them"
+            }
+            Self::Before => {
+                "each record at least once: before the transaction, and a crash may repeat the last of them"
+            }
+            Self::Live => {
+                "what is committed while the run lasts, from memory; nothing of it is kept"
+            }
+        }
+    }
 }
 
 impl Inside {
@@ -63,27 +102,70 @@ impl Inside {
                 ResultSinkSpec::Kafka { bootstrap_servers, topic }
                     if self.holds(&bootstrap_servers) =>
                 {
+                    routes.promises.push((topic.clone(), Promise::Transaction));
                     routes.results.push(topic.into());
                 }
-                sink => outside.results.push(opener.result_sink(sink)?),
+                sink => {
+                    let sink = opener.result_sink(sink)?;
+                    let promise = self.promise(&*sink);
+                    routes.kept.results |= promise.is_of_outbox();
+                    routes.promises.push((sink.name().to_owned(), promise));
+                    outside.results.push(sink);
+                }
             }
         }
-        let mut side = |spec: Option<SideSinkSpec>| match spec {
+        let late = config.late_output().map_err(unusable)?;
+        (routes.late, outside.late) =
+            self.side(late, opener, (&mut routes.promises, &mut routes.kept.late))?;
+        let dead = config.dead_letter_output().map_err(unusable)?;
+        (routes.dead_letters, outside.dead_letters) =
+            self.side(dead, opener, (&mut routes.promises, &mut routes.kept.dead_letters))?;
+        routes.keeps_late = routes.late.is_some() || outside.late.is_some();
+        routes.keeps_dead_letters = routes.dead_letters.is_some() || outside.dead_letters.is_some();
+        Ok((routes, outside))
+    }
+
+    fn side(
+        &self,
+        spec: Option<SideSinkSpec>,
+        opener: &mut OutputOpener,
+        (promises, is_kept): (&mut Vec<(String, Promise)>, &mut bool),
+    ) -> ProcessorResult<(Option<Arc<str>>, Option<Box<dyn SideSink>>)> {
+        match spec {
+            None => Ok((None, None)),
             Some(SideSinkSpec::Kafka { bootstrap_servers, topic })
                 if self.holds(&bootstrap_servers) =>
             {
-                Ok::<_, crate::ProcessorError>((Some(Arc::from(topic)), None))
+                promises.push((topic.clone(), Promise::Transaction));
+                Ok((Some(topic.into()), None))
             }
-            spec => Ok((None, spec.map(|spec| opener.side_sink(spec)).transpose()?)),
-        };
-        (routes.late, outside.late) = side(config.late_output().map_err(unusable)?)?;
-        (routes.dead_letters, outside.dead_letters) =
-            side(config.dead_letter_output().map_err(unusable)?)?;
-        routes.keeps_late = routes.late.is_some() || outside.late.is_some();
-        routes.keeps_dead_letters = routes.dead_letters.is_some() || outside.dead_letters.is_some();
-        routes.has_outside =
-            !outside.results.is_empty() || outside.late.is_some() || outside.dead_letters.is_some();
-        Ok((routes, outside))
+            Some(spec) => {
+                let sink = opener.side_sink(spec)?;
+                let promise = self.promise_of(sink.cursor_name().is_some(), sink.mark().is_some());
+                *is_kept = promise.is_of_outbox();
+                promises.push((sink.name().to_owned(), promise));
+                Ok((None, Some(sink)))
+            }
+        }
+    }
+
+    fn promise(&self, sink: &dyn ResultSink) -> Promise {
+        self.promise_of(sink.cursor_name().is_some(), sink.mark().is_some())
+    }
+
+    fn promise_of(&self, is_owed: bool, goes_back: bool) -> Promise {
+        match (self.delivery, is_owed, goes_back) {
+            (_, false, _) => Promise::Live,
+            (Delivery::AtLeastOnce, true, _) => Promise::Before,
+            (Delivery::ExactlyOnce, true, true) => Promise::OutboxOnce,
+            (Delivery::ExactlyOnce, true, false) => Promise::OutboxRepeats,
+        }
+    }
+}
+
+impl Promise {
+    fn is_of_outbox(self) -> bool {
+        matches!(self, Self::OutboxOnce | Self::OutboxRepeats)
     }
 }
 
@@ -91,11 +173,6 @@ impl Routes {
     /// Every topic.
     pub(super) fn topics(&self) -> impl Iterator<Item = String> {
         self.results.iter().chain(&self.late).chain(&self.dead_letters).map(ToString::to_string)
-    }
-
-    /// Whether something leaves outside the transaction.
-    pub(super) fn has_outside(&self) -> bool {
-        self.has_outside
     }
 
     /// Whether late events and dead letters are kept, within the transaction or outside.
@@ -116,7 +193,7 @@ fn listed(brokers: &str) -> Vec<String> {
     list
 }
 
-/// The sinks outside the transaction; those that took a commit do not get it again.
+/// The sinks that are written before the transaction; those that took a commit do not get it again.
 pub(super) struct Sinks {
     log: PassThrough,
     last: Option<Arc<Commit>>,

@@ -18,8 +18,9 @@ use super::{
         report::{RunReport, RunTimes},
         worker::Pipeline,
     },
-    KafkaCommits, Rebuild, Routes,
-    encode::{Cut, Places, recovered},
+    KafkaCommits, Promise, Rebuild, Routes,
+    encode::{Cut, Places, outbox_bytes, recovered},
+    outside::{Outside, apart},
     routes::Sinks,
 };
 use crate::{
@@ -66,6 +67,7 @@ struct Worker {
     clock: Arc<dyn Clock>,
     progress: Arc<RunProgress>,
     driver: KafkaDriver,
+    outside: Outside,
     has_outlet: bool,
     /// Number of the newest commit over all runs.
     sequence: u64,
@@ -81,6 +83,8 @@ struct Worker {
     moved: bool,
     is_paused: bool,
     is_finished: bool,
+    /// No more input comes.
+    is_draining: bool,
 }
 
 impl Worker {
@@ -90,12 +94,18 @@ impl Worker {
         started: Duration,
     ) -> ProcessorResult<(Self, Receiver<SourceEvent>, Reader)> {
         let Job { source, pipelines, settings, stop, give_up, clock, progress, .. } = job;
-        let KafkaCommits { machine, io, desk, news, routes, rebuild } = commits;
+        let KafkaCommits { machine, io, desk, news, routes, outside, rebuild } = commits;
         let mut pipelines = keeping(pipelines)?;
         let outputs: Vec<_> =
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
-        let has_outlet = routes.iter().any(Routes::has_outside);
-        let outlet = has_outlet.then(|| Box::new(Sinks::new(outputs)) as Box<dyn Outlet>);
+        let (durable, live) = apart(outputs);
+        // With at_least_once sinks that are owed something are written before the transaction.
+        let has_outlet =
+            routes.iter().flat_map(|routes| &routes.promises).any(|(_, p)| *p == Promise::Before);
+        let (before, durable) =
+            if has_outlet { (Some(durable), Vec::new()) } else { (None, durable) };
+        let outlet = before.map(|sinks| Box::new(Sinks::new(sinks)) as Box<dyn Outlet>);
+        let outside = Outside::start(&outside, durable, live)?;
         let pace = Pace::new(source.pauses());
         let changelogs = io.changelogs.iter().map(|topic| topic.as_str().into()).collect();
         let fingerprint = machine.fingerprint;
@@ -120,6 +130,7 @@ impl Worker {
             clock,
             progress,
             driver,
+            outside,
             has_outlet,
             sequence: 0,
             places: Places::new(),
@@ -131,6 +142,7 @@ impl Worker {
             moved: false,
             is_paused: true,
             is_finished: false,
+            is_draining: false,
         };
         Ok((worker, events, reader))
     }
@@ -164,7 +176,8 @@ impl Worker {
     fn work(&mut self, events: &Receiver<SourceEvent>, reader: &Reader) -> ProcessorResult<()> {
         let (news, answers) = self.signals();
         loop {
-            let input = if self.is_paused { never() } else { events.clone() };
+            let waits = self.is_paused || self.outside.is_full();
+            let input = if waits { never() } else { events.clone() };
             select! {
                 recv(input) -> event => match event {
                     Ok(event) => self.take_event(&event),
@@ -182,6 +195,10 @@ impl Worker {
             {
                 return Ok(());
             }
+            // What sinks have no room for is read again by the next run.
+            if self.outside.is_full() && self.stop.is_stopped() && reader.is_finished() {
+                return Ok(());
+            }
         }
     }
 
@@ -194,6 +211,15 @@ impl Worker {
         let Some(news) = news else { return Ok(()) };
         // What is cut on a revoke holds everything up to now.
         self.advance()?;
+        // At the end partitions are given back because all is committed; sinks still take that.
+        let is_taken = match news {
+            GroupNews::Revoked { .. } => !self.is_draining,
+            GroupNews::Lost | GroupNews::Fenced => true,
+            _ => false,
+        };
+        if is_taken {
+            self.outside.let_go();
+        }
         self.driver.take_news(news);
         self.obey()
     }
@@ -249,10 +275,13 @@ impl Worker {
     /// Propagates watermarks and asks the driver what follows.
     fn advance(&mut self) -> ProcessorResult<()> {
         let now_ms = self.clock.now_ms();
+        if self.outside.check()? {
+            self.pipelines.iter_mut().for_each(|pipeline| pipeline.resume(now_ms));
+        }
         let is_whole =
             !self.is_dropped && !self.wanted.is_empty() && self.live.len() == self.wanted.len();
         // While a partition is missing nobody knows how far the others may go alone.
-        if is_whole && !self.is_paused {
+        if is_whole && !self.is_paused && !self.outside.is_full() {
             for pipeline in &mut self.pipelines {
                 pipeline.advance(now_ms)?;
             }
@@ -262,6 +291,8 @@ impl Worker {
         self.progress.results_emitted.store(emitted, Ordering::Relaxed);
         let waiting: u64 = self.pipelines.iter().map(Pipeline::waiting_bytes).sum();
         let (waiting, moved) = if is_whole { (waiting, self.moved) } else { (0, false) };
+        let changed = self.pipelines.iter().map(Pipeline::changed_bytes).sum();
+        self.driver.changed(if is_whole { changed } else { 0 });
         self.driver.progress(now_ms, waiting, moved);
         self.obey()
     }
@@ -271,9 +302,12 @@ impl Worker {
             match order {
                 WorkerOrder::Drop => self.drop_state(),
                 WorkerOrder::Begin { order, starts, rows } => self.begin(order, &starts, &rows)?,
-                WorkerOrder::GoOn { order, starts } => self.read_again(order, &starts),
+                WorkerOrder::GoOn { order, starts } => {
+                    self.outside.take_up();
+                    self.read_again(order, &starts);
+                }
                 WorkerOrder::Cut(number) => self.cut(number)?,
-                WorkerOrder::Acknowledged(_) => {}
+                WorkerOrder::Acknowledged(number) => self.outside.acknowledged(number),
                 WorkerOrder::Pause => self.is_paused = true,
                 WorkerOrder::Resume => {
                     self.is_paused = false;
@@ -293,6 +327,10 @@ impl Worker {
     fn drop_state(&mut self) {
         self.is_dropped = true;
         self.moved = false;
+        self.outside.drop_flight();
+        if !self.is_draining {
+            self.outside.let_go();
+        }
         self.places.clear();
         self.wanted.clear();
         self.live.clear();
@@ -315,6 +353,8 @@ impl Worker {
             self.sequence = self.sequence.max(newest.map_or(0, |meta| meta.sequence));
             pipeline.restore(recovered(pipeline.name(), groups, newest)?, now_ms)?;
         }
+        let totals = (0..self.pipelines.len()).map(|index| outbox_bytes(rows.newest(index)));
+        self.outside.begin(totals.collect());
         self.read_before = self.pipelines.first().map_or(0, |first| first.counters().records_read);
         self.read_again(order, starts);
         Ok(())
@@ -339,10 +379,12 @@ impl Worker {
         let cut =
             Cut { sequence: self.sequence, fingerprint: self.fingerprint, places: &self.places };
         let mut records = CommitRecords::default();
-        for ((commit, changelog), routes) in commits.iter().zip(&self.changelogs).zip(&self.routes)
-        {
-            cut.push(&mut records, changelog, routes, commit)?;
+        let named = commits.iter().zip(&self.changelogs).zip(&self.routes);
+        for (index, ((commit, changelog), routes)) in named.enumerate() {
+            let outbox = self.outside.part(index, routes, commit)?;
+            cut.push(&mut records, changelog, routes, commit, &outbox)?;
         }
+        self.outside.cut(number, &commits);
         if self.has_outlet {
             records.outside = commits.iter().map(|commit| Arc::clone(&commit.output)).collect();
         }
@@ -361,6 +403,7 @@ impl Worker {
     /// Commits what waits and leaves the group, within the time for it once a stop was asked for.
     fn drain(&mut self) -> ProcessorResult<()> {
         let (news, answers) = self.signals();
+        self.is_draining = true;
         // The last commit holds everything up to now.
         self.advance()?;
         self.driver.shutdown();
@@ -373,27 +416,46 @@ impl Worker {
                 default(TICK) => {}
             }
             self.advance()?;
-            if self.stop.is_stopped()
-                && self.clock.elapsed().saturating_sub(since) > self.settings.shutdown_timeout
-            {
+            if self.is_over(since) {
                 self.give_up.stop();
                 return Err(self.uncommitted());
             }
         }
+        self.outside.close();
         let closed = self.driver.close_outlet();
         loop {
             match closed.recv_timeout(TICK) {
-                Ok(result) => return result,
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-                Err(RecvTimeoutError::Timeout) => {
-                    let waited = self.clock.elapsed().saturating_sub(since);
-                    if self.stop.is_stopped() && waited > self.settings.shutdown_timeout {
-                        self.give_up.stop();
-                        return Err(self.uncommitted());
-                    }
+                Ok(result) => {
+                    result?;
+                    break;
                 }
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) if self.is_over(since) => {
+                    self.give_up.stop();
+                    return Err(self.uncommitted());
+                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
+        self.await_sinks(since)
+    }
+
+    /// Waits until sinks have what is committed. Groups are served meanwhile, so that no other process takes over.
+    fn await_sinks(&mut self, since: Duration) -> ProcessorResult<()> {
+        while !self.outside.is_closed()? {
+            if self.is_over(since) {
+                self.give_up.stop();
+                return Err(self.outside.undelivered());
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
+    /// Whether the time for an end that was asked for is over.
+    fn is_over(&self, since: Duration) -> bool {
+        let waited = self.clock.elapsed().saturating_sub(since);
+        self.stop.is_stopped() && waited > self.settings.shutdown_timeout
     }
 
     fn uncommitted(&self) -> ProcessorError {
@@ -414,7 +476,10 @@ impl Worker {
             first_record: self.first_record,
             read_before: self.read_before,
         };
-        RunReport::of(&self.pipelines, &times, ended_by, error)
+        RunReport {
+            waiting_for_sinks_bytes: self.outside.waiting_bytes(),
+            ..RunReport::of(&self.pipelines, &times, ended_by, error)
+        }
     }
 }
 

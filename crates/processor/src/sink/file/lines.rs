@@ -4,7 +4,7 @@
 //! first cuts the torn part off: a line is never torn by going on, and a retry never doubles one.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::{File, OpenOptions, TryLockError},
     io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -23,7 +23,8 @@ pub enum OpenMode {
     Truncate,
     /// It stays; a last line without newline is ended by one.
     Append,
-    /// It stays as it is until [`rewind`](crate::sink::ResultSink::rewind) says where to go on.
+    /// It stays as it is until [`rewind`](crate::sink::ResultSink::rewind) says where to go on. It is locked, where the system
+    /// can: a process that stood still must not write behind the back of the one that took over.
     Resume,
 }
 
@@ -72,6 +73,9 @@ impl LineFile {
             .map_err(|cause| explain(path, cause))?;
         let failed = |cause| ProcessorError::Io { action: "open", path: path.to_owned(), cause };
         let found = file.metadata().map_err(failed)?;
+        if mode == OpenMode::Resume && found.is_file() {
+            lock(&file, path)?;
+        }
         let mut lines = Self::new(file, path, found.len(), found.is_file());
         lines.identity = (found.dev(), found.ino());
         if mode == OpenMode::Append {
@@ -122,6 +126,18 @@ impl LineFile {
             );
         }
         self.cut_back(to.length)
+    }
+}
+
+/// Locks a file as long as it is open. Where the system has no such locks, nothing is checked.
+fn lock(file: &File, path: &Path) -> ProcessorResult<()> {
+    match file.try_lock() {
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(ProcessorError::Sink {
+            name: path.display().to_string(),
+            reason: "is being written by another process; stop that, or give the sink another path"
+                .into(),
+        }),
     }
 }
 
