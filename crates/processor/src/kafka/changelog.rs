@@ -80,6 +80,12 @@ pub struct RestoredGroup {
     pub meta: Option<GroupMeta>,
     /// The offset after the last record read.
     pub next: i64,
+    /// Where the newest meta record lies, and its value.
+    pub anchor: Option<(i64, Vec<u8>)>,
+    /// What the state is of, as JSON, if this group's partition says it.
+    pub about: Option<Vec<u8>>,
+    /// How many records were read.
+    pub records: u64,
     rows: HashMap<Box<[u8]>, Option<Box<[u8]>>>,
 }
 
@@ -100,7 +106,26 @@ impl RestoredGroup {
         Self { meta: Some(meta), ..Self::default() }
     }
 
-    fn take(&mut self, record: ChangelogRecord<'_>) {
+    /// Adds a row of a copy.
+    pub(super) fn put(&mut self, key: &[u8], value: Vec<u8>) {
+        self.rows.insert(key.into(), Some(value.into()));
+    }
+
+    /// What is here, with `newer` over it.
+    pub(super) fn overlaid(mut self, newer: &Self) -> Self {
+        for (key, value) in &newer.rows {
+            match value {
+                Some(value) => self.rows.insert(key.clone(), Some(value.clone())),
+                None => self.rows.remove(key),
+            };
+        }
+        self.meta = newer.meta.clone().or(self.meta);
+        self.about = newer.about.clone().or(self.about);
+        self.next = newer.next;
+        self
+    }
+
+    fn take(&mut self, record: ChangelogRecord<'_>, offset: i64, value: Option<&[u8]>) {
         match record {
             ChangelogRecord::Row { key, value } => {
                 let value = value.map(Box::from);
@@ -111,8 +136,14 @@ impl RestoredGroup {
                     }
                 }
             }
-            ChangelogRecord::Meta(meta) => self.meta = Some(meta),
+            ChangelogRecord::Meta(meta) => {
+                self.meta = Some(meta);
+                self.anchor = value.map(|value| (offset, value.to_vec()));
+            }
+            ChangelogRecord::About(json) => self.about = Some(json.to_vec()),
         }
+        self.next = offset + 1;
+        self.records += 1;
     }
 }
 
@@ -198,7 +229,7 @@ impl Changelog {
         Ok(true)
     }
 
-    fn probe(
+    pub(super) fn probe(
         &self,
         settings: &rdkafka::ClientConfig,
     ) -> ProcessorResult<BaseConsumer<ProbeContext>> {
@@ -282,8 +313,7 @@ impl<'a> Reading<'a> {
                 let record = record.map_err(|damage| {
                     damaged(self.changelog, partition, message.offset(), &damage)
                 })?;
-                group.take(record);
-                group.next = message.offset() + 1;
+                group.take(record, message.offset(), message.payload());
                 self.records += 1;
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {

@@ -3,29 +3,33 @@
 //! Everything here may wait for brokers, so it runs on a thread of its own ([`CommitIo::run`]). It decides nothing: what a
 //! failure means is in `failure`, what follows from it is in the machine.
 
+mod explain;
+mod state;
 mod task;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender};
 use llm_optimizer_config::settings::KafkaProducerConfig;
 use llm_optimizer_engine::core::PartitionId;
 use tracing::{error, warn};
 
+use state::Copied;
 pub use task::{ChangelogRows, IoAnswer, IoTask, Outlet};
 
 use super::{
-    changelog::{Changelog, ChangelogPart, ChangelogRead},
     cluster::TopicPartition,
     commit_records::CommitRecords,
     committed::{Committed, CommittedOffsets, is_denied},
     failure::{FailureKind, TransactionFailure},
-    transaction::{TransactionResult, TransactionSettings, TransactionalProducer},
+    generation::{Generation, changelog_name},
+    local_copy::{LocalCopy, LocalCopySettings},
+    transaction::{MetaOffset, TransactionResult, TransactionSettings, TransactionalProducer},
 };
 use crate::{
-    commit::kafka::{
-        ChangelogMark, ChangelogPartition, Failure, KafkaEvent, ReadFrom, ReadGroup, StoredOffset,
-        Ticket,
+    commit::{
+        Fingerprint,
+        kafka::{Failure, KafkaEvent, StoredOffset, Ticket},
     },
     error::{ProcessorError, ProcessorResult},
     source::StopToken,
@@ -52,6 +56,21 @@ pub struct CommitIoSettings {
     pub changelogs: Vec<String>,
     /// Partitions of each.
     pub key_groups: u16,
+    /// Which state is used.
+    pub generation: Arc<Generation>,
+    /// Where a copy of the state is kept; `None`: nowhere.
+    pub copy: Option<LocalCopySettings>,
+    /// What the state is of, to say what differs.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl CommitIoSettings {
+    /// The changelog of each pipeline in the state that is used.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        let generation = self.generation.number();
+        self.changelogs.iter().map(|base| changelog_name(base, generation)).collect()
+    }
 }
 
 /// Owns the producer and asks the brokers.
@@ -64,6 +83,11 @@ pub struct CommitIo {
     offsets: CommittedOffsets,
     /// Why the open transaction cannot be committed any more.
     broken: Option<TransactionFailure>,
+    copy: Option<LocalCopy>,
+    /// What the copy has, by the number of the key group, since the changelog was measured last.
+    copied: BTreeMap<u16, Copied>,
+    /// The commit that was produced last, and where its meta records lie.
+    produced: Option<(Arc<CommitRecords>, Vec<MetaOffset>)>,
     stop: StopToken,
 }
 
@@ -75,8 +99,12 @@ impl CommitIo {
     pub fn new(settings: CommitIoSettings, stop: StopToken) -> ProcessorResult<Self> {
         let TransactionSettings { bootstrap_servers, transactional_id, .. } = &settings.transaction;
         let offsets = CommittedOffsets::new(bootstrap_servers, transactional_id, &settings.group)?;
+        let copy = settings.copy.clone().map(LocalCopy::start).transpose()?;
         Ok(Self {
             settings,
+            copy,
+            copied: BTreeMap::new(),
+            produced: None,
             outlet: None,
             handed_on: None,
             producer: None,
@@ -117,7 +145,9 @@ impl CommitIo {
                 Some(answer(ticket, done, KafkaEvent::InitDone { ticket }))
             }
             IoTask::FetchOffsets(ticket, partitions) => {
-                Some(self.fetch(ticket, &partitions).into())
+                let event = self.fetch(ticket, &partitions);
+                let explanation = self.explain_difference(&event);
+                Some(IoAnswer { explanation, ..event.into() })
             }
             IoTask::MeasureChangelog(ticket) => Some(self.measure(ticket).into()),
             IoTask::ReadChangelog { ticket, groups, patience, partitions } => {
@@ -154,6 +184,12 @@ impl CommitIo {
                 self.producer = None;
                 None
             }
+            IoTask::Keep => {
+                if let (Some(copy), Some((records, offsets))) = (&self.copy, self.produced.take()) {
+                    copy.keep(records, offsets);
+                }
+                None
+            }
             IoTask::CloseOutlet(closed) => {
                 // Nobody may be waiting any more.
                 let _ = closed.send(self.outlet.take().map_or(Ok(()), |mut outlet| outlet.close()));
@@ -181,7 +217,7 @@ impl CommitIo {
         self.with_producer(|producer| producer.init(INIT_PATIENCE))
     }
 
-    fn produce(&mut self, records: &CommitRecords) -> TransactionResult<()> {
+    fn produce(&mut self, records: &Arc<CommitRecords>) -> TransactionResult<()> {
         self.unbroken()?;
         let patience = self.patience();
         let done = self.with_producer(|producer| {
@@ -191,6 +227,9 @@ impl CommitIo {
             producer.settle(patience)
         });
         self.broken = done.as_ref().err().cloned();
+        self.produced = self.producer.as_ref().filter(|_| done.is_ok() && self.copy.is_some()).map(
+            |producer| (Arc::clone(records), producer.meta_offsets()),
+        );
         done
     }
 
@@ -246,9 +285,23 @@ impl CommitIo {
     }
 
     fn stored(&self, (topic, partition): &TopicPartition, committed: Committed) -> StoredOffset {
+        let generation = self.settings.generation.number();
         match committed {
             Committed::Absent => StoredOffset::Absent,
             Committed::Unstable => StoredOffset::Unstable,
+            // The state that is used begins without them.
+            Committed::Known { metadata, .. } if metadata.generation < generation => {
+                StoredOffset::Absent
+            }
+            Committed::Foreign { .. } if self.settings.generation.is_new() => StoredOffset::Absent,
+            Committed::Known { metadata, position } if metadata.generation > generation => {
+                error!(
+                    group = %self.settings.group, topic, partition, position,
+                    "another process began a state of its own (number {}) beside the one that is used here ({generation}); \
+                     start again to go on with it", metadata.generation
+                );
+                StoredOffset::Foreign { position }
+            }
             Committed::Foreign { position, reason } => {
                 error!(
                     group = %self.settings.group, topic, partition, position,
@@ -263,94 +316,12 @@ impl CommitIo {
         }
     }
 
-    fn changelog(&self, topic: &str) -> Changelog {
-        let TransactionSettings { bootstrap_servers, transactional_id, .. } =
-            &self.settings.transaction;
-        Changelog {
-            bootstrap_servers: bootstrap_servers.clone(),
-            group: self.settings.group.clone(),
-            topic: topic.to_owned(),
-            client_id: transactional_id.clone(),
-        }
-    }
-
-    fn measure(&self, ticket: Ticket) -> KafkaEvent {
-        let mut groups = Vec::new();
-        for (topic, first) in
-            self.settings.changelogs.iter().zip(first_groups(self.settings.key_groups))
-        {
-            match self.changelog(topic).measure(self.settings.key_groups) {
-                Ok(ranges) => groups.extend(ranges.into_iter().map(|range| ChangelogPartition {
-                    group: first + range.key_group,
-                    // The client has no call for it, and nothing is copied yet.
-                    topic_id: 0,
-                    log_start: range.first,
-                    end: range.end,
-                    local: None,
-                })),
-                Err(error) => return failed(ticket, &error),
-            }
-        }
-        KafkaEvent::ChangelogEnd { ticket, groups }
-    }
-
-    fn read(
-        &self,
-        ticket: Ticket,
-        groups: &[ReadGroup],
-        patience: Duration,
-        partitions: &HashMap<TopicPartition, PartitionId>,
-    ) -> IoAnswer {
-        let mut rows = ChangelogRows::default();
-        for (topic, first) in
-            self.settings.changelogs.iter().zip(first_groups(self.settings.key_groups))
-        {
-            let own =
-                groups.iter().filter_map(|group| part_of(group, first, self.settings.key_groups));
-            let parts: Vec<ChangelogPart> = own.collect();
-            match self.changelog(topic).read(&parts, patience, &self.stop) {
-                Ok(ChangelogRead::Done(groups)) => rows.pipelines.push(groups),
-                Ok(ChangelogRead::Blocked) => {
-                    return KafkaEvent::ChangelogBlocked { ticket }.into();
-                }
-                Ok(ChangelogRead::Stopped) => {
-                    return KafkaEvent::Failed { ticket, failure: Failure::Retriable }.into();
-                }
-                Err(error) => return failed(ticket, &error).into(),
-            }
-        }
-        let newest = rows.newest_of_all().map(|meta| ChangelogMark {
-            positions: meta
-                .sources
-                .iter()
-                .filter_map(|source| {
-                    let id = partitions.get(&(source.topic.clone(), source.partition))?;
-                    Some((*id, source.to))
-                })
-                .collect(),
-        });
-        IoAnswer { event: KafkaEvent::ChangelogRead { ticket, newest }, rows: Some(rows) }
-    }
 }
 
 impl std::fmt::Debug for CommitIo {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("CommitIo").field("settings", &self.settings).finish_non_exhaustive()
     }
-}
-
-/// Number of the first key group of each pipeline.
-fn first_groups(key_groups: u16) -> impl Iterator<Item = u16> {
-    (0..=u16::MAX).step_by(usize::from(key_groups).max(1))
-}
-
-/// What to read of the pipeline whose key groups begin at `first`.
-fn part_of(group: &ReadGroup, first: u16, key_groups: u16) -> Option<ChangelogPart> {
-    let key_group = group.group.checked_sub(first).filter(|own| *own < key_groups)?;
-    let from = match group.from {
-        ReadFrom::LocalCopy(from) | ReadFrom::LogStart(from) => from,
-    };
-    Some(ChangelogPart { key_group, from, until: group.until })
 }
 
 fn answer(ticket: Ticket, done: TransactionResult<()>, event: KafkaEvent) -> IoAnswer {

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use rdkafka::message::OwnedHeaders;
 
 use super::{
-    changelog_codec::{GroupMeta, put_row_key, put_row_value},
+    changelog_codec::{ABOUT_KEY, GroupMeta, about_value, put_row_key, put_row_value},
     side_message::SideMessage,
     transaction::TransactionRecord,
 };
@@ -71,6 +71,13 @@ impl CommitRecords {
         let key = self.store(GroupMeta::KEY);
         let payload = self.store(&meta.encode());
         self.push(changelog, Some(i32::from(key_group)), Some(key), Some(payload), None);
+    }
+
+    /// Adds what the state is of, as JSON, to the first partition of `changelog`.
+    pub fn push_about(&mut self, changelog: &Arc<str>, json: &[u8]) {
+        let key = self.store(ABOUT_KEY);
+        let payload = self.store(&about_value(json));
+        self.push(changelog, Some(0), Some(key), Some(payload), None);
     }
 
     /// The records.

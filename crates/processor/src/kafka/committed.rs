@@ -80,6 +80,21 @@ impl CommittedOffsets {
         Ok(Self { client, group: group.to_owned() })
     }
 
+    /// As [`new`](Self::new), but an offset that is undecided is the one before it: never to begin from.
+    ///
+    /// # Errors
+    /// If no client can have these settings.
+    pub(super) fn decided_before(
+        bootstrap_servers: &str,
+        client_id: &str,
+        group: &str,
+    ) -> ProcessorResult<Self> {
+        let context = ProbeContext::new(Arc::new(Notices::new(bootstrap_servers)));
+        let mut settings = config::group_probe(bootstrap_servers, client_id, group);
+        settings.set("isolation.level", "read_uncommitted");
+        Ok(Self { client: settings.create_with_context(context)?, group: group.to_owned() })
+    }
+
     /// Asks until every offset is decided and the coordinator answers, at most as long as `patience`; what is undecided then is
     /// [`Committed::Unstable`]. The answers are in the order of `partitions`.
     ///

@@ -13,10 +13,13 @@
 //! | `requirements`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
 //! | `offset_metadata`, `committed` | what is committed beside offsets, and back |
 //! | `changelog_codec`, `changelog`, `commit_records` | state as records, and back |
+//! | `generation` | which of a group's states is used |
+//! | `local_copy`, `anchors` | a copy of the state in the local store, and whether it is of this changelog |
 //! | `desk`, `starts` | the group's thread and the commit side agree on what is read from where |
 //! | `commit_io`, `driver` | carry out what the machine in `commit::kafka` says |
 
 mod admin;
+mod anchors;
 mod assignment;
 mod batch;
 mod changelog;
@@ -31,7 +34,9 @@ mod delivery;
 mod desk;
 mod driver;
 mod failure;
+mod generation;
 mod internal_topics;
+mod local_copy;
 mod notices;
 mod offset_metadata;
 mod outbound;
@@ -59,7 +64,9 @@ pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;
 pub use desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber};
 pub use driver::{KafkaDriver, WorkerOrder};
+pub use generation::{Generation, changelog_name};
 pub use failure::{FailureKind, TransactionFailure, TransactionStep};
+pub use local_copy::LocalCopySettings;
 pub use internal_topics::{InternalTopic, InternalTopicKind};
 pub use offset_metadata::{
     InstanceTag, MAX_PIPELINES, OffsetMetadata, OffsetMetadataError, OffsetProgress,
@@ -71,7 +78,7 @@ pub use sink::{KafkaSideSink, KafkaSink};
 pub use source::{KafkaSource, KafkaSourceOptions};
 
 pub use transaction::{
-    GroupMetadata, MAX_RECORD_BYTES, OffsetToCommit, TransactionRecord, TransactionResult,
+    GroupMetadata, MAX_RECORD_BYTES, MetaOffset, OffsetToCommit, TransactionRecord, TransactionResult,
     TransactionSettings, TransactionalProducer,
 };
 

@@ -101,16 +101,16 @@ impl Preflight {
         if !self.wait_for_the_group()? {
             return Ok(None);
         }
-        if !self.meet_requirements()? {
+        if !self.meet_requirements(&cluster::all_partitions(&counts))? {
             return Ok(None);
         }
         Ok(self.until_answered(|this| this.ranges(&counts)))
     }
 
     /// Checks what commits need, with all faults in one error. `false`: stopped before.
-    fn meet_requirements(&self) -> ProcessorResult<bool> {
+    fn meet_requirements(&self, inputs: &[TopicPartition]) -> ProcessorResult<bool> {
         let Some(requirements) = &self.requirements else { return Ok(true) };
-        let findings = self.until_answered(|_| match requirements.check(&self.stop) {
+        let findings = self.until_answered(|_| match requirements.check_for(inputs, &self.stop) {
             // Nobody answered.
             Err(ProcessorError::Unavailable { reason, .. }) => {
                 Err(NotYet { trouble: Trouble::Unreachable, text: reason })

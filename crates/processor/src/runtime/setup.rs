@@ -98,8 +98,12 @@ fn transactional_job(
     options: SetupOptions,
     stop: StopToken,
 ) -> ProcessorResult<Job> {
-    use super::transactional::{Committer, Inside, announce};
-    let instance = keeping::KafkaInstance::of(config, options)?;
+    use super::{
+        local_copy::KafkaPlace,
+        transactional::{Committer, Inside, announce},
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let instance = KafkaPlace::of(config)?;
     let settings = job_settings(config);
     let mut setup = Setup::new(config, options, Arc::new(SystemClock::new()), OpenMode::Append);
     setup.take_instance(instance.id().to_owned());
@@ -112,7 +116,8 @@ fn transactional_job(
         routes.push(own);
         Ok((outside, sides))
     })?;
-    let committer = Committer::new(config, &settings, instance.id(), &routes)?;
+    let state = instance.state(config, options, clock)?;
+    let committer = Committer::new(config, &settings, instance.id(), &routes, state)?;
     announce(config, &routes);
     let (desk, requirements) = (Arc::clone(&committer.desk), committer.requirements.clone());
     let source = crate::kafka::KafkaSource::new(&config.kafka.consumer, setup.kafka_options())

@@ -200,14 +200,14 @@ fn stored(fetched: Fetched) -> StoredOffset {
 
 fn measured(group: u32, end: i64, out: &Outside<'_>) -> ChangelogPartition {
     let copy = |local: &super::disk::LocalGroup| LocalCopy {
-        topic_id: 1,
+        identity: 1,
         offset: local.offset,
         written_ms: local.written_ms,
     };
     let local = out.disk.group(group).map(copy);
     ChangelogPartition {
         group: u16::try_from(group).unwrap(),
-        topic_id: 1,
+        identity: 1,
         log_start: 0,
         end,
         local,

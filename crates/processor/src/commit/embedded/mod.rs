@@ -28,6 +28,8 @@ mod tests;
 use std::{any::Any, fmt, sync::Arc};
 
 pub use drain::Patience;
+#[cfg(feature = "kafka")]
+pub(crate) use keys::{COMMIT, state_prefix};
 pub(crate) use keys::{FINGERPRINT, INSTANCE};
 pub use outbox::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,

@@ -24,8 +24,8 @@ use crate::{
     commit::{Fingerprint, kafka::KafkaCommitSettings},
     error::{ProcessorError, ProcessorResult},
     kafka::{
-        CommitIoSettings, GroupDesk, GroupNews, InternalTopic, MAX_PIPELINES, Requirements,
-        TransactionSettings,
+        CommitIoSettings, Generation, GroupDesk, GroupNews, InternalTopic, LocalCopySettings,
+        MAX_PIPELINES, Requirements, TransactionSettings,
     },
 };
 
@@ -43,6 +43,12 @@ pub struct KafkaCommits {
     news: Receiver<GroupNews>,
     routes: Vec<Routes>,
     rebuild: Rebuild,
+}
+
+/// Which state of the group is used, and where a copy of it is kept.
+pub(super) struct KafkaState {
+    pub(super) generation: Arc<Generation>,
+    pub(super) copy: Option<LocalCopySettings>,
 }
 
 /// Who commits, and what of the cluster that needs.
@@ -64,6 +70,7 @@ impl Committer {
         settings: &JobSettings,
         instance_id: &str,
         routes: &[Routes],
+        state: KafkaState,
     ) -> ProcessorResult<Self> {
         let consumer = &config.kafka.consumer;
         let count = config.pipelines().len();
@@ -81,6 +88,7 @@ impl Committer {
             transactional_id: format!("{}-{instance_id}", consumer.group_id),
             transaction_timeout: session_timeout.max(LEAST_TRANSACTION_TIMEOUT),
         };
+        let fingerprint = Fingerprint::of(config);
         let changelogs = config
             .pipelines()
             .iter()
@@ -96,14 +104,16 @@ impl Committer {
             instance_id: instance_id.to_owned(),
             changelogs: changelogs.iter().map(|topic| topic.name.clone()).collect(),
             key_groups: config.key_groups,
+            generation: Arc::clone(&state.generation),
+            copy: state.copy,
+            fingerprint: Some(fingerprint.clone()),
         };
         let incarnation = uuid::Uuid::new_v4().as_u64_pair().0;
-        let fingerprint = Fingerprint::of(config).hash();
         let mut machine = KafkaCommitSettings::new(
             settings.commit,
             instance_id.to_owned(),
             incarnation,
-            fingerprint,
+            fingerprint.hash(),
         );
         machine.transaction_timeout_ms =
             i64::try_from(transaction.transaction_timeout.as_millis()).unwrap_or(i64::MAX);
@@ -115,6 +125,7 @@ impl Committer {
             topics: changelogs,
             read: consumer.topics.first().map(|topic| (topic.clone(), 0)),
             written: routes.iter().flat_map(Routes::topics).collect(),
+            generation: state.generation,
         };
         let (desk, news) = GroupDesk::new();
         Ok(Self { desk, requirements, news, machine, io })

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     commit::{
-        CommitNumber,
+        CommitNumber, Fingerprint,
         kafka::{ExitReason, TaskStart},
     },
     error::{ProcessorError, ProcessorResult},
@@ -59,6 +59,10 @@ struct Worker {
     /// The state in memory is worth nothing: the next begins with pipelines made anew.
     is_dropped: bool,
     fingerprint: u64,
+    incarnation: u64,
+    fingerprint_json: Option<Vec<u8>>,
+    /// What the state is of, until a commit has said it.
+    about: Option<Vec<u8>>,
     pace: Pace,
     settings: JobSettings,
     stop: StopToken,
@@ -97,8 +101,8 @@ impl Worker {
         let has_outlet = routes.iter().any(Routes::has_outside);
         let outlet = has_outlet.then(|| Box::new(Sinks::new(outputs)) as Box<dyn Outlet>);
         let pace = Pace::new(source.pauses());
-        let changelogs = io.changelogs.iter().map(|topic| topic.as_str().into()).collect();
-        let fingerprint = machine.fingerprint;
+        let (fingerprint, incarnation) = (machine.fingerprint, machine.incarnation);
+        let fingerprint_json = io.fingerprint.as_ref().map(Fingerprint::to_json).transpose()?;
         let driver = KafkaDriver::start(machine, io, outlet, desk, news)?;
         let (queue, events) = bounded(settings.queue_batches.max(1));
         let token = stop.clone();
@@ -108,11 +112,14 @@ impl Worker {
             .map_err(|cause| ProcessorError::Internal(format!("no source thread: {cause}")))?;
         let worker = Self {
             pipelines,
-            changelogs,
+            changelogs: Vec::new(),
             routes,
             rebuild,
             is_dropped: false,
             fingerprint,
+            incarnation,
+            fingerprint_json,
+            about: None,
             pace,
             settings,
             stop,
@@ -273,7 +280,7 @@ impl Worker {
                 WorkerOrder::Begin { order, starts, rows } => self.begin(order, &starts, &rows)?,
                 WorkerOrder::GoOn { order, starts } => self.read_again(order, &starts),
                 WorkerOrder::Cut(number) => self.cut(number)?,
-                WorkerOrder::Acknowledged(_) => {}
+                WorkerOrder::Acknowledged(_) => self.about = None,
                 WorkerOrder::Pause => self.is_paused = true,
                 WorkerOrder::Resume => {
                     self.is_paused = false;
@@ -284,7 +291,9 @@ impl Worker {
                     info!(max_bytes, "a commit took long; commits are smaller from now on");
                 }
                 WorkerOrder::Finished => self.is_finished = true,
-                WorkerOrder::Exit(reason) => return Err(ended(&reason)),
+                WorkerOrder::Exit(reason) => {
+                    return Err(ended(&reason, self.driver.explanation()));
+                }
             }
         }
         Ok(())
@@ -309,6 +318,8 @@ impl Worker {
             self.pipelines = keeping((self.rebuild)()?)?;
         }
         let now_ms = self.clock.now_ms();
+        self.changelogs = rows.topics.iter().map(|topic| topic.as_str().into()).collect();
+        self.about = if rows.says_what_it_is_of { None } else { self.fingerprint_json.clone() };
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             let groups = rows.pipelines.get(index).map(Vec::as_slice).unwrap_or_default();
             let newest = rows.newest(index);
@@ -336,9 +347,16 @@ impl Worker {
         let commits = cut.collect::<ProcessorResult<Vec<_>>>()?;
         self.sequence += 1;
         self.moved = false;
-        let cut =
-            Cut { sequence: self.sequence, fingerprint: self.fingerprint, places: &self.places };
+        let cut = Cut {
+            sequence: self.sequence,
+            fingerprint: self.fingerprint,
+            incarnation: self.incarnation,
+            places: &self.places,
+        };
         let mut records = CommitRecords::default();
+        if let (Some(json), Some(first)) = (&self.about, self.changelogs.first()) {
+            records.push_about(first, json);
+        }
         for ((commit, changelog), routes) in commits.iter().zip(&self.changelogs).zip(&self.routes)
         {
             cut.push(&mut records, changelog, routes, commit)?;
@@ -419,9 +437,11 @@ impl Worker {
 }
 
 /// Why the run ends.
-fn ended(reason: &ExitReason) -> ProcessorError {
+fn ended(reason: &ExitReason, explanation: Option<&str>) -> ProcessorError {
     match reason {
-        ExitReason::FingerprintDiffers { .. } => ProcessorError::Config(reason.to_string()),
+        ExitReason::FingerprintDiffers { .. } => {
+            ProcessorError::Config(explanation.map_or_else(|| reason.to_string(), str::to_owned))
+        }
         reason => ProcessorError::Unavailable { name: "kafka".into(), reason: reason.to_string() },
     }
 }
