@@ -100,10 +100,9 @@ impl RestoredGroup {
         self.rows.iter().map(|(key, value)| (&**key, value.as_deref()))
     }
 
-    /// A group without rows.
-    #[cfg(test)]
-    pub(super) fn with_meta(meta: GroupMeta) -> Self {
-        Self { meta: Some(meta), ..Self::default() }
+    /// A group without rows, which reflects `meta`.
+    pub(super) fn of_copy(key_group: u16, meta: GroupMeta, next: i64) -> Self {
+        Self { key_group, meta: Some(meta), next, ..Self::default() }
     }
 
     /// Adds a row of a copy.
@@ -125,7 +124,7 @@ impl RestoredGroup {
         self
     }
 
-    fn take(&mut self, record: ChangelogRecord<'_>, offset: i64, value: Option<&[u8]>) {
+    pub(super) fn take(&mut self, record: ChangelogRecord<'_>, offset: i64, value: Option<&[u8]>) {
         match record {
             ChangelogRecord::Row { key, value } => {
                 let value = value.map(Box::from);
@@ -337,16 +336,21 @@ impl<'a> Reading<'a> {
         let reason = match error.rdkafka_error_code() {
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 "records that were to be read are gone: somebody deleted them or made the topic anew; state is lost \
-                 with them, so start with another group_id"
+                 with them, so start anew with --new-state"
             }
             Some(Code::TopicAuthorizationFailed) => {
-                "access is denied; grant READ and DESCRIBE on the topic"
+                return Err(ProcessorError::Denied {
+                    name: format!("topic `{}`", self.changelog.topic),
+                    reason: format!(
+                        "kafka denies reading it ({error}); grant READ, WRITE, DESCRIBE and DESCRIBE_CONFIGS on the topic"
+                    ),
+                });
             }
             Some(Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic) => {
                 "the topic was deleted while it was read; start again"
             }
             Some(Code::BadMessage) => {
-                "a batch is damaged (CRC); restore the topic, or start with another group_id"
+                "a batch is damaged (CRC); restore the topic, or start anew with --new-state"
             }
             _ => return Ok(()),
         };
@@ -365,7 +369,7 @@ fn damaged(
 ) -> ProcessorError {
     ProcessorError::State(format!(
         "changelog `{}`, partition {partition}, offset {offset}: {damage}; state is not read past it: find out who writes \
-         to this topic, or start with another group_id, which reads the input again",
+         to this topic, or start anew with --new-state, which reads the input again",
         changelog.topic
     ))
 }

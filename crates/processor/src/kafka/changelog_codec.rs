@@ -222,11 +222,11 @@ fn seal(bytes: &mut Vec<u8>, key: &[u8]) {
 }
 
 /// Key of the record that says what the state is of.
-pub const ABOUT_KEY: &[u8] = &[ABOUT];
+pub(super) const ABOUT_KEY: &[u8] = &[ABOUT];
 
 /// Value of the record that says what the state is of.
 #[must_use]
-pub fn about_value(json: &[u8]) -> Vec<u8> {
+pub(super) fn about_value(json: &[u8]) -> Vec<u8> {
     let mut bytes = vec![VERSION, 0];
     bytes.extend_from_slice(json);
     seal(&mut bytes, ABOUT_KEY);

@@ -15,7 +15,7 @@ use llm_optimizer_engine::core::PartitionId;
 use tracing::{error, warn};
 
 use state::Copied;
-pub use task::{ChangelogRows, IoAnswer, IoTask, Outlet};
+pub use task::{ChangelogRows, Explanation, IoAnswer, IoTask, Outlet};
 
 use super::{
     cluster::TopicPartition,
@@ -145,11 +145,11 @@ impl CommitIo {
                 Some(answer(ticket, done, KafkaEvent::InitDone { ticket }))
             }
             IoTask::FetchOffsets(ticket, partitions) => {
-                let event = self.fetch(ticket, &partitions);
-                let explanation = self.explain_difference(&event);
-                Some(IoAnswer { explanation, ..event.into() })
+                let answer = self.fetch(ticket, &partitions);
+                let explanation = self.explain_difference(&answer.event).or(answer.explanation);
+                Some(IoAnswer { event: answer.event, rows: None, explanation })
             }
-            IoTask::MeasureChangelog(ticket) => Some(self.measure(ticket).into()),
+            IoTask::MeasureChangelog(ticket) => Some(self.measure(ticket)),
             IoTask::ReadChangelog { ticket, groups, patience, partitions } => {
                 Some(self.read(ticket, &groups, patience, &partitions))
             }
@@ -266,7 +266,7 @@ impl CommitIo {
         self.producer.as_mut().map_or_else(|| Err(TransactionFailure::no_producer()), call)
     }
 
-    fn fetch(&self, ticket: Ticket, partitions: &[(PartitionId, TopicPartition)]) -> KafkaEvent {
+    fn fetch(&self, ticket: Ticket, partitions: &[(PartitionId, TopicPartition)]) -> IoAnswer {
         let asked: Vec<TopicPartition> =
             partitions.iter().map(|(_, partition)| partition.clone()).collect();
         match self.offsets.fetch_coded(&asked, OFFSET_PATIENCE, &self.stop) {
@@ -274,12 +274,17 @@ impl CommitIo {
                 let stored = partitions.iter().zip(committed);
                 let offsets = stored
                     .map(|((id, partition), committed)| (*id, self.stored(partition, committed)));
-                KafkaEvent::OffsetsFetched { ticket, offsets: offsets.collect() }
+                KafkaEvent::OffsetsFetched { ticket, offsets: offsets.collect() }.into()
             }
             Err(code) => {
-                warn!(group = %self.settings.group, "{}", self.offsets.explain(code));
-                let failure = if is_denied(code) { Failure::Refused } else { Failure::Retriable };
-                KafkaEvent::Failed { ticket, failure }
+                let text = self.offsets.explain(code);
+                if is_denied(code) {
+                    let name = format!("group `{}`", self.settings.group);
+                    let reason = text.replace("; trying again", "");
+                    return failed(ticket, &ProcessorError::Denied { name, reason });
+                }
+                warn!(group = %self.settings.group, "{text}");
+                KafkaEvent::Failed { ticket, failure: Failure::Retriable }.into()
             }
         }
     }
@@ -327,26 +332,24 @@ impl std::fmt::Debug for CommitIo {
 fn answer(ticket: Ticket, done: TransactionResult<()>, event: KafkaEvent) -> IoAnswer {
     let Err(failure) = done else { return event.into() };
     let kind = failure_of(failure.kind);
-    if kind == Failure::Refused {
-        error!("{failure}");
+    let explanation = if kind == Failure::Refused {
+        Some(Explanation { text: failure.text.clone(), is_denied: failure.is_denied() })
     } else {
         warn!("{failure}");
-    }
-    KafkaEvent::Failed { ticket, failure: kind }.into()
+        None
+    };
+    IoAnswer { explanation, ..KafkaEvent::Failed { ticket, failure: kind }.into() }
 }
 
-fn failed(ticket: Ticket, cause: &ProcessorError) -> KafkaEvent {
-    let failure = match cause {
-        ProcessorError::Unavailable { .. } => {
-            warn!("{cause}; trying again");
-            Failure::Retriable
-        }
-        cause => {
-            error!("{cause}");
-            Failure::Refused
-        }
-    };
-    KafkaEvent::Failed { ticket, failure }
+fn failed(ticket: Ticket, cause: &ProcessorError) -> IoAnswer {
+    let failure = |failure| KafkaEvent::Failed { ticket, failure }.into();
+    if matches!(cause, ProcessorError::Unavailable { .. }) {
+        warn!("{cause}; trying again");
+        return failure(Failure::Retriable);
+    }
+    let is_denied = matches!(cause, ProcessorError::Denied { .. });
+    let explanation = Some(Explanation { text: cause.to_string(), is_denied });
+    IoAnswer { explanation, ..failure(Failure::Refused) }
 }
 
 fn failure_of(kind: FailureKind) -> Failure {
@@ -357,37 +360,5 @@ fn failure_of(kind: FailureKind) -> Failure {
         FailureKind::Ambiguous => Failure::Ambiguous,
         FailureKind::Fatal => Failure::Fatal,
         FailureKind::Refused => Failure::Refused,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kafka::{changelog::RestoredGroup, changelog_codec::GroupMeta};
-
-    #[test]
-    fn key_groups_of_pipelines_follow_each_other() {
-        assert_eq!(first_groups(32).take(3).collect::<Vec<_>>(), [0, 32, 64]);
-        let group = ReadGroup { group: 33, from: ReadFrom::LogStart(4), until: 9 };
-        assert_eq!(part_of(&group, 0, 32), None);
-        assert_eq!(
-            part_of(&group, 32, 32),
-            Some(ChangelogPart { key_group: 1, from: 4, until: 9 })
-        );
-        assert_eq!(part_of(&group, 64, 32), None);
-    }
-
-    #[test]
-    fn the_newest_commit_is_the_one_with_the_greatest_number() {
-        let group = |sequence| {
-            let meta = GroupMeta { sequence, ..GroupMeta::default() };
-            RestoredGroup::with_meta(meta)
-        };
-        let rows = ChangelogRows {
-            pipelines: vec![vec![group(4), group(9), RestoredGroup::default()], vec![group(8)]],
-        };
-        assert_eq!(rows.newest(0).map(|meta| meta.sequence), Some(9));
-        assert_eq!(rows.newest(1).map(|meta| meta.sequence), Some(8));
-        assert_eq!(rows.newest(2), None);
     }
 }

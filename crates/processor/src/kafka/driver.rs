@@ -16,7 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     cluster::TopicPartition,
-    commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask, Outlet},
+    commit_io::{ChangelogRows, CommitIo, CommitIoSettings, Explanation, IoAnswer, IoTask, Outlet},
     commit_records::CommitRecords,
     desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber},
     generation::Generation,
@@ -91,8 +91,8 @@ pub struct KafkaDriver {
     /// State that was read back and not handed on yet.
     rows: ChangelogRows,
     generation: Arc<Generation>,
-    /// What differs between the configuration and the one the state is of.
-    explanation: Option<String>,
+    /// Why the run will end, if it does.
+    explanation: Option<Explanation>,
     orders: VecDeque<WorkerOrder>,
     last_order: u64,
     is_started: bool,
@@ -231,10 +231,10 @@ impl KafkaDriver {
         answer
     }
 
-    /// What differs between the configuration and the one the state is of, if that is why the run ends.
+    /// What the last answer that ends a run had to say.
     #[must_use]
-    pub fn explanation(&self) -> Option<&str> {
-        self.explanation.as_deref()
+    pub fn explanation(&self) -> Option<&Explanation> {
+        self.explanation.as_ref()
     }
 
     /// What the worker has to do next.

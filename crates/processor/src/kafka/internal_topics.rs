@@ -62,6 +62,8 @@ pub(super) enum TopicFault {
     NotYet(NotYet),
     /// What to do about it.
     Refused(String),
+    /// What to grant.
+    Denied(String),
 }
 
 impl From<NotYet> for TopicFault {
@@ -209,7 +211,7 @@ fn check(admin: &Admin, topic: &InternalTopic, count: i32) -> Result<(), TopicFa
     }
     let settings = admin.topic_settings(&topic.name)?;
     if settings.is_empty() {
-        return Err(TopicFault::Refused(format!(
+        return Err(TopicFault::Denied(format!(
             "the settings of topic `{}` cannot be seen; grant DESCRIBE_CONFIGS on it",
             topic.name
         )));
@@ -229,7 +231,7 @@ fn wrong_count(topic: &InternalTopic, count: i32) -> String {
     match topic.kind {
         InternalTopicKind::Changelog => format!(
             "topic `{name}` has {count} partitions and key_groups is {partitions}: they must be equal for the life of \
-             the state; set key_groups to {count}, or begin with another group_id"
+             the state; set key_groups to {count}, or begin anew with --new-state"
         ),
         InternalTopicKind::Outbox => format!(
             "topic `{name}` has {count} partitions and should have {partitions}; delete it once its sinks have read \
@@ -274,7 +276,7 @@ fn refused(topic: &InternalTopic, code: RDKafkaErrorCode) -> TopicFault {
     let name = &topic.name;
     match code {
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
-            TopicFault::Refused(format!(
+            TopicFault::Denied(format!(
                 "topic `{name}` may not be made or seen ({code}); grant CREATE, DESCRIBE, DESCRIBE_CONFIGS, READ and WRITE \
              on topics with prefix `{}`, or make it: {} partitions, {}",
                 prefix_of(name),

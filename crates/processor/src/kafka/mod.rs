@@ -58,7 +58,7 @@ pub use changelog_codec::{
     ChangelogDamage, ChangelogRecord, GroupMeta, MAX_ROW_BYTES, SourceMeta, put_row_key,
     put_row_value,
 };
-pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask, Outlet};
+pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, Explanation, IoAnswer, IoTask, Outlet};
 pub use commit_records::CommitRecords;
 pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;

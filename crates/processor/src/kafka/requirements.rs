@@ -64,11 +64,18 @@ pub struct Findings {
     pub faults: Vec<String>,
     /// What may go on as it is.
     pub warnings: Vec<String>,
+    /// How many of the faults are missing access.
+    pub denied: usize,
 }
 
 impl Findings {
     fn fault(&mut self, text: impl Into<String>) {
         self.faults.push(text.into());
+    }
+
+    fn denial(&mut self, text: impl Into<String>) {
+        self.denied += 1;
+        self.fault(text);
     }
 
     fn warning(&mut self, text: impl Into<String>) {
@@ -78,7 +85,7 @@ impl Findings {
     /// Logs the warnings; all faults together are one error.
     ///
     /// # Errors
-    /// [`ProcessorError::Unavailable`] if there is a fault.
+    /// [`ProcessorError::Denied`] if access is missing and nothing else, [`ProcessorError::Unavailable`] for other faults.
     pub fn into_result(self, cluster: &str) -> ProcessorResult<()> {
         for warning in &self.warnings {
             warn!(brokers = cluster, "{warning}");
@@ -87,10 +94,16 @@ impl Findings {
             return Ok(());
         }
         let count = self.faults.len();
+        let what = if count == 1 { "thing" } else { "things" };
         let list = self.faults.join("\n  - ");
         let reason =
-            format!("{count} things must be changed before commits can be kept here:\n  - {list}");
-        Err(ProcessorError::Unavailable { name: format!("kafka at {cluster}"), reason })
+            format!("{count} {what} must be changed before commits can be kept here:\n  - {list}");
+        let name = format!("kafka at {cluster}");
+        Err(if self.denied == count {
+            ProcessorError::Denied { name, reason }
+        } else {
+            ProcessorError::Unavailable { name, reason }
+        })
     }
 }
 
@@ -227,6 +240,10 @@ impl Requirements {
                 findings.fault(text);
                 Ok(None)
             }
+            Err(TopicFault::Denied(text)) => {
+                findings.denial(text);
+                Ok(None)
+            }
             Err(TopicFault::NotYet(not_yet)) => Err(self.unanswered(not_yet)),
         }
     }
@@ -242,7 +259,7 @@ impl Requirements {
             let Some(code) = code else { continue };
             let (trouble, text) = explain(code, &format!("`{topic}`"));
             if is_denied(code) {
-                findings.fault(text);
+                findings.denial(settled(&text));
             } else {
                 return Err(self.unanswered(NotYet { trouble, text }));
             }
@@ -267,7 +284,7 @@ impl Requirements {
             Ok(committed) => {
                 self.generation.settle(&committed);
             }
-            Err(code) if is_denied(code) => findings.fault(client.explain(code)),
+            Err(code) if is_denied(code) => findings.denial(settled(&client.explain(code))),
             Err(code) => {
                 let (trouble, text) = explain(code, &client.explain(code));
                 return Err(self.unanswered(NotYet { trouble, text }));
@@ -280,10 +297,11 @@ impl Requirements {
         let mut producer = TransactionalProducer::open(&self.producer, &self.transaction)?;
         match producer.init(PATIENCE) {
             Ok(()) => {}
-            Err(failure) if failure.kind == FailureKind::Refused => findings.fault(format!(
-                "transactional id `{}`: {}",
-                self.transaction.transactional_id, failure.text
-            )),
+            Err(failure) if failure.kind == FailureKind::Refused => {
+                let id = &self.transaction.transactional_id;
+                let text = format!("transactional id `{id}`: {}", failure.text);
+                if failure.is_denied() { findings.denial(text) } else { findings.fault(text) }
+            }
             Err(failure) => return Err(failure.into()),
         }
         Ok(())
@@ -295,6 +313,11 @@ impl Requirements {
             reason: not_yet.text,
         }
     }
+}
+
+/// A text of something that is tried again, for what is not.
+fn settled(text: &str) -> String {
+    text.replace("; trying again", "")
 }
 
 fn judge_version(broker: i32, settings: &Settings, findings: &mut Findings) {

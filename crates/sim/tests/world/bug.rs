@@ -35,10 +35,14 @@ pub enum Bug {
     CachedOffsets,
     /// Meta records of the changelog are not looked at, and neither is H: an old copy is taken as it is.
     LocalCopyUnchecked,
+    /// That the log holds the commit which the local copy reflects is not checked.
+    LocalCopyForeign,
+    /// A local copy that is ahead of the log is taken as it is.
+    LocalCopyAhead,
 }
 
 impl Bug {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::OffsetsEarly,
         Self::WatermarkForgotten,
         Self::TickWithoutOffsets,
@@ -55,5 +59,7 @@ impl Bug {
         Self::CommitInFlight,
         Self::CachedOffsets,
         Self::LocalCopyUnchecked,
+        Self::LocalCopyForeign,
+        Self::LocalCopyAhead,
     ];
 }

@@ -1,6 +1,6 @@
 //! What differs between the configuration and the one that the state of the group is of.
 
-use super::CommitIo;
+use super::{CommitIo, Explanation};
 use crate::{
     commit::{
         Fingerprint,
@@ -11,7 +11,7 @@ use crate::{
 
 impl CommitIo {
     /// The settings that differ and what can be done, if the offsets say that there is a difference.
-    pub(super) fn explain_difference(&self, event: &KafkaEvent) -> Option<String> {
+    pub(super) fn explain_difference(&self, event: &KafkaEvent) -> Option<Explanation> {
         let configured = self.settings.fingerprint.as_ref()?;
         let KafkaEvent::OffsetsFetched { offsets, .. } = event else { return None };
         let hash = configured.hash();
@@ -32,7 +32,7 @@ impl CommitIo {
                 lines.join("\n")
             },
         );
-        Some(format!(
+        let text = format!(
             "the state of group `{group}` is of another configuration:\n{changes}\n\
              Changing windows, keys, values or statistics changes what the numbers mean, so the state cannot be used for it. \
              Either\n  \
@@ -41,7 +41,8 @@ impl CommitIo {
              - begin afresh: run once with --new-state; the new state begins where kafka.consumer.auto_offset_reset says, in \
              topics of its own, and later runs go on with it; the old state stays beside it, or\n  \
              - give this configuration another kafka.consumer.group_id"
-        ))
+        );
+        Some(Explanation { text, is_denied: false })
     }
 
     fn stored_fingerprint(&self) -> Option<Fingerprint> {

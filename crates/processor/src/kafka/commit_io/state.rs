@@ -50,9 +50,11 @@ impl CommitIo {
         }
     }
 
-    pub(super) fn measure(&mut self, ticket: Ticket) -> KafkaEvent {
-        self.measured()
-            .map_or_else(|error| failed(ticket, &error), |groups| KafkaEvent::ChangelogEnd { ticket, groups })
+    pub(super) fn measure(&mut self, ticket: Ticket) -> IoAnswer {
+        match self.measured() {
+            Ok(groups) => KafkaEvent::ChangelogEnd { ticket, groups }.into(),
+            Err(error) => failed(ticket, &error),
+        }
     }
 
     fn measured(&mut self) -> ProcessorResult<Vec<ChangelogPartition>> {
@@ -136,7 +138,7 @@ impl CommitIo {
             Ok(Err(Unread::Stopped)) => {
                 KafkaEvent::Failed { ticket, failure: Failure::Retriable }.into()
             }
-            Err(error) => failed(ticket, &error).into(),
+            Err(error) => failed(ticket, &error),
         }
     }
 
@@ -151,7 +153,10 @@ impl CommitIo {
         let (mut rows, mut parts) = (ChangelogRows::default(), Vec::new());
         let (mut copied_rows, mut records) = (0, 0);
         for (pipeline, (topic, first)) in topics.iter().zip(first_groups(key_groups)).enumerate() {
-            let own = groups.iter().filter_map(|group| self.part_of(group, first, &bases));
+            let usable = |group: u16| bases.contains_key(&group);
+            let own = groups
+                .iter()
+                .filter_map(|group| part_of(group, first, key_groups, usable, &self.copied));
             let own: Vec<ChangelogPart> = own.collect();
             let read = match self.changelog(topic).read(&own, patience, &self.stop)? {
                 ChangelogRead::Done(read) => read,
@@ -203,24 +208,6 @@ impl CommitIo {
         bases
     }
 
-    /// What to read of the pipeline whose key groups begin at `first`.
-    fn part_of(
-        &self,
-        group: &ReadGroup,
-        first: u16,
-        bases: &BTreeMap<u16, RestoredGroup>,
-    ) -> Option<ChangelogPart> {
-        let key_group =
-            group.group.checked_sub(first).filter(|own| *own < self.settings.key_groups)?;
-        let from = match group.from {
-            ReadFrom::LogStart(from) => from,
-            ReadFrom::LocalCopy(from) if bases.contains_key(&group.group) => from,
-            // It was to be used and could not be read.
-            ReadFrom::LocalCopy(_) => self.copied.get(&group.group)?.log_start,
-        };
-        Some(ChangelogPart { key_group, from, until: group.until })
-    }
-
     fn says_what_it_is_of(&self, rows: &ChangelogRows) -> bool {
         let in_log = rows.pipelines.iter().flatten().any(|group| group.about.is_some());
         in_log || self.copied_says_it(rows)
@@ -253,7 +240,65 @@ fn mark(meta: &GroupMeta, partitions: &HashMap<TopicPartition, PartitionId>) -> 
     ChangelogMark { positions: sources.into_iter().collect() }
 }
 
+/// What to read of the pipeline whose key groups begin at `first`.
+fn part_of(
+    group: &ReadGroup,
+    first: u16,
+    key_groups: u16,
+    is_usable: impl Fn(u16) -> bool,
+    copied: &BTreeMap<u16, Copied>,
+) -> Option<ChangelogPart> {
+    let key_group = group.group.checked_sub(first).filter(|own| *own < key_groups)?;
+    let from = match group.from {
+        ReadFrom::LogStart(from) => from,
+        ReadFrom::LocalCopy(from) if is_usable(group.group) => from,
+        // It was to be used and could not be read.
+        ReadFrom::LocalCopy(_) => copied.get(&group.group)?.log_start,
+    };
+    Some(ChangelogPart { key_group, from, until: group.until })
+}
+
 /// Number of the first key group of each pipeline.
 fn first_groups(key_groups: u16) -> impl Iterator<Item = u16> {
     (0..=u16::MAX).step_by(usize::from(key_groups).max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn key_groups_of_pipelines_follow_each_other() {
+        assert_eq!(first_groups(32).take(3).collect::<Vec<_>>(), [0, 32, 64]);
+        let group = ReadGroup { group: 33, from: ReadFrom::LogStart(4), until: 9 };
+        let part = |first| part_of(&group, first, 32, |_| true, &BTreeMap::new());
+        assert_eq!(part(0), None);
+        assert_eq!(part(32), Some(ChangelogPart { key_group: 1, from: 4, until: 9 }));
+        assert_eq!(part(64), None);
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_read_gives_way_to_the_log_from_its_start() {
+        let group = ReadGroup { group: 3, from: ReadFrom::LocalCopy(50), until: 90 };
+        let copy =
+            CopiedGroup { pipeline: 0, key_group: 3, offset: 50, identity: 1, written_ms: 0 };
+        let copied = BTreeMap::from([(3, Copied { group: copy, log_start: 7 })]);
+        let from = |is_usable| part_of(&group, 0, 32, |_| is_usable, &copied).unwrap().from;
+        assert_eq!((from(true), from(false)), (50, 7));
+    }
+
+    #[test]
+    fn the_newest_commit_is_the_one_with_the_greatest_number() {
+        let group = |sequence| {
+            let meta = GroupMeta { sequence, ..GroupMeta::default() };
+            Arc::new(RestoredGroup::of_copy(0, meta, 0))
+        };
+        let rows = ChangelogRows {
+            pipelines: vec![vec![group(4), group(9), Arc::default()], vec![group(8)]],
+            ..ChangelogRows::default()
+        };
+        assert_eq!(rows.newest(0).map(|meta| meta.sequence), Some(9));
+        assert_eq!(rows.newest(1).map(|meta| meta.sequence), Some(8));
+        assert_eq!(rows.newest(2), None);
+    }
 }

@@ -100,8 +100,17 @@ pub struct IoAnswer {
     pub event: KafkaEvent,
     /// State, after [`IoTask::ReadChangelog`].
     pub rows: Option<ChangelogRows>,
-    /// What differs between the configuration and the one the state is of.
-    pub explanation: Option<String>,
+    /// Why the run will end.
+    pub explanation: Option<Explanation>,
+}
+
+/// What to say if the run ends for what an answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What happened, where, and what to do.
+    pub text: String,
+    /// Whether access is to be granted.
+    pub is_denied: bool,
 }
 
 impl From<KafkaEvent> for IoAnswer {

@@ -187,12 +187,7 @@ impl LocalCopy {
         let row = row.as_deref().and_then(GroupRow::decode).ok_or_else(rows::unreadable)?;
         let meta = GroupMeta::read(&row.meta)
             .map_err(|damage| ProcessorError::State(damage.to_string()))?;
-        let mut restored = RestoredGroup {
-            key_group: group.key_group,
-            meta: Some(meta),
-            next: row.offset,
-            ..RestoredGroup::default()
-        };
+        let mut restored = RestoredGroup::of_copy(group.key_group, meta, row.offset);
         let (from, to, prefix) = rows::state_range(name, group.key_group);
         self.settings.store.scan(&from, to.as_deref(), &mut |key, value| {
             restored.put(key.get(prefix..).unwrap_or_default(), value.to_vec());
@@ -203,6 +198,8 @@ impl LocalCopy {
 
     /// Has what was read from the changelog written: over the copy, or in its place. From then on commits are kept.
     pub(super) fn restore(&self, restored: Restored) {
+        // Here and not on the other thread: what is kept from now on comes after it.
+        self.shared.is_behind.store(false, Ordering::Release);
         self.send(Job::Restore(restored));
     }
 

@@ -32,7 +32,7 @@ const GROUPS: u8 = b'k';
 /// Of what the copy is, and how new.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Header {
-    version: u32,
+    pub(super) version: u32,
     pub(super) group: String,
     pub(super) topics: Vec<String>,
     pub(super) key_groups: u16,

@@ -75,6 +75,8 @@ pub(super) struct Writer {
     shared: Arc<Shared>,
     header: Header,
     waiting: Vec<Kept>,
+    /// A commit is missing: none after it may be written before the state is read back.
+    has_gap: bool,
     /// Before this nothing is written.
     not_before: Instant,
 }
@@ -82,7 +84,8 @@ pub(super) struct Writer {
 impl Writer {
     pub(super) fn new(settings: LocalCopySettings, shared: Arc<Shared>) -> Self {
         let not_before = Instant::now();
-        Self { settings, shared, header: Header::default(), waiting: Vec::new(), not_before }
+        let (header, waiting) = (Header::default(), Vec::new());
+        Self { settings, shared, header, waiting, has_gap: false, not_before }
     }
 
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
@@ -93,15 +96,17 @@ impl Writer {
                 self.not_before.saturating_duration_since(Instant::now())
             };
             match jobs.recv_timeout(pause) {
+                Ok(Job::Keep(kept)) if self.has_gap => self.subtract(&[kept]),
                 Ok(Job::Keep(kept)) => self.waiting.push(kept),
                 Ok(Job::Begin(expected, done)) => {
                     self.write();
-                    drop(done.send(self.begin(expected)));
+                    // Nobody may be waiting any more.
+                    let _ = done.send(self.begin(expected));
                 }
                 Ok(Job::Restore(restored)) => self.restore(&restored),
                 Ok(Job::Wipe(done)) => {
                     self.forget_waiting();
-                    drop(done.send(self.wipe()));
+                    let _ = done.send(self.wipe());
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return self.write(),
@@ -125,6 +130,7 @@ impl Writer {
             self.settings.store.write(&batch, Durability::Synced)
         });
         if let Err(error) = written {
+            self.has_gap = true;
             self.shared.fall_behind(&error.to_string());
         }
         self.subtract(&waiting);
@@ -140,6 +146,7 @@ impl Writer {
         for kept in waiting {
             let Some(found) = self.places(kept) else {
                 // Rows without a place would be ahead of it: what was before stays as it is.
+                self.has_gap = true;
                 self.shared.fall_behind("the broker did not say where a commit lies");
                 break;
             };
@@ -247,12 +254,10 @@ impl Writer {
 
     /// Writes what was read back; commits that follow go over it.
     fn restore(&mut self, restored: &Restored) {
-        match self.write_restored(restored) {
-            Ok(()) => self.shared.is_behind.store(false, Ordering::Release),
-            Err(error) => {
-                self.shared.is_behind.store(false, Ordering::Release);
-                self.shared.fall_behind(&error.to_string());
-            }
+        let written = self.write_restored(restored);
+        self.has_gap = written.is_err();
+        if let Err(error) = written {
+            self.shared.fall_behind(&error.to_string());
         }
     }
 

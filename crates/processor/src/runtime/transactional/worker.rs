@@ -29,7 +29,7 @@ use crate::{
     },
     error::{ProcessorError, ProcessorResult},
     kafka::{
-        ChangelogRows, CommitRecords, GroupNews, IoAnswer, KafkaDriver, OrderNumber, Outlet,
+        ChangelogRows, CommitRecords, Explanation, GroupNews, IoAnswer, KafkaDriver, OrderNumber, Outlet,
         WorkerOrder,
     },
     record::RecordBatch,
@@ -437,11 +437,15 @@ impl Worker {
 }
 
 /// Why the run ends.
-fn ended(reason: &ExitReason, explanation: Option<&str>) -> ProcessorError {
+fn ended(reason: &ExitReason, explanation: Option<&Explanation>) -> ProcessorError {
+    let text = explanation.map_or_else(|| reason.to_string(), |known| known.text.clone());
+    let name = || "kafka".to_owned();
     match reason {
-        ExitReason::FingerprintDiffers { .. } => {
-            ProcessorError::Config(explanation.map_or_else(|| reason.to_string(), str::to_owned))
+        ExitReason::FingerprintDiffers { .. } => ProcessorError::Config(text),
+        ExitReason::Refused if explanation.is_some_and(|known| known.is_denied) => {
+            ProcessorError::Denied { name: name(), reason: text }
         }
+        ExitReason::Refused => ProcessorError::Unavailable { name: name(), reason: text },
         reason => ProcessorError::Unavailable { name: "kafka".into(), reason: reason.to_string() },
     }
 }
