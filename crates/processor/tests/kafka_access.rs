@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use llm_optimizer_sim::oracle::Window;
 use support::{
@@ -26,11 +26,10 @@ fn run(broker: &Broker, deny: impl FnOnce(&Scene)) -> (Option<i32>, String) {
     let (_, yaml) = query(Window::Tumbling { size_ms: 10_000, offset_ms: 0 }, 0);
     let place = Workplace::new(&scene.yaml(&yaml, "  instance_id: one\n"));
     deny(&scene);
-    let begun = Instant::now();
-    let output = place.run(&["--until-end"], &[]);
-    let log = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(begun.elapsed() < SOON, "{:?}\n{log}", begun.elapsed());
-    (output.status.code(), log)
+    let code = place.start(&["--until-end"]).wait_for(SOON);
+    let log = place.read("log.txt");
+    assert!(code.is_some(), "it did not end within {SOON:?}:\n{log}");
+    (code, log)
 }
 
 /// The run ends for want of access, and one error says all of `parts`.

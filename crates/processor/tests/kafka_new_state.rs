@@ -7,7 +7,7 @@ mod support;
 use llm_optimizer_sim::{oracle::Window, records::RecordsConfig};
 use support::{
     binary::{Workplace, query},
-    kafka::broker,
+    kafka::{broker, wait_until},
     topics::Scene,
 };
 
@@ -50,9 +50,12 @@ fn another_configuration_is_refused_with_what_differs_until_a_new_state_is_asked
     }
 
     // The new state begins at the start of the input, and the next run goes on with it, also on another machine.
-    let log = scene.run_until(&place, &["--new-state"], HALF);
-    assert!(log.contains("a new state begins"), "{log}");
-    assert!(scene.broker.partitions(&format!("{}-1", scene.changelog())) > 0);
+    let changelog = format!("{}-1", scene.changelog());
+    let child = place.start(&["--new-state"]);
+    wait_until("the new state is there", || scene.broker.count(&changelog) > 0);
+    child.terminate();
+    assert_eq!(child.wait(), Some(0));
+    assert!(place.read("log.txt").contains("a new state begins"), "{}", place.read("log.txt"));
     scene.produce(HALF, RECORDS);
     place.remove("processor-state");
     let log = Scene::run_to_end(&place, &[]);

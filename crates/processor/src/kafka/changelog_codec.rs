@@ -312,8 +312,8 @@ mod tests {
     }
 
     const GOLDEN_ROW: &str = "010076616c756576a4dc7c32ac410a";
-    const GOLDEN_META: &str = "";
-    const GOLDEN_ABOUT: &str = "";
+    const GOLDEN_META: &str = "0200ac02070000000000000008070605040302010390eeabfef962df5d030161001403008f4e00011603008f4e0162000003008f4e027b7df2b7b8d1d7b31665";
+    const GOLDEN_ABOUT: &str = "01007b7dab740fcf8eefd925";
     const GOLDEN_META_1: &str = "0100ac0207000000000000000390eeabfef962df5d030161001403008f4e00011603008f4e0162000003008f4e027b7db03d3f30f38fa19b";
 
     fn unhex(text: &str) -> Vec<u8> {

@@ -375,7 +375,7 @@ mod tests {
         assert_eq!(OffsetMetadata::decode(GOLDEN_LATER), Ok(later));
     }
 
-    const GOLDEN_LATER: &str = "";
+    const GOLDEN_LATER: &str = "twKsAgAAAAAAAAAAAAAAAAAAAAAAAQtwcm9jZXNzb3ItMAIEBwABzipMWQ";
 
     const GOLDEN_ONE: &str = "twEp782riWdFIwEQMlR2mLrc/gAQZ+VQRBCxQm+SR7toDl/gyAEDkO6r/vlij05QZCC/";
     const GOLDEN_TWO: &str = "twEAAAAAAAAAAAAAAAAAAAAAAAELcHJvY2Vzc29yLTACBAcAAcrRw6Q";

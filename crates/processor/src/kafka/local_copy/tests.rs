@@ -122,7 +122,7 @@ fn what_is_read_back_takes_the_place_of_what_was_there_or_goes_over_it() {
     keep(&copy, commit(1, 10, &[(b"a", Some(b"1")), (b"b", Some(b"1"))]));
     let read = |rows: &[(&[u8], Option<&[u8]>)], is_rest| {
         let (records, _) = commit(7, 70, rows);
-        let mut group = RestoredGroup { key_group: 1, ..RestoredGroup::default() };
+        let mut group = RestoredGroup::of_copy(1, GroupMeta::default(), 0);
         for (offset, record) in (60..).zip(records.iter()) {
             let key = record.key.unwrap();
             let decoded = crate::kafka::ChangelogRecord::decode(1, key, record.payload).unwrap();
