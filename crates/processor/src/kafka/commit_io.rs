@@ -86,6 +86,8 @@ pub struct CommitIo {
     copy: Option<LocalCopy>,
     /// What the copy has, by the number of the key group, since the changelog was measured last.
     copied: BTreeMap<u16, Copied>,
+    /// Why the broker refuses whatever is written: records that wait for that time out, only the next call says it.
+    refused: Option<TransactionFailure>,
     /// The commit that was produced last, and where its meta records lie.
     produced: Option<(Arc<CommitRecords>, Vec<MetaOffset>)>,
     stop: StopToken,
@@ -105,6 +107,7 @@ impl CommitIo {
             copy,
             copied: BTreeMap::new(),
             produced: None,
+            refused: None,
             outlet: None,
             handed_on: None,
             producer: None,
@@ -168,6 +171,8 @@ impl CommitIo {
                 let patience = self.patience();
                 let done =
                     self.with_producer(|producer| producer.offsets(&offsets, &group, patience));
+                let refusal = done.as_ref().err().filter(|f| f.kind == FailureKind::Refused);
+                self.refused = refusal.filter(|_| self.broken.is_some()).cloned();
                 Some(answer(ticket, done, KafkaEvent::OffsetsSent { ticket }))
             }
             IoTask::CommitTransaction(ticket) => {
@@ -219,6 +224,13 @@ impl CommitIo {
 
     fn produce(&mut self, records: &Arc<CommitRecords>) -> TransactionResult<()> {
         self.unbroken()?;
+        if let Some(refused) = self.refused.take() {
+            let mut topics: Vec<&str> = records.iter().map(|record| record.topic).collect();
+            topics.sort_unstable();
+            topics.dedup();
+            let text = format!("writing to {}: {}", topics.join(", "), refused.text);
+            return Err(TransactionFailure { text, ..refused });
+        }
         let patience = self.patience();
         let done = self.with_producer(|producer| {
             for record in records.iter() {

@@ -118,9 +118,10 @@ impl CommittedOffsets {
     ) -> Result<Vec<Committed>, RDKafkaErrorCode> {
         let deadline = Instant::now() + patience;
         loop {
-            // Serves what the client has to say.
-            while self.client.poll(Duration::ZERO).is_some() {}
             let answer = self.ask(partitions);
+            if let Some(code) = self.denied() {
+                return Err(code);
+            }
             let is_over = stop.is_stopped() || Instant::now() >= deadline;
             match answer {
                 Ok(committed) if is_over || !committed.contains(&Committed::Unstable) => {
@@ -130,6 +131,17 @@ impl CommittedOffsets {
                 Ok(_) | Err(_) => thread::sleep(AGAIN_AFTER),
             }
         }
+    }
+
+    /// Serves what the client has to say: that access to the coordinator is denied it says only here.
+    fn denied(&self) -> Option<RDKafkaErrorCode> {
+        while let Some(said) = self.client.poll(Duration::ZERO) {
+            let code = said.err().and_then(|error| error.rdkafka_error_code());
+            if let Some(code) = code.filter(|code| is_denied(*code)) {
+                return Some(code);
+            }
+        }
+        None
     }
 
     /// What a code means and what to do about it.
