@@ -35,7 +35,8 @@ fn run(broker: &Broker, deny: impl FnOnce(&Scene)) -> (Option<i32>, String) {
 /// The run ends for want of access, and one error says all of `parts`.
 fn is_denied(what: &str, (code, log): (Option<i32>, String), parts: &[&str]) {
     assert_eq!(code, NO_PERMISSION, "{what}\n{log}");
-    let error = log.lines().skip_while(|line| !line.contains("ERROR")).collect::<Vec<_>>().join("\n");
+    let error =
+        log.lines().skip_while(|line| !line.contains("ERROR")).collect::<Vec<_>>().join("\n");
     assert_eq!(error.matches("ERROR").count(), 1, "{what}: one error\n{log}");
     for part in parts {
         assert!(error.contains(part), "{what}: `{part}` is not in\n{error}");
@@ -90,6 +91,7 @@ fn whatever_is_denied_is_named_with_what_to_grant() {
 
     let denied = run(broker, |scene| {
         topic = scene.changelog();
+        broker.create(&topic, 8, &[("cleanup.policy", "compact")]);
         broker.deny(Resource::Topic, &topic, Operation::DescribeConfigs);
     });
     is_denied("changelog: describe configs", denied, &[&topic, "grant DESCRIBE_CONFIGS"]);

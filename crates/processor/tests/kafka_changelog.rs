@@ -194,10 +194,7 @@ fn a_foreign_record_stops_the_start_and_says_where_it_is() {
     let changelog = changelog(&broker, &topic);
     let parts = from_start(&changelog, 1);
     let error = changelog.read(&parts, PATIENCE, &StopToken::default()).unwrap_err().to_string();
-    assert!(
-        error.contains("partition 0, offset 0") && error.contains("--new-state"),
-        "{error}"
-    );
+    assert!(error.contains("partition 0, offset 0") && error.contains("--new-state"), "{error}");
 }
 
 #[test]

@@ -22,9 +22,9 @@ use llm_optimizer_processor::{
         kafka::{ExitReason, KafkaCommitSettings, Progress, StartAt, TaskCut, TaskStart},
     },
     kafka::{
-        CommitIoSettings, CommitRecords, Generation, GroupDesk, GroupMeta, InternalTopic, KafkaDriver,
-        KafkaSource, KafkaSourceOptions, OffsetProgress, OrderNumber, Requirements, SourceMeta,
-        TransactionSettings, WorkerOrder,
+        CommitIoSettings, CommitRecords, Generation, GroupDesk, GroupMeta, InternalTopic,
+        KafkaDriver, KafkaSource, KafkaSourceOptions, OffsetProgress, OrderNumber, Requirements,
+        SourceMeta, TransactionSettings, WorkerOrder,
     },
     record::RecordBatch,
     sink::EncodedResult,

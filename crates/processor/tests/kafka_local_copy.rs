@@ -31,7 +31,8 @@ impl Case {
     /// A run that was ended in order when half of the records were counted, and the rest of them written since.
     fn halfway() -> Option<Self> {
         let scene = Scene::new(broker()?, RECORDS);
-        let (config, yaml) = query(Window::Sliding { size_ms: 60_000, slide_ms: 20_000, offset_ms: 0 }, 5_000);
+        let (config, yaml) =
+            query(Window::Sliding { size_ms: 60_000, slide_ms: 20_000, offset_ms: 0 }, 5_000);
         let place = Workplace::new(&scene.yaml(&yaml, "  instance_id: one\n"));
         scene.produce(0, HALF);
         scene.run_until(&place, &[], HALF);

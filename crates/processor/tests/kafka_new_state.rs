@@ -43,7 +43,9 @@ fn another_configuration_is_refused_with_what_differs_until_a_new_state_is_asked
     place.write("c.yaml", new.as_bytes());
     for _ in 0..2 {
         let log = refused(&place);
-        for part in ["tumbling size 60000 ms", "tumbling size 30000 ms", "--new-state", "keep", "group_id"] {
+        for part in
+            ["tumbling size 60000 ms", "tumbling size 30000 ms", "--new-state", "keep", "group_id"]
+        {
             assert!(log.contains(part), "{part} is not in\n{log}");
         }
         place.remove("processor-state");

@@ -96,8 +96,7 @@ impl Changelog {
         let Some(range) = ranges.first().filter(|range| range.first < range.end) else {
             return Ok(None);
         };
-        let settings =
-            config::log_reader(&self.bootstrap_servers, &self.client_id, &self.group, 1);
+        let settings = config::log_reader(&self.bootstrap_servers, &self.client_id, &self.group, 1);
         let consumer: BaseConsumer<ProbeContext> = self.probe(&settings)?;
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition_offset(&self.topic, 0, Offset::Offset(range.first))?;

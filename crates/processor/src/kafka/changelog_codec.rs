@@ -166,8 +166,7 @@ impl GroupMeta {
         let mut wire = Wire::new(body);
         let sequence = wire.u64()?;
         let fingerprint = u64::from_le_bytes(wire.array()?);
-        let incarnation =
-            if version == VERSION { 0 } else { u64::from_le_bytes(wire.array()?) };
+        let incarnation = if version == VERSION { 0 } else { u64::from_le_bytes(wire.array()?) };
         let mut last = 0;
         let own = OffsetProgress::take(&mut wire, &mut last)?;
         let count = wire.u64()?;
@@ -234,11 +233,7 @@ pub(super) fn about_value(json: &[u8]) -> Vec<u8> {
 }
 
 /// The version, and what is between flags and checksum.
-fn open<'a>(
-    bytes: &'a [u8],
-    key: &[u8],
-    newest: u8,
-) -> Result<(u8, &'a [u8]), ChangelogDamage> {
+fn open<'a>(bytes: &'a [u8], key: &[u8], newest: u8) -> Result<(u8, &'a [u8]), ChangelogDamage> {
     let end = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or(ChangelogDamage::Damaged)?;
     let (body, sum) = bytes.split_at_checked(end).ok_or(ChangelogDamage::Damaged)?;
     let [version, flags, content @ ..] = body else { return Err(ChangelogDamage::Damaged) };

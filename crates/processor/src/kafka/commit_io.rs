@@ -239,9 +239,11 @@ impl CommitIo {
             producer.settle(patience)
         });
         self.broken = done.as_ref().err().cloned();
-        self.produced = self.producer.as_ref().filter(|_| done.is_ok() && self.copy.is_some()).map(
-            |producer| (Arc::clone(records), producer.meta_offsets()),
-        );
+        self.produced = self
+            .producer
+            .as_ref()
+            .filter(|_| done.is_ok() && self.copy.is_some())
+            .map(|producer| (Arc::clone(records), producer.meta_offsets()));
         done
     }
 
@@ -332,7 +334,6 @@ impl CommitIo {
             }
         }
     }
-
 }
 
 impl std::fmt::Debug for CommitIo {

@@ -58,16 +58,18 @@ pub use changelog_codec::{
     ChangelogDamage, ChangelogRecord, GroupMeta, MAX_ROW_BYTES, SourceMeta, put_row_key,
     put_row_value,
 };
-pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, Explanation, IoAnswer, IoTask, Outlet};
+pub use commit_io::{
+    ChangelogRows, CommitIo, CommitIoSettings, Explanation, IoAnswer, IoTask, Outlet,
+};
 pub use commit_records::CommitRecords;
 pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;
 pub use desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber};
 pub use driver::{KafkaDriver, WorkerOrder};
-pub use generation::{Generation, changelog_name};
 pub use failure::{FailureKind, TransactionFailure, TransactionStep};
-pub use local_copy::LocalCopySettings;
+pub use generation::{Generation, changelog_name};
 pub use internal_topics::{InternalTopic, InternalTopicKind};
+pub use local_copy::LocalCopySettings;
 pub use offset_metadata::{
     InstanceTag, MAX_PIPELINES, OffsetMetadata, OffsetMetadataError, OffsetProgress,
 };
@@ -78,8 +80,8 @@ pub use sink::{KafkaSideSink, KafkaSink};
 pub use source::{KafkaSource, KafkaSourceOptions};
 
 pub use transaction::{
-    GroupMetadata, MAX_RECORD_BYTES, MetaOffset, OffsetToCommit, TransactionRecord, TransactionResult,
-    TransactionSettings, TransactionalProducer,
+    GroupMetadata, MAX_RECORD_BYTES, MetaOffset, OffsetToCommit, TransactionRecord,
+    TransactionResult, TransactionSettings, TransactionalProducer,
 };
 
 pub use crate::pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};

@@ -171,7 +171,9 @@ impl Partition {
             Some(Code::TopicAuthorizationFailed) => {
                 return Err(ProcessorError::Denied {
                     name: format!("topic `{topic}`"),
-                    reason: format!("kafka denies reading it ({error}); grant READ and DESCRIBE on the topic"),
+                    reason: format!(
+                        "kafka denies reading it ({error}); grant READ and DESCRIBE on the topic"
+                    ),
                 });
             }
             _ => return Ok(()),

@@ -93,8 +93,9 @@ struct Preflight {
 
 impl Preflight {
     fn run(&self) -> ProcessorResult<Option<Start>> {
-        let Some(counts) = self
-            .until_answered(|this| cluster::partition_counts(&this.client, &this.settings.topics))?
+        let Some(counts) = self.until_answered(|this| {
+            cluster::partition_counts(&this.client, &this.settings.topics)
+        })?
         else {
             return Ok(None);
         };
@@ -112,13 +113,14 @@ impl Preflight {
     /// Checks what commits need, with all faults in one error. `false`: stopped before.
     fn meet_requirements(&self, inputs: &[TopicPartition]) -> ProcessorResult<bool> {
         let Some(requirements) = &self.requirements else { return Ok(true) };
-        let findings = self.until_answered(|_| match requirements.check_for(inputs, &self.stop) {
-            // Nobody answered.
-            Err(ProcessorError::Unavailable { reason, .. }) => {
-                Err(NotYet { trouble: Trouble::Unreachable, text: reason })
-            }
-            answer => Ok(answer),
-        })?;
+        let findings =
+            self.until_answered(|_| match requirements.check_for(inputs, &self.stop) {
+                // Nobody answered.
+                Err(ProcessorError::Unavailable { reason, .. }) => {
+                    Err(NotYet { trouble: Trouble::Unreachable, text: reason })
+                }
+                answer => Ok(answer),
+            })?;
         match findings {
             Some(findings) => {
                 findings?.into_result(&self.settings.bootstrap_servers)?;

@@ -37,11 +37,11 @@ pub use lock::StateLock;
 pub use memory::MemoryStateBackend;
 pub use memory_store::MemoryStore;
 pub use open::open_store;
+#[cfg(feature = "kafka")]
+pub(crate) use open::remove_store;
 pub(crate) use open::{
     COPY_FOLDER, backend_in, begin_restore, end_restore, half_restored, move_aside, open_unchecked,
 };
-#[cfg(feature = "kafka")]
-pub(crate) use open::remove_store;
 pub(crate) use redb_file::sync_folder;
 pub use redb_store::RedbStore;
 #[cfg(feature = "rocksdb")]

@@ -307,12 +307,13 @@ impl Broker {
             list.add_partition(topic, partition);
         }
         let Ok(answer) = client.committed_offsets(list, PATIENCE) else { return 0 };
-        let offset = |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| {
-            match element.offset() {
+        let offset =
+            |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
+                .offset()
+            {
                 Offset::Offset(offset) => offset,
                 _ => 0,
-            }
-        };
+            };
         answer.elements().into_iter().map(offset).sum()
     }
 
@@ -456,7 +457,8 @@ fn start_with(instance: Option<&str>, more: &[(&str, &str)]) -> Option<Broker> {
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let skipped = std::env::var("KAFKA_TESTS").is_ok_and(|value| value == "skip");
-    let (code, out) = if skipped { (Some(3), String::new()) } else { script_with(instance, &["start"], more) };
+    let (code, out) =
+        if skipped { (Some(3), String::new()) } else { script_with(instance, &["start"], more) };
     match code {
         Some(0) => {
             let servers = out.trim().strip_prefix("KAFKA_BOOTSTRAP_SERVERS=").unwrap();

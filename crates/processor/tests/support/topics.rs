@@ -74,7 +74,12 @@ impl Scene {
     }
 
     /// Runs live until `per_partition` records of each partition are committed, then ends the run in order, and gives its log.
-    pub(crate) fn run_until(&self, place: &Workplace, flags: &[&str], per_partition: usize) -> String {
+    pub(crate) fn run_until(
+        &self,
+        place: &Workplace,
+        flags: &[&str],
+        per_partition: usize,
+    ) -> String {
         let child = place.start(flags);
         wait_until("what was produced is committed", || {
             let committed = self.broker.committed(&self.group, &self.input, PARTITIONS);

@@ -62,7 +62,8 @@ impl Disk {
             let end = ends.get(*group as usize).copied().unwrap_or(0);
             local.written_ms = now_ms;
             local.rows.values_mut().for_each(|sum| sum.sum += 1_000_000);
-            local.offset = if is_ahead { end + chance.range(1, 20) } else { chance.range(0, end + 1) };
+            local.offset =
+                if is_ahead { end + chance.range(1, 20) } else { chance.range(0, end + 1) };
             if let Some(meta) = local.meta.as_mut().filter(|_| !is_ahead) {
                 meta.commit = meta.commit.wrapping_add(1);
             }

@@ -127,7 +127,9 @@ pub enum CopyFault {
     )]
     Foreign,
     /// Deletions that came after it may be gone already.
-    #[error("it is older than half of delete.retention.ms of the changelog, or was written in the future")]
+    #[error(
+        "it is older than half of delete.retention.ms of the changelog, or was written in the future"
+    )]
     TooOld,
 }
 

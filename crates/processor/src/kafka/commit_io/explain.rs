@@ -25,7 +25,10 @@ impl CommitIo {
         let group = &self.settings.group;
         let changes = self.stored_fingerprint().map(|stored| stored.changes_to(configured));
         let changes = changes.filter(|changes| !changes.is_empty()).map_or_else(
-            || "  what differs is not known: the changelog does not say what the state is of".to_owned(),
+            || {
+                "  what differs is not known: the changelog does not say what the state is of"
+                    .to_owned()
+            },
             |changes| {
                 let lines: Vec<String> =
                     changes.iter().map(|change| format!("  {change}")).collect();

@@ -181,7 +181,10 @@ impl CommitIo {
         }
         rows.topics = topics;
         rows.says_what_it_is_of = self.says_what_it_is_of(&rows);
-        info!(copied_rows, records, "the state is back: rows of the local copy, records of the changelog");
+        info!(
+            copied_rows,
+            records, "the state is back: rows of the local copy, records of the changelog"
+        );
         if let Some(copy) = &self.copy {
             let newest = (0..rows.pipelines.len()).map(|index| rows.newest(index).cloned());
             copy.restore(RestoredState { parts, newest: newest.collect() });

@@ -137,7 +137,9 @@ impl LocalCopy {
         let thread = thread::Builder::new()
             .name("local-copy".into())
             .spawn(move || writer.run(&received))
-            .map_err(|cause| ProcessorError::Internal(format!("no thread for the copy: {cause}")))?;
+            .map_err(|cause| {
+                ProcessorError::Internal(format!("no thread for the copy: {cause}"))
+            })?;
         Ok(Self { settings, shared, jobs: Some(jobs), thread: Some(thread) })
     }
 

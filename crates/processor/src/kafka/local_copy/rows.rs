@@ -59,15 +59,9 @@ impl Header {
             (found != now).then(|| format!("it is of {name} {found}, and not of {now}"))
         };
         of("group", &self.group, &expected.group)
+            .or_else(|| of("the topics", &self.topics.join(", "), &expected.topics.join(", ")))
             .or_else(|| {
-                of("the topics", &self.topics.join(", "), &expected.topics.join(", "))
-            })
-            .or_else(|| {
-                of(
-                    "key_groups",
-                    &self.key_groups.to_string(),
-                    &expected.key_groups.to_string(),
-                )
+                of("key_groups", &self.key_groups.to_string(), &expected.key_groups.to_string())
             })
     }
 }
@@ -138,10 +132,7 @@ pub(super) fn commit_point(pipelines: &[(String, GroupMeta)]) -> ProcessorResult
         });
         Ok(PipelinePoint {
             name: name.clone(),
-            progress: TaskProgress {
-                watermark: meta.watermark,
-                greatest_time: meta.greatest_time,
-            },
+            progress: TaskProgress { watermark: meta.watermark, greatest_time: meta.greatest_time },
             partitions: partitions.collect(),
             counters,
         })

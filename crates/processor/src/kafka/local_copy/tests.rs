@@ -194,7 +194,10 @@ fn a_checkpoint_of_the_copy_says_positions_as_one_of_the_embedded_log() {
     let about = CheckpointAbout::of(&*view, CheckpointKind::Savepoint, 0).unwrap();
     assert_eq!(about.instance.as_deref(), Some("one"));
     let (input, position) = about.positions.into_iter().next().unwrap();
-    assert!(input.contains("in") && input.contains('3') && position.contains("77"), "{input} {position}");
+    assert!(
+        input.contains("in") && input.contains('3') && position.contains("77"),
+        "{input} {position}"
+    );
 }
 
 /// A store whose writes wait until they are let go.

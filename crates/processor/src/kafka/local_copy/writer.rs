@@ -247,7 +247,9 @@ impl Writer {
         };
         self.header = expected;
         why.is_none_or(|why| {
-            info!("the local copy of the state is not used: {why}; it is made anew from the changelog");
+            info!(
+                "the local copy of the state is not used: {why}; it is made anew from the changelog"
+            );
             self.wipe()
         })
     }
@@ -301,7 +303,11 @@ impl Writer {
             self.put_facts(&mut batch, newest)?;
         }
         self.settings.store.write(&batch, Durability::Synced)?;
-        debug!(rows = count, elapsed_ms = begun.elapsed().as_millis(), "the local copy is up to date");
+        debug!(
+            rows = count,
+            elapsed_ms = begun.elapsed().as_millis(),
+            "the local copy is up to date"
+        );
         Ok(())
     }
 

@@ -29,8 +29,8 @@ use crate::{
     },
     error::{ProcessorError, ProcessorResult},
     kafka::{
-        ChangelogRows, CommitRecords, Explanation, GroupNews, IoAnswer, KafkaDriver, OrderNumber, Outlet,
-        WorkerOrder,
+        ChangelogRows, CommitRecords, Explanation, GroupNews, IoAnswer, KafkaDriver, OrderNumber,
+        Outlet, WorkerOrder,
     },
     record::RecordBatch,
     source::{SourceEvent, StopToken, clock::Clock},
