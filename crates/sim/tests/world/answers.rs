@@ -217,7 +217,11 @@ fn measured(group: u32, mut end: i64, out: &mut Outside<'_>) -> ChangelogPartiti
     if let Some(copy) = &copy {
         let is_ahead = copy.offset > end;
         match out.bug {
-            Some(Bug::LocalCopyForeign) if !is_ahead => identity = copy.identity,
+            Some(Bug::LocalCopyForeign | Bug::LocalCopyEarly | Bug::TombstonesEarly)
+                if !is_ahead =>
+            {
+                identity = copy.identity;
+            }
             Some(Bug::LocalCopyAhead) if is_ahead => (identity, end) = (copy.identity, copy.offset),
             _ => {}
         }

@@ -23,11 +23,13 @@ pub enum Bug {
     ResendBlindly,
     /// Partitions begin where the client found them to begin when they were granted.
     ClientPositions,
-    /// The changelog's topic forgets tombstones at once.
+    /// The changelog's topic forgets tombstones at once, and that the log still holds the commit which the local copy reflects is
+    /// not checked (which alone would find it: the commit goes before the tombstone).
     TombstonesEarly,
     /// Offsets are fetched without waiting for open transactions.
     UnstableFetch,
-    /// The local store is written when records are produced, not when they are committed.
+    /// The local store is written when records are produced, not when they are committed; and whether the log holds the commit
+    /// is not checked (which alone would find it).
     LocalCopyEarly,
     /// The transaction is committed while records are in flight.
     CommitInFlight,

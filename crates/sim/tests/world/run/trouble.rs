@@ -42,7 +42,9 @@ impl World {
     /// A process may come up on another disk: an older one, that of its peer, one of another log, one of a log that has since
     /// lost its end.
     pub(super) fn change_disk(&mut self, slot: usize) {
-        if !self.is_troubled() || !self.chance.percent(25) {
+        // These are to be found by themselves, and not by the disks that such a driver falls for.
+        let is_alone = matches!(self.bug, Some(Bug::LocalCopyEarly | Bug::TombstonesEarly));
+        if is_alone || !self.is_troubled() || !self.chance.percent(25) {
             return;
         }
         let disk = match self.chance.below(4) {
