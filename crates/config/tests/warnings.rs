@@ -52,14 +52,10 @@ fn topics_are_not_written_exactly_once_yet() {
 }
 
 #[test]
-fn a_local_store_is_not_used_with_kafka_yet() {
-    for body in ["buffer_size: 100", "source: { type: kafka }", "state: { backend: memory }"] {
+fn a_local_store_is_used_with_kafka() {
+    for body in ["buffer_size: 100", "state: { backend: memory }", "state: { backend: redb }"] {
         assert_eq!(loaded(body).warnings, [], "{body}");
     }
-    let loaded = loaded("state: { backend: redb }");
-    assert_eq!(loaded.warnings.len(), 1, "{:?}", loaded.warnings);
-    assert!(loaded.warnings[0].message.contains("changelog"));
-    assert!(loaded.blocking().is_none());
 }
 
 #[test]

@@ -60,6 +60,14 @@ pub enum ProcessorError {
         /// What happened and what to do.
         reason: String,
     },
+    /// Somebody must grant access first.
+    #[error("{name}: {reason}")]
+    Denied {
+        /// Topic, group, cluster or address.
+        name: String,
+        /// What was denied and what to grant.
+        reason: String,
+    },
     /// A source cannot go on.
     #[error("source {name}: {reason}")]
     Source {

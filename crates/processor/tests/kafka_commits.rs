@@ -22,9 +22,9 @@ use llm_optimizer_processor::{
         kafka::{ExitReason, KafkaCommitSettings, Progress, StartAt, TaskCut, TaskStart},
     },
     kafka::{
-        CommitIoSettings, CommitRecords, GroupDesk, GroupMeta, InternalTopic, KafkaDriver,
-        KafkaSource, KafkaSourceOptions, OffsetProgress, OrderNumber, Requirements, SourceMeta,
-        TransactionSettings, WorkerOrder,
+        CommitIoSettings, CommitRecords, Generation, GroupDesk, GroupMeta, InternalTopic,
+        KafkaDriver, KafkaSource, KafkaSourceOptions, OffsetProgress, OrderNumber, Requirements,
+        SourceMeta, TransactionSettings, WorkerOrder,
     },
     record::RecordBatch,
     sink::EncodedResult,
@@ -106,6 +106,7 @@ impl Counter {
             max_poll_records: 20,
             ..KafkaConsumerConfig::default()
         };
+        let generation = Arc::new(Generation::default());
         let requirements = Requirements {
             transaction: transaction.clone(),
             producer: KafkaProducerConfig::default(),
@@ -114,6 +115,7 @@ impl Counter {
             topics: vec![plan.changelog()],
             read: Some((plan.input.clone(), 0)),
             written: vec![plan.output.clone()],
+            generation: Arc::clone(&generation),
         };
         let io = CommitIoSettings {
             producer: KafkaProducerConfig::default(),
@@ -122,6 +124,9 @@ impl Counter {
             instance_id: instance.to_owned(),
             changelogs: vec![plan.changelog().name],
             key_groups: KEY_GROUPS,
+            generation,
+            copy: None,
+            fingerprint: None,
         };
         let commit = CommitSettings { interval_ms: 50, min_interval_ms: 10, max_bytes: 1 << 20 };
         let incarnation = uuid::Uuid::new_v4().as_u64_pair().0;

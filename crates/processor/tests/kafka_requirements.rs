@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use llm_optimizer_config::settings::KafkaProducerConfig;
 use llm_optimizer_processor::{
@@ -26,6 +26,7 @@ fn requirements(broker: &Broker, group: &str, topics: Vec<InternalTopic>) -> Req
         topics,
         read: Some((broker.topic(1), 0)),
         written: vec![broker.topic(1)],
+        generation: Arc::default(),
     }
 }
 
@@ -103,6 +104,7 @@ fn brokers_that_are_away_are_no_finding() {
         topics,
         read: None,
         written: vec![],
+        generation: Arc::default(),
     };
     requirements.read = Some(("t".into(), 0));
     let error = requirements.check(&StopToken::default()).unwrap_err().to_string();

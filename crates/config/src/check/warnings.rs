@@ -7,7 +7,6 @@ use crate::{
     load::Written,
     settings::{
         Delivery, ErrorPolicyName, EventProfile, Exchange, SinkConfig, SinkType, SourceType,
-        StateBackendName,
     },
     yaml::Spot,
 };
@@ -20,7 +19,6 @@ pub(crate) fn warnings(
 ) -> Vec<Warning> {
     let checks = Checks { config, written, entry: None, found: Vec::new() };
     let mut notes = Vec::new();
-    notes.extend(local_state(&checks));
     notes.extend(first_written(&checks));
     notes.extend(kafka(&checks));
     let pipelines = config.pipelines();
@@ -58,15 +56,6 @@ impl Note {
 /// Whether the source is Kafka.
 fn is_from_kafka(checks: &Checks<'_>) -> bool {
     checks.config.source.as_ref().is_none_or(|source| source.kind == SourceType::Kafka)
-}
-
-/// From Kafka state is kept on Kafka: a local store that is asked for is not used yet.
-fn local_state(checks: &Checks<'_>) -> Option<Note> {
-    let is_stored =
-        checks.config.state.as_ref().is_some_and(|state| state.backend != StateBackendName::Memory);
-    let message = "state of a Kafka source lies in the topic <group>-<pipeline>-changelog and is read back from it \
-                   at each start; the local folder keeps the name of the instance only, for now";
-    (is_from_kafka(checks) && is_stored).then(|| Note::new("state", message))
 }
 
 /// Groups of keys of one later feature; the first that is written speaks for all.

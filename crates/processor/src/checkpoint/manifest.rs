@@ -175,6 +175,7 @@ pub fn table_name(key: &[u8]) -> String {
         Some(b'o') => "outbox".into(),
         Some(b'c') => "cursors".into(),
         Some(b'm') => "meta".into(),
+        Some(b'k') => "changelog".into(),
         Some(b'u') => "user".into(),
         Some(other) => format!("{other:#04x}"),
         None => "none".into(),

@@ -74,6 +74,7 @@ impl Exit {
             ProcessorError::Sink { .. } => Self::CannotCreate,
             ProcessorError::State(_) => Self::Io,
             ProcessorError::Unavailable { .. } => Self::Unavailable,
+            ProcessorError::Denied { .. } => Self::NoPermission,
             #[cfg(feature = "kafka")]
             ProcessorError::Kafka(_) => Self::Unavailable,
             _ => Self::Software,

@@ -13,7 +13,7 @@ use rdkafka::{
 };
 
 use super::{
-    cluster::{NotYet, not_yet},
+    cluster::{self, NotYet, not_yet},
     config,
     notices::Notices,
     probe::ProbeContext,
@@ -54,6 +54,11 @@ impl Admin {
     /// The brokers and what they know of `topic`.
     pub(super) fn metadata(&self, topic: &str) -> Result<Metadata, NotYet> {
         self.probe.fetch_metadata(Some(topic), ANSWER_TIMEOUT).map_err(|error| not_yet(&error))
+    }
+
+    /// The offset after the last record of a partition that is decided.
+    pub(super) fn end(&self, topic: &str, partition: i32) -> Result<i64, NotYet> {
+        cluster::log_range(&self.probe, &(topic.to_owned(), partition)).map(|range| range.end)
     }
 
     /// Settings of a broker.

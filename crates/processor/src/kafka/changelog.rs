@@ -80,6 +80,12 @@ pub struct RestoredGroup {
     pub meta: Option<GroupMeta>,
     /// The offset after the last record read.
     pub next: i64,
+    /// Where the newest meta record lies, and its value.
+    pub anchor: Option<(i64, Vec<u8>)>,
+    /// What the state is of, as JSON, if this group's partition says it.
+    pub about: Option<Vec<u8>>,
+    /// How many records were read.
+    pub records: u64,
     rows: HashMap<Box<[u8]>, Option<Box<[u8]>>>,
 }
 
@@ -94,13 +100,31 @@ impl RestoredGroup {
         self.rows.iter().map(|(key, value)| (&**key, value.as_deref()))
     }
 
-    /// A group without rows.
-    #[cfg(test)]
-    pub(super) fn with_meta(meta: GroupMeta) -> Self {
-        Self { meta: Some(meta), ..Self::default() }
+    /// A group without rows, which reflects `meta`.
+    pub(super) fn of_copy(key_group: u16, meta: GroupMeta, next: i64) -> Self {
+        Self { key_group, meta: Some(meta), next, ..Self::default() }
     }
 
-    fn take(&mut self, record: ChangelogRecord<'_>) {
+    /// Adds a row of a copy.
+    pub(super) fn put(&mut self, key: &[u8], value: Vec<u8>) {
+        self.rows.insert(key.into(), Some(value.into()));
+    }
+
+    /// What is here, with `newer` over it.
+    pub(super) fn overlaid(mut self, newer: &Self) -> Self {
+        for (key, value) in &newer.rows {
+            match value {
+                Some(value) => self.rows.insert(key.clone(), Some(value.clone())),
+                None => self.rows.remove(key),
+            };
+        }
+        self.meta = newer.meta.clone().or(self.meta);
+        self.about = newer.about.clone().or(self.about);
+        self.next = newer.next;
+        self
+    }
+
+    pub(super) fn take(&mut self, record: ChangelogRecord<'_>, offset: i64, value: Option<&[u8]>) {
         match record {
             ChangelogRecord::Row { key, value } => {
                 let value = value.map(Box::from);
@@ -111,8 +135,14 @@ impl RestoredGroup {
                     }
                 }
             }
-            ChangelogRecord::Meta(meta) => self.meta = Some(meta),
+            ChangelogRecord::Meta(meta) => {
+                self.meta = Some(meta);
+                self.anchor = value.map(|value| (offset, value.to_vec()));
+            }
+            ChangelogRecord::About(json) => self.about = Some(json.to_vec()),
         }
+        self.next = offset + 1;
+        self.records += 1;
     }
 }
 
@@ -198,7 +228,7 @@ impl Changelog {
         Ok(true)
     }
 
-    fn probe(
+    pub(super) fn probe(
         &self,
         settings: &rdkafka::ClientConfig,
     ) -> ProcessorResult<BaseConsumer<ProbeContext>> {
@@ -282,8 +312,7 @@ impl<'a> Reading<'a> {
                 let record = record.map_err(|damage| {
                     damaged(self.changelog, partition, message.offset(), &damage)
                 })?;
-                group.take(record);
-                group.next = message.offset() + 1;
+                group.take(record, message.offset(), message.payload());
                 self.records += 1;
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {
@@ -307,16 +336,21 @@ impl<'a> Reading<'a> {
         let reason = match error.rdkafka_error_code() {
             Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => {
                 "records that were to be read are gone: somebody deleted them or made the topic anew; state is lost \
-                 with them, so start with another group_id"
+                 with them, so start anew with --new-state"
             }
             Some(Code::TopicAuthorizationFailed) => {
-                "access is denied; grant READ and DESCRIBE on the topic"
+                return Err(ProcessorError::Denied {
+                    name: format!("topic `{}`", self.changelog.topic),
+                    reason: format!(
+                        "kafka denies reading it ({error}); grant READ, WRITE, DESCRIBE and DESCRIBE_CONFIGS on the topic"
+                    ),
+                });
             }
             Some(Code::UnknownTopicOrPartition | Code::UnknownPartition | Code::UnknownTopic) => {
                 "the topic was deleted while it was read; start again"
             }
             Some(Code::BadMessage) => {
-                "a batch is damaged (CRC); restore the topic, or start with another group_id"
+                "a batch is damaged (CRC); restore the topic, or start anew with --new-state"
             }
             _ => return Ok(()),
         };
@@ -335,7 +369,7 @@ fn damaged(
 ) -> ProcessorError {
     ProcessorError::State(format!(
         "changelog `{}`, partition {partition}, offset {offset}: {damage}; state is not read past it: find out who writes \
-         to this topic, or start with another group_id, which reads the input again",
+         to this topic, or start anew with --new-state, which reads the input again",
         changelog.topic
     ))
 }

@@ -3,7 +3,8 @@
 //! | record | key | value |
 //! | --- | --- | --- |
 //! | row | `r`, then the engine's row key | version, flags, the row's value, checksum; none at all for a row that is gone |
-//! | meta | `m` | version, number of the commit, fingerprint, W, per source partition position and W(p), a note, checksum |
+//! | meta | `m` | version, number of the commit, fingerprint, random number of the process, W, per source partition position and W(p), a note, checksum |
+//! | about | `a` | version, what the state is of, as JSON, checksum; in the first partition only, written once |
 //!
 //! The partition is the key group. The checksum is XXH3 over key and value, so that neither a changed byte nor a value under
 //! another's key is taken for state. LZ4 is the producer's business.
@@ -17,8 +18,11 @@ use super::{
 };
 
 const VERSION: u8 = 1;
+/// Since then a meta record says which process wrote it.
+const META_VERSION: u8 = 2;
 const ROW: u8 = b'r';
 const META: u8 = b'm';
+const ABOUT: u8 = b'a';
 const CHECKSUM_BYTES: usize = 8;
 
 /// Longest row value, in bytes; longer rows are split where they are made.
@@ -31,6 +35,9 @@ pub struct GroupMeta {
     pub sequence: u64,
     /// Hash of what makes state comparable.
     pub fingerprint: u64,
+    /// Random number of the process that wrote it: with `sequence` no two commits are alike, whatever topic they are in.
+    /// 0 in records of version 1.
+    pub incarnation: u64,
     /// W in epoch milliseconds.
     pub watermark: Option<i64>,
     /// Greatest event time in epoch milliseconds.
@@ -66,6 +73,8 @@ pub enum ChangelogRecord<'a> {
     },
     /// What the rows reflect.
     Meta(GroupMeta),
+    /// What the state is of, as JSON.
+    About(&'a [u8]),
 }
 
 /// Why a record is not used.
@@ -115,9 +124,10 @@ impl GroupMeta {
     /// Value of the meta record.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION, 0];
+        let mut bytes = vec![META_VERSION, 0];
         put_u64(&mut bytes, self.sequence);
         bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
+        bytes.extend_from_slice(&self.incarnation.to_le_bytes());
         let mut last = 0;
         let own = OffsetProgress {
             watermark: self.watermark,
@@ -143,10 +153,20 @@ impl GroupMeta {
         bytes
     }
 
-    fn decode(body: &[u8]) -> Result<Self, Malformed> {
+    /// Reads the value of a meta record.
+    ///
+    /// # Errors
+    /// [`ChangelogDamage`].
+    pub fn read(value: &[u8]) -> Result<Self, ChangelogDamage> {
+        let (version, content) = open(value, Self::KEY, META_VERSION)?;
+        Ok(Self::decode(version, content)?)
+    }
+
+    fn decode(version: u8, body: &[u8]) -> Result<Self, Malformed> {
         let mut wire = Wire::new(body);
         let sequence = wire.u64()?;
         let fingerprint = u64::from_le_bytes(wire.array()?);
+        let incarnation = if version == VERSION { 0 } else { u64::from_le_bytes(wire.array()?) };
         let mut last = 0;
         let own = OffsetProgress::take(&mut wire, &mut last)?;
         let count = wire.u64()?;
@@ -164,7 +184,7 @@ impl GroupMeta {
         let note = wire.bytes()?.to_vec();
         wire.end()?;
         let OffsetProgress { watermark, greatest_time, .. } = own;
-        Ok(Self { sequence, fingerprint, watermark, greatest_time, sources, note })
+        Ok(Self { sequence, fingerprint, incarnation, watermark, greatest_time, sources, note })
     }
 }
 
@@ -184,12 +204,11 @@ impl<'a> ChangelogRecord<'a> {
                 if found != key_group {
                     return Err(ChangelogDamage::Misplaced { expected: key_group, found });
                 }
-                let value = value.map(|value| open(value, key)).transpose()?;
-                Ok(Self::Row { key: row_key, value })
+                let value = value.map(|value| open(value, key, VERSION)).transpose()?;
+                Ok(Self::Row { key: row_key, value: value.map(|(_, content)| content) })
             }
-            (Some((&META, [])), Some(value)) => {
-                Ok(Self::Meta(GroupMeta::decode(open(value, key)?)?))
-            }
+            (Some((&META, [])), Some(value)) => Ok(Self::Meta(GroupMeta::read(value)?)),
+            (Some((&ABOUT, [])), Some(value)) => Ok(Self::About(open(value, key, VERSION)?.1)),
             _ => Err(ChangelogDamage::Damaged),
         }
     }
@@ -201,18 +220,30 @@ fn seal(bytes: &mut Vec<u8>, key: &[u8]) {
     bytes.extend_from_slice(&sum.to_le_bytes());
 }
 
-/// What is between version, flags and checksum.
-fn open<'a>(bytes: &'a [u8], key: &[u8]) -> Result<&'a [u8], ChangelogDamage> {
+/// Key of the record that says what the state is of.
+pub(super) const ABOUT_KEY: &[u8] = &[ABOUT];
+
+/// Value of the record that says what the state is of.
+#[must_use]
+pub(super) fn about_value(json: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![VERSION, 0];
+    bytes.extend_from_slice(json);
+    seal(&mut bytes, ABOUT_KEY);
+    bytes
+}
+
+/// The version, and what is between flags and checksum.
+fn open<'a>(bytes: &'a [u8], key: &[u8], newest: u8) -> Result<(u8, &'a [u8]), ChangelogDamage> {
     let end = bytes.len().checked_sub(CHECKSUM_BYTES).ok_or(ChangelogDamage::Damaged)?;
     let (body, sum) = bytes.split_at_checked(end).ok_or(ChangelogDamage::Damaged)?;
     let [version, flags, content @ ..] = body else { return Err(ChangelogDamage::Damaged) };
     // A later release may have moved the checksum, so its version is told first.
-    if *version > VERSION {
+    if *version > newest {
         return Err(ChangelogDamage::Newer(*version));
     }
     let is_whole = sum == xxh3_64_with_seed(body, xxh3_64(key)).to_le_bytes();
-    if is_whole && *version == VERSION && *flags == 0 {
-        Ok(content)
+    if is_whole && *version > 0 && *flags == 0 {
+        Ok((*version, content))
     } else {
         Err(ChangelogDamage::Damaged)
     }
@@ -246,6 +277,7 @@ mod tests {
         GroupMeta {
             sequence: 300,
             fingerprint: 7,
+            incarnation: 0x0102_0304_0506_0708,
             watermark: Some(1_699_999_999_000),
             greatest_time: Some(1_700_000_005_000),
             sources: vec![source("a", 0, 10), source("a", 1, 11), source("b", 0, 0)],
@@ -255,10 +287,14 @@ mod tests {
 
     /// Never change these: they are in the topics of users.
     #[test]
-    fn golden_records_of_version_1_are_read_for_ever() {
+    fn golden_records_are_read_for_ever() {
         let (key, value) = row(b"\0\x05key", b"value");
         assert_eq!(hex(&key), "7200056b6579");
         assert_eq!([hex(&value), hex(&meta().encode())], [GOLDEN_ROW, GOLDEN_META]);
+        assert_eq!(hex(&about_value(b"{}")), GOLDEN_ABOUT);
+        let old = unhex(GOLDEN_META_1);
+        let read = GroupMeta { incarnation: 0, ..meta() };
+        assert_eq!(ChangelogRecord::decode(9, b"m", Some(&old)), Ok(ChangelogRecord::Meta(read)));
         assert_eq!(
             ChangelogRecord::decode(5, &key, Some(&value)),
             Ok(ChangelogRecord::Row { key: b"\0\x05key", value: Some(b"value") })
@@ -271,7 +307,16 @@ mod tests {
     }
 
     const GOLDEN_ROW: &str = "010076616c756576a4dc7c32ac410a";
-    const GOLDEN_META: &str = "0100ac0207000000000000000390eeabfef962df5d030161001403008f4e00011603008f4e0162000003008f4e027b7db03d3f30f38fa19b";
+    const GOLDEN_META: &str = "0200ac02070000000000000008070605040302010390eeabfef962df5d030161001403008f4e00011603008f4e0162000003008f4e027b7df2b7b8d1d7b31665";
+    const GOLDEN_ABOUT: &str = "01007b7dab740fcf8eefd925";
+    const GOLDEN_META_1: &str = "0100ac0207000000000000000390eeabfef962df5d030161001403008f4e00011603008f4e0162000003008f4e027b7db03d3f30f38fa19b";
+
+    fn unhex(text: &str) -> Vec<u8> {
+        let pairs = text.as_bytes().chunks(2);
+        pairs
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+            .collect()
+    }
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()

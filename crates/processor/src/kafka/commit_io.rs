@@ -3,29 +3,33 @@
 //! Everything here may wait for brokers, so it runs on a thread of its own ([`CommitIo::run`]). It decides nothing: what a
 //! failure means is in `failure`, what follows from it is in the machine.
 
+mod explain;
+mod state;
 mod task;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender};
 use llm_optimizer_config::settings::KafkaProducerConfig;
 use llm_optimizer_engine::core::PartitionId;
 use tracing::{error, warn};
 
-pub use task::{ChangelogRows, IoAnswer, IoTask, Outlet};
+use state::Copied;
+pub use task::{ChangelogRows, Explanation, IoAnswer, IoTask, Outlet};
 
 use super::{
-    changelog::{Changelog, ChangelogPart, ChangelogRead},
     cluster::TopicPartition,
     commit_records::CommitRecords,
     committed::{Committed, CommittedOffsets, is_denied},
     failure::{FailureKind, TransactionFailure},
-    transaction::{TransactionResult, TransactionSettings, TransactionalProducer},
+    generation::{Generation, changelog_name},
+    local_copy::{LocalCopy, LocalCopySettings},
+    transaction::{MetaOffset, TransactionResult, TransactionSettings, TransactionalProducer},
 };
 use crate::{
-    commit::kafka::{
-        ChangelogMark, ChangelogPartition, Failure, KafkaEvent, ReadFrom, ReadGroup, StoredOffset,
-        Ticket,
+    commit::{
+        Fingerprint,
+        kafka::{Failure, KafkaEvent, StoredOffset, Ticket},
     },
     error::{ProcessorError, ProcessorResult},
     source::StopToken,
@@ -52,6 +56,21 @@ pub struct CommitIoSettings {
     pub changelogs: Vec<String>,
     /// Partitions of each.
     pub key_groups: u16,
+    /// Which state is used.
+    pub generation: Arc<Generation>,
+    /// Where a copy of the state is kept; `None`: nowhere.
+    pub copy: Option<LocalCopySettings>,
+    /// What the state is of, to say what differs.
+    pub fingerprint: Option<Fingerprint>,
+}
+
+impl CommitIoSettings {
+    /// The changelog of each pipeline in the state that is used.
+    #[must_use]
+    pub fn topics(&self) -> Vec<String> {
+        let generation = self.generation.number();
+        self.changelogs.iter().map(|base| changelog_name(base, generation)).collect()
+    }
 }
 
 /// Owns the producer and asks the brokers.
@@ -64,6 +83,13 @@ pub struct CommitIo {
     offsets: CommittedOffsets,
     /// Why the open transaction cannot be committed any more.
     broken: Option<TransactionFailure>,
+    copy: Option<LocalCopy>,
+    /// What the copy has, by the number of the key group, since the changelog was measured last.
+    copied: BTreeMap<u16, Copied>,
+    /// Why the broker refuses whatever is written: records that wait for that time out, only the next call says it.
+    refused: Option<TransactionFailure>,
+    /// The commit that was produced last, and where its meta records lie.
+    produced: Option<(Arc<CommitRecords>, Vec<MetaOffset>)>,
     stop: StopToken,
 }
 
@@ -75,8 +101,13 @@ impl CommitIo {
     pub fn new(settings: CommitIoSettings, stop: StopToken) -> ProcessorResult<Self> {
         let TransactionSettings { bootstrap_servers, transactional_id, .. } = &settings.transaction;
         let offsets = CommittedOffsets::new(bootstrap_servers, transactional_id, &settings.group)?;
+        let copy = settings.copy.clone().map(LocalCopy::start).transpose()?;
         Ok(Self {
             settings,
+            copy,
+            copied: BTreeMap::new(),
+            produced: None,
+            refused: None,
             outlet: None,
             handed_on: None,
             producer: None,
@@ -117,9 +148,11 @@ impl CommitIo {
                 Some(answer(ticket, done, KafkaEvent::InitDone { ticket }))
             }
             IoTask::FetchOffsets(ticket, partitions) => {
-                Some(self.fetch(ticket, &partitions).into())
+                let answer = self.fetch(ticket, &partitions);
+                let explanation = self.explain_difference(&answer.event).or(answer.explanation);
+                Some(IoAnswer { event: answer.event, rows: None, explanation })
             }
-            IoTask::MeasureChangelog(ticket) => Some(self.measure(ticket).into()),
+            IoTask::MeasureChangelog(ticket) => Some(self.measure(ticket)),
             IoTask::ReadChangelog { ticket, groups, patience, partitions } => {
                 Some(self.read(ticket, &groups, patience, &partitions))
             }
@@ -138,6 +171,8 @@ impl CommitIo {
                 let patience = self.patience();
                 let done =
                     self.with_producer(|producer| producer.offsets(&offsets, &group, patience));
+                let refusal = done.as_ref().err().filter(|f| f.kind == FailureKind::Refused);
+                self.refused = refusal.filter(|_| self.broken.is_some()).cloned();
                 Some(answer(ticket, done, KafkaEvent::OffsetsSent { ticket }))
             }
             IoTask::CommitTransaction(ticket) => {
@@ -152,6 +187,12 @@ impl CommitIo {
             }
             IoTask::DestroyProducer => {
                 self.producer = None;
+                None
+            }
+            IoTask::Keep => {
+                if let (Some(copy), Some((records, offsets))) = (&self.copy, self.produced.take()) {
+                    copy.keep(records, offsets);
+                }
                 None
             }
             IoTask::CloseOutlet(closed) => {
@@ -181,8 +222,15 @@ impl CommitIo {
         self.with_producer(|producer| producer.init(INIT_PATIENCE))
     }
 
-    fn produce(&mut self, records: &CommitRecords) -> TransactionResult<()> {
+    fn produce(&mut self, records: &Arc<CommitRecords>) -> TransactionResult<()> {
         self.unbroken()?;
+        if let Some(refused) = self.refused.take() {
+            let mut topics: Vec<&str> = records.iter().map(|record| record.topic).collect();
+            topics.sort_unstable();
+            topics.dedup();
+            let text = format!("writing to {}: {}", topics.join(", "), refused.text);
+            return Err(TransactionFailure { text, ..refused });
+        }
         let patience = self.patience();
         let done = self.with_producer(|producer| {
             for record in records.iter() {
@@ -191,6 +239,11 @@ impl CommitIo {
             producer.settle(patience)
         });
         self.broken = done.as_ref().err().cloned();
+        self.produced = self
+            .producer
+            .as_ref()
+            .filter(|_| done.is_ok() && self.copy.is_some())
+            .map(|producer| (Arc::clone(records), producer.meta_offsets()));
         done
     }
 
@@ -227,7 +280,7 @@ impl CommitIo {
         self.producer.as_mut().map_or_else(|| Err(TransactionFailure::no_producer()), call)
     }
 
-    fn fetch(&self, ticket: Ticket, partitions: &[(PartitionId, TopicPartition)]) -> KafkaEvent {
+    fn fetch(&self, ticket: Ticket, partitions: &[(PartitionId, TopicPartition)]) -> IoAnswer {
         let asked: Vec<TopicPartition> =
             partitions.iter().map(|(_, partition)| partition.clone()).collect();
         match self.offsets.fetch_coded(&asked, OFFSET_PATIENCE, &self.stop) {
@@ -235,20 +288,39 @@ impl CommitIo {
                 let stored = partitions.iter().zip(committed);
                 let offsets = stored
                     .map(|((id, partition), committed)| (*id, self.stored(partition, committed)));
-                KafkaEvent::OffsetsFetched { ticket, offsets: offsets.collect() }
+                KafkaEvent::OffsetsFetched { ticket, offsets: offsets.collect() }.into()
             }
             Err(code) => {
-                warn!(group = %self.settings.group, "{}", self.offsets.explain(code));
-                let failure = if is_denied(code) { Failure::Refused } else { Failure::Retriable };
-                KafkaEvent::Failed { ticket, failure }
+                let text = self.offsets.explain(code);
+                if is_denied(code) {
+                    let name = format!("group `{}`", self.settings.group);
+                    let reason = text.replace("; trying again", "");
+                    return failed(ticket, &ProcessorError::Denied { name, reason });
+                }
+                warn!(group = %self.settings.group, "{text}");
+                KafkaEvent::Failed { ticket, failure: Failure::Retriable }.into()
             }
         }
     }
 
     fn stored(&self, (topic, partition): &TopicPartition, committed: Committed) -> StoredOffset {
+        let generation = self.settings.generation.number();
         match committed {
             Committed::Absent => StoredOffset::Absent,
             Committed::Unstable => StoredOffset::Unstable,
+            // The state that is used begins without them.
+            Committed::Known { metadata, .. } if metadata.generation < generation => {
+                StoredOffset::Absent
+            }
+            Committed::Foreign { .. } if self.settings.generation.is_new() => StoredOffset::Absent,
+            Committed::Known { metadata, position } if metadata.generation > generation => {
+                error!(
+                    group = %self.settings.group, topic, partition, position,
+                    "another process began a state of its own (number {}) beside the one that is used here ({generation}); \
+                     start again to go on with it", metadata.generation
+                );
+                StoredOffset::Foreign { position }
+            }
             Committed::Foreign { position, reason } => {
                 error!(
                     group = %self.settings.group, topic, partition, position,
@@ -262,75 +334,6 @@ impl CommitIo {
             }
         }
     }
-
-    fn changelog(&self, topic: &str) -> Changelog {
-        let TransactionSettings { bootstrap_servers, transactional_id, .. } =
-            &self.settings.transaction;
-        Changelog {
-            bootstrap_servers: bootstrap_servers.clone(),
-            group: self.settings.group.clone(),
-            topic: topic.to_owned(),
-            client_id: transactional_id.clone(),
-        }
-    }
-
-    fn measure(&self, ticket: Ticket) -> KafkaEvent {
-        let mut groups = Vec::new();
-        for (topic, first) in
-            self.settings.changelogs.iter().zip(first_groups(self.settings.key_groups))
-        {
-            match self.changelog(topic).measure(self.settings.key_groups) {
-                Ok(ranges) => groups.extend(ranges.into_iter().map(|range| ChangelogPartition {
-                    group: first + range.key_group,
-                    // The client has no call for it, and nothing is copied yet.
-                    topic_id: 0,
-                    log_start: range.first,
-                    end: range.end,
-                    local: None,
-                })),
-                Err(error) => return failed(ticket, &error),
-            }
-        }
-        KafkaEvent::ChangelogEnd { ticket, groups }
-    }
-
-    fn read(
-        &self,
-        ticket: Ticket,
-        groups: &[ReadGroup],
-        patience: Duration,
-        partitions: &HashMap<TopicPartition, PartitionId>,
-    ) -> IoAnswer {
-        let mut rows = ChangelogRows::default();
-        for (topic, first) in
-            self.settings.changelogs.iter().zip(first_groups(self.settings.key_groups))
-        {
-            let own =
-                groups.iter().filter_map(|group| part_of(group, first, self.settings.key_groups));
-            let parts: Vec<ChangelogPart> = own.collect();
-            match self.changelog(topic).read(&parts, patience, &self.stop) {
-                Ok(ChangelogRead::Done(groups)) => rows.pipelines.push(groups),
-                Ok(ChangelogRead::Blocked) => {
-                    return KafkaEvent::ChangelogBlocked { ticket }.into();
-                }
-                Ok(ChangelogRead::Stopped) => {
-                    return KafkaEvent::Failed { ticket, failure: Failure::Retriable }.into();
-                }
-                Err(error) => return failed(ticket, &error).into(),
-            }
-        }
-        let newest = rows.newest_of_all().map(|meta| ChangelogMark {
-            positions: meta
-                .sources
-                .iter()
-                .filter_map(|source| {
-                    let id = partitions.get(&(source.topic.clone(), source.partition))?;
-                    Some((*id, source.to))
-                })
-                .collect(),
-        });
-        IoAnswer { event: KafkaEvent::ChangelogRead { ticket, newest }, rows: Some(rows) }
-    }
 }
 
 impl std::fmt::Debug for CommitIo {
@@ -339,43 +342,27 @@ impl std::fmt::Debug for CommitIo {
     }
 }
 
-/// Number of the first key group of each pipeline.
-fn first_groups(key_groups: u16) -> impl Iterator<Item = u16> {
-    (0..=u16::MAX).step_by(usize::from(key_groups).max(1))
-}
-
-/// What to read of the pipeline whose key groups begin at `first`.
-fn part_of(group: &ReadGroup, first: u16, key_groups: u16) -> Option<ChangelogPart> {
-    let key_group = group.group.checked_sub(first).filter(|own| *own < key_groups)?;
-    let from = match group.from {
-        ReadFrom::LocalCopy(from) | ReadFrom::LogStart(from) => from,
-    };
-    Some(ChangelogPart { key_group, from, until: group.until })
-}
-
 fn answer(ticket: Ticket, done: TransactionResult<()>, event: KafkaEvent) -> IoAnswer {
     let Err(failure) = done else { return event.into() };
     let kind = failure_of(failure.kind);
-    if kind == Failure::Refused {
-        error!("{failure}");
+    let explanation = if kind == Failure::Refused {
+        Some(Explanation { text: failure.text.clone(), is_denied: failure.is_denied() })
     } else {
         warn!("{failure}");
-    }
-    KafkaEvent::Failed { ticket, failure: kind }.into()
+        None
+    };
+    IoAnswer { explanation, ..KafkaEvent::Failed { ticket, failure: kind }.into() }
 }
 
-fn failed(ticket: Ticket, cause: &ProcessorError) -> KafkaEvent {
-    let failure = match cause {
-        ProcessorError::Unavailable { .. } => {
-            warn!("{cause}; trying again");
-            Failure::Retriable
-        }
-        cause => {
-            error!("{cause}");
-            Failure::Refused
-        }
-    };
-    KafkaEvent::Failed { ticket, failure }
+fn failed(ticket: Ticket, cause: &ProcessorError) -> IoAnswer {
+    let failure = |failure| KafkaEvent::Failed { ticket, failure }.into();
+    if matches!(cause, ProcessorError::Unavailable { .. }) {
+        warn!("{cause}; trying again");
+        return failure(Failure::Retriable);
+    }
+    let is_denied = matches!(cause, ProcessorError::Denied { .. });
+    let explanation = Some(Explanation { text: cause.to_string(), is_denied });
+    IoAnswer { explanation, ..failure(Failure::Refused) }
 }
 
 fn failure_of(kind: FailureKind) -> Failure {
@@ -386,37 +373,5 @@ fn failure_of(kind: FailureKind) -> Failure {
         FailureKind::Ambiguous => Failure::Ambiguous,
         FailureKind::Fatal => Failure::Fatal,
         FailureKind::Refused => Failure::Refused,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kafka::{changelog::RestoredGroup, changelog_codec::GroupMeta};
-
-    #[test]
-    fn key_groups_of_pipelines_follow_each_other() {
-        assert_eq!(first_groups(32).take(3).collect::<Vec<_>>(), [0, 32, 64]);
-        let group = ReadGroup { group: 33, from: ReadFrom::LogStart(4), until: 9 };
-        assert_eq!(part_of(&group, 0, 32), None);
-        assert_eq!(
-            part_of(&group, 32, 32),
-            Some(ChangelogPart { key_group: 1, from: 4, until: 9 })
-        );
-        assert_eq!(part_of(&group, 64, 32), None);
-    }
-
-    #[test]
-    fn the_newest_commit_is_the_one_with_the_greatest_number() {
-        let group = |sequence| {
-            let meta = GroupMeta { sequence, ..GroupMeta::default() };
-            RestoredGroup::with_meta(meta)
-        };
-        let rows = ChangelogRows {
-            pipelines: vec![vec![group(4), group(9), RestoredGroup::default()], vec![group(8)]],
-        };
-        assert_eq!(rows.newest(0).map(|meta| meta.sequence), Some(9));
-        assert_eq!(rows.newest(1).map(|meta| meta.sequence), Some(8));
-        assert_eq!(rows.newest(2), None);
     }
 }

@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use rdkafka::message::OwnedHeaders;
 
 use super::{
-    changelog_codec::{GroupMeta, put_row_key, put_row_value},
+    changelog_codec::{ABOUT_KEY, GroupMeta, about_value, put_row_key, put_row_value},
     outbox::records_of,
     side_message::SideMessage,
     transaction::TransactionRecord,
@@ -80,6 +80,13 @@ impl CommitRecords {
             let payload = Some(self.store(value));
             self.push(outbox, Some(0), None, payload, None);
         });
+    }
+
+    /// Adds what the state is of, as JSON, to the first partition of `changelog`.
+    pub fn push_about(&mut self, changelog: &Arc<str>, json: &[u8]) {
+        let key = self.store(ABOUT_KEY);
+        let payload = self.store(&about_value(json));
+        self.push(changelog, Some(0), Some(key), Some(payload), None);
     }
 
     /// The records.

@@ -80,6 +80,21 @@ impl CommittedOffsets {
         Ok(Self { client, group: group.to_owned() })
     }
 
+    /// As [`new`](Self::new), but an offset that is undecided is the one before it: never to begin from.
+    ///
+    /// # Errors
+    /// If no client can have these settings.
+    pub(super) fn decided_before(
+        bootstrap_servers: &str,
+        client_id: &str,
+        group: &str,
+    ) -> ProcessorResult<Self> {
+        let context = ProbeContext::new(Arc::new(Notices::new(bootstrap_servers)));
+        let mut settings = config::group_probe(bootstrap_servers, client_id, group);
+        settings.set("isolation.level", "read_uncommitted");
+        Ok(Self { client: settings.create_with_context(context)?, group: group.to_owned() })
+    }
+
     /// Asks until every offset is decided and the coordinator answers, at most as long as `patience`; what is undecided then is
     /// [`Committed::Unstable`]. The answers are in the order of `partitions`.
     ///
@@ -103,9 +118,10 @@ impl CommittedOffsets {
     ) -> Result<Vec<Committed>, RDKafkaErrorCode> {
         let deadline = Instant::now() + patience;
         loop {
-            // Serves what the client has to say.
-            while self.client.poll(Duration::ZERO).is_some() {}
             let answer = self.ask(partitions);
+            if let Some(code) = self.denied() {
+                return Err(code);
+            }
             let is_over = stop.is_stopped() || Instant::now() >= deadline;
             match answer {
                 Ok(committed) if is_over || !committed.contains(&Committed::Unstable) => {
@@ -115,6 +131,17 @@ impl CommittedOffsets {
                 Ok(_) | Err(_) => thread::sleep(AGAIN_AFTER),
             }
         }
+    }
+
+    /// Serves what the client has to say: that access to the coordinator is denied it says only here.
+    fn denied(&self) -> Option<RDKafkaErrorCode> {
+        while let Some(said) = self.client.poll(Duration::ZERO) {
+            let code = said.err().and_then(|error| error.rdkafka_error_code());
+            if let Some(code) = code.filter(|code| is_denied(*code)) {
+                return Some(code);
+            }
+        }
+        None
     }
 
     /// What a code means and what to do about it.

@@ -113,6 +113,18 @@ pub(super) fn outbox_reader(
     config
 }
 
+/// As [`log_reader`], to look at one record of each partition.
+pub(super) fn glancing_reader(
+    bootstrap_servers: &str,
+    client_id: &str,
+    group: &str,
+    partitions: usize,
+) -> ClientConfig {
+    let mut config = log_reader(bootstrap_servers, client_id, group, partitions);
+    config.set("queued.min.messages", "1").set("fetch.message.max.bytes", "4096");
+    config
+}
+
 /// The consumer of `partitions` partitions; `member` is its client id and its static member name.
 pub(super) fn consumer(
     settings: &KafkaConsumerConfig,

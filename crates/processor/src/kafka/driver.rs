@@ -16,9 +16,10 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     cluster::TopicPartition,
-    commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask, Outlet},
+    commit_io::{ChangelogRows, CommitIo, CommitIoSettings, Explanation, IoAnswer, IoTask, Outlet},
     commit_records::CommitRecords,
     desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber},
+    generation::Generation,
     offset_metadata::{OffsetMetadata, OffsetMetadataError},
     transaction::OffsetToCommit,
 };
@@ -89,6 +90,9 @@ pub struct KafkaDriver {
     frozen: Option<(CommitNumber, Arc<CommitRecords>)>,
     /// State that was read back and not handed on yet.
     rows: ChangelogRows,
+    generation: Arc<Generation>,
+    /// Why the run will end, if it does.
+    explanation: Option<Explanation>,
     orders: VecDeque<WorkerOrder>,
     last_order: u64,
     is_started: bool,
@@ -107,6 +111,7 @@ impl KafkaDriver {
         news: Receiver<GroupNews>,
     ) -> ProcessorResult<Self> {
         let stop_io = StopToken::default();
+        let generation = Arc::clone(&io.generation);
         let io = CommitIo::new(io, stop_io.clone())?;
         let io = match outlet {
             Some(outlet) => io.with_outlet(outlet),
@@ -130,6 +135,8 @@ impl KafkaDriver {
             partitions: BTreeMap::new(),
             frozen: None,
             rows: ChangelogRows::default(),
+            generation,
+            explanation: None,
             orders: VecDeque::new(),
             last_order: 0,
             is_started: false,
@@ -156,7 +163,8 @@ impl KafkaDriver {
     }
 
     /// An answer that was received.
-    pub fn take_answer(&mut self, IoAnswer { event, rows }: IoAnswer) {
+    pub fn take_answer(&mut self, IoAnswer { event, rows, explanation }: IoAnswer) {
+        self.explanation = explanation.or(self.explanation.take());
         if let Some(rows) = rows {
             self.rows = rows;
         }
@@ -226,6 +234,12 @@ impl KafkaDriver {
         let (closed, answer) = unbounded();
         self.ask(IoTask::CloseOutlet(closed));
         answer
+    }
+
+    /// What the last answer that ends a run had to say.
+    #[must_use]
+    pub fn explanation(&self) -> Option<&Explanation> {
+        self.explanation.as_ref()
     }
 
     /// What the worker has to do next.
@@ -333,6 +347,7 @@ impl KafkaDriver {
             KafkaCommand::Cut { number } => WorkerOrder::Cut(number),
             KafkaCommand::Acknowledge { number } => {
                 self.frozen = None;
+                self.ask(IoTask::Keep);
                 WorkerOrder::Acknowledged(number)
             }
             KafkaCommand::DropTasks => {
@@ -385,7 +400,11 @@ impl KafkaDriver {
                     topic: topic.clone(),
                     partition: *partition,
                     position: offset.position,
-                    metadata: OffsetMetadata::of(&offset.metadata).encode()?,
+                    metadata: OffsetMetadata {
+                        generation: self.generation.number(),
+                        ..OffsetMetadata::of(&offset.metadata)
+                    }
+                    .encode()?,
                 })
             })
             .collect()

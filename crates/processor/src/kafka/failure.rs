@@ -16,7 +16,7 @@ use std::fmt;
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
-use super::notices::is_unreachable;
+use super::{committed::is_denied, notices::is_unreachable};
 use crate::error::ProcessorError;
 
 /// A step of a transaction.
@@ -122,6 +122,12 @@ impl TransactionFailure {
         let text =
             advice(code).map_or_else(|| said.to_owned(), |advice| format!("{said}: {advice}"));
         Self { step, kind, code, text }
+    }
+
+    /// Whether somebody must grant access first.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        self.code == RDKafkaErrorCode::TransactionalIdAuthorizationFailed || is_denied(self.code)
     }
 
     /// Whether the group has moved on: the same content needs the group metadata of the next rebalance.

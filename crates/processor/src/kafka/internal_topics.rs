@@ -6,7 +6,7 @@
 //! | `<group>-<pipeline>-outbox` | results on their way to sinks elsewhere | deleted by this program, never by age or size |
 //!
 //! What contradicts this is refused: a topic that was made by hand with other partitions or another policy would lose
-//! state without a word. Topic ids are absent: the client has no call for them.
+//! state without a word.
 
 use std::{
     thread,
@@ -22,6 +22,7 @@ use tracing::{info, warn};
 use super::{
     admin::{Admin, Settings},
     cluster::NotYet,
+    generation::changelog_name,
     notices::explain,
 };
 
@@ -61,6 +62,8 @@ pub(super) enum TopicFault {
     NotYet(NotYet),
     /// What to do about it.
     Refused(String),
+    /// What to grant.
+    Denied(String),
 }
 
 impl From<NotYet> for TopicFault {
@@ -106,6 +109,17 @@ impl InternalTopic {
             format!("{group}-{pipeline}-outbox"),
             i32::from(partitions),
         )
+    }
+
+    /// The topic of the state of this number: only changelogs are begun anew with it.
+    #[must_use]
+    pub fn of_generation(&self, generation: u32) -> Self {
+        match self.kind {
+            InternalTopicKind::Changelog => {
+                Self { name: changelog_name(&self.name, generation), ..self.clone() }
+            }
+            InternalTopicKind::Outbox => self.clone(),
+        }
     }
 
     fn named(kind: InternalTopicKind, name: String, partitions: i32) -> Result<Self, String> {
@@ -197,7 +211,7 @@ fn check(admin: &Admin, topic: &InternalTopic, count: i32) -> Result<(), TopicFa
     }
     let settings = admin.topic_settings(&topic.name)?;
     if settings.is_empty() {
-        return Err(TopicFault::Refused(format!(
+        return Err(TopicFault::Denied(format!(
             "the settings of topic `{}` cannot be seen; grant DESCRIBE_CONFIGS on it",
             topic.name
         )));
@@ -217,7 +231,7 @@ fn wrong_count(topic: &InternalTopic, count: i32) -> String {
     match topic.kind {
         InternalTopicKind::Changelog => format!(
             "topic `{name}` has {count} partitions and key_groups is {partitions}: they must be equal for the life of \
-             the state; set key_groups to {count}, or begin with another group_id"
+             the state; set key_groups to {count}, or begin anew with --new-state"
         ),
         InternalTopicKind::Outbox => format!(
             "topic `{name}` has {count} partitions and should have {partitions}; delete it once its sinks have read \
@@ -262,10 +276,10 @@ fn refused(topic: &InternalTopic, code: RDKafkaErrorCode) -> TopicFault {
     let name = &topic.name;
     match code {
         Code::TopicAuthorizationFailed | Code::ClusterAuthorizationFailed => {
-            TopicFault::Refused(format!(
+            TopicFault::Denied(format!(
                 "topic `{name}` may not be made or seen ({code}); grant CREATE, DESCRIBE, DESCRIBE_CONFIGS, READ and WRITE \
              on topics with prefix `{}`, or make it: {} partitions, {}",
-                name.trim_end_matches("-changelog").trim_end_matches("-outbox"),
+                prefix_of(name),
                 topic.partitions,
                 topic
                     .settings(1)
@@ -286,6 +300,28 @@ fn refused(topic: &InternalTopic, code: RDKafkaErrorCode) -> TopicFault {
             TopicFault::NotYet(NotYet { trouble, text })
         }
     }
+}
+
+/// What the names of all topics of a pipeline begin with.
+fn prefix_of(name: &str) -> &str {
+    let ends = ["-changelog", "-outbox"].into_iter().filter_map(|end| name.rfind(end));
+    ends.max().and_then(|end| name.get(..end)).unwrap_or(name)
+}
+
+/// How long a changelog keeps deletions, in milliseconds, if the broker says it.
+pub(super) fn tombstone_retention_ms(admin: &Admin, topic: &InternalTopic) -> Option<i64> {
+    admin.topic_settings(&topic.name).ok()?.get("delete.retention.ms")?.parse().ok()
+}
+
+/// Whether a topic was ever written to; `false` if there is none.
+pub(super) fn is_used(admin: &Admin, topic: &InternalTopic) -> Result<bool, TopicFault> {
+    let count = partition_count(admin, topic)?.unwrap_or(0);
+    for partition in 0..count {
+        if admin.end(&topic.name, partition)? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The broker learns of its own decision a moment later.

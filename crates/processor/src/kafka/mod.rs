@@ -13,11 +13,14 @@
 //! | `requirements`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
 //! | `offset_metadata`, `committed` | what is committed beside offsets, and back |
 //! | `changelog_codec`, `changelog`, `commit_records` | state as records, and back |
+//! | `generation` | which of a group's states is used |
+//! | `local_copy`, `anchors` | a copy of the state in the local store, and whether it is of this changelog |
 //! | `outbox` | results on their way to sinks that cannot be in a transaction |
 //! | `desk`, `starts` | the group's thread and the commit side agree on what is read from where |
 //! | `commit_io`, `driver` | carry out what the machine in `commit::kafka` says |
 
 mod admin;
+mod anchors;
 mod assignment;
 mod batch;
 mod changelog;
@@ -32,7 +35,9 @@ mod delivery;
 mod desk;
 mod driver;
 mod failure;
+mod generation;
 mod internal_topics;
+mod local_copy;
 mod notices;
 mod offset_metadata;
 mod outbound;
@@ -55,14 +60,18 @@ pub use changelog_codec::{
     ChangelogDamage, ChangelogRecord, GroupMeta, MAX_ROW_BYTES, SourceMeta, put_row_key,
     put_row_value,
 };
-pub use commit_io::{ChangelogRows, CommitIo, CommitIoSettings, IoAnswer, IoTask, Outlet};
+pub use commit_io::{
+    ChangelogRows, CommitIo, CommitIoSettings, Explanation, IoAnswer, IoTask, Outlet,
+};
 pub use commit_records::CommitRecords;
 pub use committed::{Committed, CommittedOffsets};
 pub use dead_letter::DeadLetterSink;
 pub use desk::{GroupDesk, GroupNews, GroupOrder, OrderNumber};
 pub use driver::{KafkaDriver, WorkerOrder};
 pub use failure::{FailureKind, TransactionFailure, TransactionStep};
+pub use generation::{Generation, changelog_name};
 pub use internal_topics::{InternalTopic, InternalTopicKind};
+pub use local_copy::LocalCopySettings;
 pub use offset_metadata::{
     InstanceTag, MAX_PIPELINES, OffsetMetadata, OffsetMetadataError, OffsetProgress,
 };
@@ -74,8 +83,8 @@ pub use sink::{KafkaSideSink, KafkaSink};
 pub use source::{KafkaSource, KafkaSourceOptions};
 
 pub use transaction::{
-    GroupMetadata, MAX_RECORD_BYTES, OffsetToCommit, TransactionRecord, TransactionResult,
-    TransactionSettings, TransactionalProducer,
+    GroupMetadata, MAX_RECORD_BYTES, MetaOffset, OffsetToCommit, TransactionRecord,
+    TransactionResult, TransactionSettings, TransactionalProducer,
 };
 
 pub use crate::pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};

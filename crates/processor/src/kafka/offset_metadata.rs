@@ -20,7 +20,9 @@ const MAX_TEXT_BYTES: usize = 4_096;
 
 /// Told apart from what other programs write there.
 const MARK: u8 = 0xb7;
-const VERSION: u8 = METADATA_VERSION;
+/// Offsets of a group's first state; those of a later one say which, since version 2.
+const FIRST_VERSION: u8 = METADATA_VERSION;
+const VERSION: u8 = 2;
 const CHECKSUM_BYTES: usize = 4;
 /// A longer instance id is kept as its hash.
 const MAX_ID_BYTES: usize = 16;
@@ -36,6 +38,8 @@ pub struct OffsetMetadata {
     pub instance: InstanceTag,
     /// Random number of the process that committed.
     pub incarnation: u64,
+    /// Number of the state the position belongs to; 0 unless a state was begun beside another.
+    pub generation: u32,
     /// W(p) and what belongs to it, for each pipeline in the order of the configuration.
     pub pipelines: Vec<OffsetProgress>,
 }
@@ -109,13 +113,19 @@ impl OffsetMetadata {
     /// ```
     /// use llm_optimizer_processor::kafka::{InstanceTag, OffsetMetadata, OffsetProgress};
     /// let progress = OffsetProgress { watermark: Some(1_000), greatest_time: Some(6_000), is_idle: false };
-    /// let metadata = OffsetMetadata { commit_seq: 7, fingerprint: 42, instance: InstanceTag::of("a"), incarnation: 5, pipelines: vec![progress] };
+    /// let metadata = OffsetMetadata { commit_seq: 7, fingerprint: 42, instance: InstanceTag::of("a"), incarnation: 5, generation: 0, pipelines: vec![progress] };
     /// let text = metadata.encode()?;
     /// assert_eq!(OffsetMetadata::decode(&text)?, metadata);
     /// # Ok::<(), llm_optimizer_processor::kafka::OffsetMetadataError>(())
     /// ```
     pub fn encode(&self) -> Result<String, OffsetMetadataError> {
-        let mut bytes = vec![MARK, VERSION];
+        let mut bytes = vec![MARK];
+        if self.generation == 0 {
+            bytes.push(FIRST_VERSION);
+        } else {
+            bytes.push(VERSION);
+            put_u64(&mut bytes, u64::from(self.generation));
+        }
         put_u64(&mut bytes, self.commit_seq);
         bytes.extend_from_slice(&self.fingerprint.to_le_bytes());
         bytes.extend_from_slice(&self.incarnation.to_le_bytes());
@@ -149,7 +159,7 @@ impl OffsetMetadata {
             return Err(foreign());
         }
         let version = wire.byte().map_err(damaged)?;
-        if version != VERSION {
+        if version > VERSION {
             return Err(OffsetMetadataError::Newer { version });
         }
         let end = bytes.len().saturating_sub(CHECKSUM_BYTES);
@@ -158,12 +168,17 @@ impl OffsetMetadata {
             return Err(damaged(Malformed));
         }
         let mut wire = Wire::new(body.get(2..).unwrap_or_default());
-        let metadata = Self::take(&mut wire).map_err(damaged)?;
+        let metadata = Self::take(&mut wire, version).map_err(damaged)?;
         wire.end().map_err(damaged)?;
         Ok(metadata)
     }
 
-    fn take(wire: &mut Wire<'_>) -> Result<Self, Malformed> {
+    fn take(wire: &mut Wire<'_>, version: u8) -> Result<Self, Malformed> {
+        let generation = match version {
+            0 => return Err(Malformed),
+            FIRST_VERSION => 0,
+            _ => u32::try_from(wire.u64()?).map_err(|_| Malformed)?,
+        };
         let commit_seq = wire.u64()?;
         let fingerprint = u64::from_le_bytes(wire.array()?);
         let incarnation = u64::from_le_bytes(wire.array()?);
@@ -175,7 +190,7 @@ impl OffsetMetadata {
         let mut last = 0;
         let pipelines =
             (0..count).map(|_| OffsetProgress::take(wire, &mut last)).collect::<Result<_, _>>()?;
-        Ok(Self { commit_seq, fingerprint, instance, incarnation, pipelines })
+        Ok(Self { commit_seq, fingerprint, instance, incarnation, generation, pipelines })
     }
 }
 
@@ -195,6 +210,7 @@ impl OffsetMetadata {
             fingerprint: metadata.fingerprint,
             instance: InstanceTag::of(&metadata.instance_id),
             incarnation: metadata.incarnation,
+            generation: 0,
             pipelines: watermarks.iter().map(progress).collect(),
         }
     }
@@ -204,7 +220,7 @@ impl OffsetMetadata {
     pub fn for_machine(&self, own_id: &str) -> CommitMetadata {
         let is_own = self.instance == InstanceTag::of(own_id);
         CommitMetadata {
-            version: VERSION,
+            version: METADATA_VERSION,
             commit_seq: self.commit_seq,
             incarnation: self.incarnation,
             instance_id: if is_own { own_id.to_owned() } else { self.instance.to_string() },
@@ -326,6 +342,7 @@ mod tests {
             fingerprint: 0x0123_4567_89ab_cdef,
             instance: InstanceTag::of("67e55044-10b1-426f-9247-bb680e5fe0c8"),
             incarnation: 0xfedc_ba98_7654_3210,
+            generation: 0,
             pipelines,
         }
     }
@@ -336,13 +353,14 @@ mod tests {
 
     /// Never change these: they are in the groups of users.
     #[test]
-    fn golden_texts_of_version_1_are_read_for_ever() {
+    fn golden_texts_are_read_for_ever() {
         let one = metadata(vec![progress(1_700_000_000_000, 1_700_000_005_000, false)]);
         let two = OffsetMetadata {
             commit_seq: 0,
             fingerprint: 0,
             instance: InstanceTag::of("processor-0"),
             incarnation: 0,
+            generation: 0,
             pipelines: vec![
                 OffsetProgress { is_idle: true, ..OffsetProgress::default() },
                 progress(-1, 0, true),
@@ -351,8 +369,13 @@ mod tests {
         let written = [one.encode().unwrap(), two.encode().unwrap()];
         assert_eq!(written, [GOLDEN_ONE, GOLDEN_TWO]);
         assert_eq!(OffsetMetadata::decode(GOLDEN_ONE), Ok(one));
-        assert_eq!(OffsetMetadata::decode(GOLDEN_TWO), Ok(two));
+        assert_eq!(OffsetMetadata::decode(GOLDEN_TWO), Ok(two.clone()));
+        let later = OffsetMetadata { generation: 300, ..two };
+        assert_eq!(later.encode().unwrap(), GOLDEN_LATER);
+        assert_eq!(OffsetMetadata::decode(GOLDEN_LATER), Ok(later));
     }
+
+    const GOLDEN_LATER: &str = "twKsAgAAAAAAAAAAAAAAAAAAAAAAAQtwcm9jZXNzb3ItMAIEBwABzipMWQ";
 
     const GOLDEN_ONE: &str = "twEp782riWdFIwEQMlR2mLrc/gAQZ+VQRBCxQm+SR7toDl/gyAEDkO6r/vlij05QZCC/";
     const GOLDEN_TWO: &str = "twEAAAAAAAAAAAAAAAAAAAAAAAELcHJvY2Vzc29yLTACBAcAAcrRw6Q";
@@ -373,10 +396,11 @@ mod tests {
             commit_seq: u64,
             fingerprint: u64,
             incarnation: u64,
+            generation: u32,
             id in ".{0,40}",
             pipelines in prop::collection::vec(any_progress(), 0..=16),
         ) {
-            let metadata = OffsetMetadata { commit_seq, fingerprint, instance: InstanceTag::of(&id), incarnation, pipelines };
+            let metadata = OffsetMetadata { commit_seq, fingerprint, instance: InstanceTag::of(&id), incarnation, generation, pipelines };
             let text = metadata.encode().unwrap();
             prop_assert_eq!(OffsetMetadata::decode(&text), Ok(metadata));
         }
@@ -450,9 +474,9 @@ mod tests {
     #[test]
     fn a_later_version_says_so() {
         let mut bytes = STANDARD_NO_PAD.decode(metadata(vec![]).encode().unwrap()).unwrap();
-        bytes[1] = 2;
+        bytes[1] = 3;
         let error = OffsetMetadata::decode(&STANDARD_NO_PAD.encode(&bytes)).unwrap_err();
-        assert_eq!(error, OffsetMetadataError::Newer { version: 2 });
+        assert_eq!(error, OffsetMetadataError::Newer { version: 3 });
     }
 
     #[test]

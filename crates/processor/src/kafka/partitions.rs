@@ -168,6 +168,14 @@ impl Partition {
             _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
                 format!("{place}: {error}")
             }
+            Some(Code::TopicAuthorizationFailed) => {
+                return Err(ProcessorError::Denied {
+                    name: format!("topic `{topic}`"),
+                    reason: format!(
+                        "kafka denies reading it ({error}); grant READ and DESCRIBE on the topic"
+                    ),
+                });
+            }
             _ => return Ok(()),
         };
         Err(ProcessorError::Source { name: topic.clone(), reason })

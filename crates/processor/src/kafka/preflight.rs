@@ -29,6 +29,8 @@ use crate::{
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+/// A broker may not know yet what was granted a moment ago.
+const MOST_DENIALS: u32 = 3;
 const STOP_CHECK: Duration = Duration::from_millis(20);
 
 /// What is known when reading may begin.
@@ -91,8 +93,9 @@ struct Preflight {
 
 impl Preflight {
     fn run(&self) -> ProcessorResult<Option<Start>> {
-        let Some(counts) = self
-            .until_answered(|this| cluster::partition_counts(&this.client, &this.settings.topics))
+        let Some(counts) = self.until_answered(|this| {
+            cluster::partition_counts(&this.client, &this.settings.topics)
+        })?
         else {
             return Ok(None);
         };
@@ -101,22 +104,23 @@ impl Preflight {
         if !self.wait_for_the_group()? {
             return Ok(None);
         }
-        if !self.meet_requirements()? {
+        if !self.meet_requirements(&cluster::all_partitions(&counts))? {
             return Ok(None);
         }
-        Ok(self.until_answered(|this| this.ranges(&counts)))
+        self.until_answered(|this| this.ranges(&counts))
     }
 
     /// Checks what commits need, with all faults in one error. `false`: stopped before.
-    fn meet_requirements(&self) -> ProcessorResult<bool> {
+    fn meet_requirements(&self, inputs: &[TopicPartition]) -> ProcessorResult<bool> {
         let Some(requirements) = &self.requirements else { return Ok(true) };
-        let findings = self.until_answered(|_| match requirements.check(&self.stop) {
-            // Nobody answered.
-            Err(ProcessorError::Unavailable { reason, .. }) => {
-                Err(NotYet { trouble: Trouble::Unreachable, text: reason })
-            }
-            answer => Ok(answer),
-        });
+        let findings =
+            self.until_answered(|_| match requirements.check_for(inputs, &self.stop) {
+                // Nobody answered.
+                Err(ProcessorError::Unavailable { reason, .. }) => {
+                    Err(NotYet { trouble: Trouble::Unreachable, text: reason })
+                }
+                answer => Ok(answer),
+            })?;
         match findings {
             Some(findings) => {
                 findings?.into_result(&self.settings.bootstrap_servers)?;
@@ -147,7 +151,8 @@ impl Preflight {
         loop {
             let Some(others) = self.until_answered(|this| {
                 cluster::other_members(&this.client, &this.settings.group_id, &this.member)
-            }) else {
+            })?
+            else {
                 return Ok(false);
             };
             let Some(other) = others.first() else { return Ok(true) };
@@ -180,24 +185,40 @@ impl Preflight {
     }
 
     /// Asks with growing pauses until there is an answer. `None`: stopped before.
-    fn until_answered<T>(&self, ask: impl Fn(&Self) -> Result<T, NotYet>) -> Option<T> {
+    ///
+    /// # Errors
+    /// [`ProcessorError::Denied`] if access is denied again and again: that somebody grants it meanwhile is not waited for.
+    fn until_answered<T>(
+        &self,
+        ask: impl Fn(&Self) -> Result<T, NotYet>,
+    ) -> ProcessorResult<Option<T>> {
         let mut pause = FIRST_PAUSE;
+        let mut denied = 0;
         while !self.stop.is_stopped() {
             match ask(self) {
                 Ok(answer) => {
                     self.notices.answered();
-                    return Some(answer);
+                    return Ok(Some(answer));
                 }
-                Err(not_yet) => self.notices.warn(not_yet.trouble, &not_yet.text),
+                Err(NotYet { trouble: Trouble::Denied, text }) if denied == MOST_DENIALS => {
+                    return Err(ProcessorError::Denied {
+                        name: format!("kafka at {}", self.settings.bootstrap_servers),
+                        reason: text.replace("; trying again", ""),
+                    });
+                }
+                Err(not_yet) => {
+                    denied += u32::from(not_yet.trouble == Trouble::Denied);
+                    self.notices.warn(not_yet.trouble, &not_yet.text);
+                }
             }
             // Serves what the client has to say.
             while self.client.poll(Duration::ZERO).is_some() {}
             if !self.pause(pause) {
-                return None;
+                return Ok(None);
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
-        None
+        Ok(None)
     }
 
     /// `false`: stopped meanwhile.

@@ -12,7 +12,12 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender};
-use rdkafka::{Offset, consumer::Consumer, error::KafkaError, message::Message};
+use rdkafka::{
+    Offset,
+    consumer::Consumer,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::Message,
+};
 use tracing::{info, warn};
 
 use super::{
@@ -27,7 +32,7 @@ use super::{
 };
 use crate::{
     commit::kafka::TaskStart,
-    error::ProcessorResult,
+    error::{ProcessorError, ProcessorResult},
     source::{PartitionPauses, SourceEvent, StopToken},
 };
 
@@ -83,6 +88,7 @@ enum Flushed {
 /// Reads the partitions of one run.
 pub(super) struct Reader<'a> {
     consumer: Arc<GroupConsumer>,
+    group: String,
     topics: Vec<String>,
     partitions: Partitions,
     phase: Phase,
@@ -102,6 +108,7 @@ pub(super) struct Reader<'a> {
 
 /// What a reader needs besides its consumer.
 pub(super) struct ReaderParts<'a> {
+    pub(super) group: String,
     pub(super) topics: Vec<String>,
     pub(super) partitions: Partitions,
     pub(super) known_counts: BTreeMap<String, i32>,
@@ -119,6 +126,7 @@ impl<'a> Reader<'a> {
     pub(super) fn new(consumer: Arc<GroupConsumer>, parts: ReaderParts<'a>) -> Self {
         Self {
             consumer,
+            group: parts.group,
             topics: parts.topics,
             partitions: parts.partitions,
             phase: Phase::Joining,
@@ -193,6 +201,14 @@ impl<'a> Reader<'a> {
                              process uses the same group_id and instance_id; give each its own"
                         ),
                     ));
+                }
+                Some(Err(error)) if is_group_denied(&error) => {
+                    return Err(ProcessorError::Denied {
+                        name: format!("group `{}`", self.group),
+                        reason: format!(
+                            "kafka denies joining it ({error}); grant READ and DESCRIBE on the group"
+                        ),
+                    });
                 }
                 Some(Ok(message)) => {
                     // Every partition has a queue; should one be bypassed, it is read again.
@@ -455,6 +471,10 @@ impl<'a> Reader<'a> {
         }
         Flushed::All
     }
+}
+
+fn is_group_denied(error: &KafkaError) -> bool {
+    error.rdkafka_error_code() == Some(RDKafkaErrorCode::GroupAuthorizationFailed)
 }
 
 fn cluster_size(counts: &BTreeMap<String, i32>) -> i64 {

@@ -5,7 +5,7 @@
 //! | Kafka 3.6.1 or later, with verified transactions (KIP-890) | `transaction.partition.verification.enable`, which older brokers do not have |
 //! | transactions as long as ours | `transaction.max.timeout.ms` |
 //! | sessions as long as ours | `group.min.session.timeout.ms`, `group.max.session.timeout.ms` |
-//! | topics of our own with the right policy | `internal_topics` |
+//! | topics of our own with the right policy | `internal_topics`; of which state, say the group's committed offsets |
 //! | topics of others that are written | their metadata |
 //! | access to the group | its committed offsets |
 //! | access to the transactional id | `init_transactions`, last and only if all else is right, because it fences who holds the id |
@@ -23,7 +23,8 @@ use super::{
     cluster::{NotYet, TopicPartition},
     committed::{CommittedOffsets, is_denied},
     failure::FailureKind,
-    internal_topics::{self, InternalTopic, TopicFault},
+    generation::Generation,
+    internal_topics::{self, InternalTopic, InternalTopicKind, TopicFault},
     notices::{Notices, explain},
     transaction::{TransactionSettings, TransactionalProducer},
 };
@@ -52,6 +53,8 @@ pub struct Requirements {
     pub read: Option<TopicPartition>,
     /// Topics that are written and not our own; they must exist.
     pub written: Vec<String>,
+    /// Which state is used; found here.
+    pub generation: Arc<Generation>,
 }
 
 /// What was found.
@@ -61,11 +64,18 @@ pub struct Findings {
     pub faults: Vec<String>,
     /// What may go on as it is.
     pub warnings: Vec<String>,
+    /// How many of the faults are missing access.
+    pub denied: usize,
 }
 
 impl Findings {
     fn fault(&mut self, text: impl Into<String>) {
         self.faults.push(text.into());
+    }
+
+    fn denial(&mut self, text: impl Into<String>) {
+        self.denied += 1;
+        self.fault(text);
     }
 
     fn warning(&mut self, text: impl Into<String>) {
@@ -75,7 +85,7 @@ impl Findings {
     /// Logs the warnings; all faults together are one error.
     ///
     /// # Errors
-    /// [`ProcessorError::Unavailable`] if there is a fault.
+    /// [`ProcessorError::Denied`] if access is missing and nothing else, [`ProcessorError::Unavailable`] for other faults.
     pub fn into_result(self, cluster: &str) -> ProcessorResult<()> {
         for warning in &self.warnings {
             warn!(brokers = cluster, "{warning}");
@@ -84,10 +94,16 @@ impl Findings {
             return Ok(());
         }
         let count = self.faults.len();
+        let what = if count == 1 { "thing" } else { "things" };
         let list = self.faults.join("\n  - ");
         let reason =
-            format!("{count} things must be changed before commits can be kept here:\n  - {list}");
-        Err(ProcessorError::Unavailable { name: format!("kafka at {cluster}"), reason })
+            format!("{count} {what} must be changed before commits can be kept here:\n  - {list}");
+        let name = format!("kafka at {cluster}");
+        Err(if self.denied == count {
+            ProcessorError::Denied { name, reason }
+        } else {
+            ProcessorError::Unavailable { name, reason }
+        })
     }
 }
 
@@ -97,18 +113,45 @@ impl Requirements {
     /// # Errors
     /// [`ProcessorError::Unavailable`] if brokers do not answer: ask again.
     pub fn check(&self, stop: &StopToken) -> ProcessorResult<Findings> {
+        self.check_for(self.read.as_slice(), stop)
+    }
+
+    /// As [`check`](Self::check), for a source of these partitions.
+    pub(super) fn check_for(
+        &self,
+        inputs: &[TopicPartition],
+        stop: &StopToken,
+    ) -> ProcessorResult<Findings> {
         let brokers = &self.transaction.bootstrap_servers;
         let notices = Arc::new(Notices::new(brokers));
         let admin = Admin::new(brokers, &self.transaction.transactional_id, notices)?;
         let mut findings = Findings::default();
         self.check_brokers(&admin, &mut findings)?;
+        self.check_group(inputs, stop, &mut findings)?;
         self.check_topics(&admin, &mut findings)?;
         self.check_written(&admin, &mut findings)?;
-        self.check_group(stop, &mut findings)?;
         if findings.faults.is_empty() && !stop.is_stopped() {
             self.check_transactional_id(&mut findings)?;
+            // Nothing of this name is undecided any more.
+            if findings.faults.is_empty() && self.look_again(inputs, stop)? {
+                self.check_topics(&admin, &mut findings)?;
+            }
+        }
+        if findings.faults.is_empty() {
+            self.generation.announce(&self.group);
         }
         Ok(findings)
+    }
+
+    /// Whether another state is to be used than it seemed.
+    fn look_again(&self, inputs: &[TopicPartition], stop: &StopToken) -> ProcessorResult<bool> {
+        if inputs.is_empty() {
+            return Ok(false);
+        }
+        let TransactionSettings { bootstrap_servers, transactional_id, .. } = &self.transaction;
+        let client = CommittedOffsets::new(bootstrap_servers, transactional_id, &self.group)?;
+        let committed = client.fetch(inputs, Duration::ZERO, stop)?;
+        Ok(self.generation.settle(&committed))
     }
 
     fn check_brokers(&self, admin: &Admin, findings: &mut Findings) -> ProcessorResult<()> {
@@ -153,14 +196,56 @@ impl Requirements {
     }
 
     fn check_topics(&self, admin: &Admin, findings: &mut Findings) -> ProcessorResult<()> {
+        if self.generation.is_new() {
+            self.pass_over_used(admin, findings)?;
+        }
         for topic in &self.topics {
-            match internal_topics::ensure(admin, topic) {
-                Ok(_) => {}
-                Err(TopicFault::Refused(text)) => findings.fault(text),
-                Err(TopicFault::NotYet(not_yet)) => return Err(self.unanswered(not_yet)),
+            let topic = topic.of_generation(self.generation.number());
+            self.judged(internal_topics::ensure(admin, &topic).map(|_| ()), findings)?;
+            if topic.kind == InternalTopicKind::Changelog
+                && let Some(ms) = internal_topics::tombstone_retention_ms(admin, &topic)
+            {
+                self.generation.keeps_tombstones_for(ms);
             }
         }
         Ok(())
+    }
+
+    /// A new state begins in changelogs that were never written to.
+    fn pass_over_used(&self, admin: &Admin, findings: &mut Findings) -> ProcessorResult<()> {
+        let of_state = || self.topics.iter().filter(|t| t.kind == InternalTopicKind::Changelog);
+        loop {
+            let number = self.generation.number();
+            let mut is_used = false;
+            for topic in of_state() {
+                let used = internal_topics::is_used(admin, &topic.of_generation(number));
+                is_used |= self.judged(used, findings)?.unwrap_or(false);
+            }
+            if !is_used {
+                return Ok(());
+            }
+            self.generation.pass_over();
+        }
+    }
+
+    /// Takes note of a fault that somebody must mend.
+    fn judged<T>(
+        &self,
+        found: Result<T, TopicFault>,
+        findings: &mut Findings,
+    ) -> ProcessorResult<Option<T>> {
+        match found {
+            Ok(found) => Ok(Some(found)),
+            Err(TopicFault::Refused(text)) => {
+                findings.fault(text);
+                Ok(None)
+            }
+            Err(TopicFault::Denied(text)) => {
+                findings.denial(text);
+                Ok(None)
+            }
+            Err(TopicFault::NotYet(not_yet)) => Err(self.unanswered(not_yet)),
+        }
     }
 
     /// A topic that is missing may be made any moment; one that is denied is a fault.
@@ -174,7 +259,7 @@ impl Requirements {
             let Some(code) = code else { continue };
             let (trouble, text) = explain(code, &format!("`{topic}`"));
             if is_denied(code) {
-                findings.fault(text);
+                findings.denial(settled(&text));
             } else {
                 return Err(self.unanswered(NotYet { trouble, text }));
             }
@@ -182,16 +267,28 @@ impl Requirements {
         Ok(())
     }
 
-    fn check_group(&self, stop: &StopToken, findings: &mut Findings) -> ProcessorResult<()> {
-        let Some(read) = &self.read else { return Ok(()) };
+    fn check_group(
+        &self,
+        inputs: &[TopicPartition],
+        stop: &StopToken,
+        findings: &mut Findings,
+    ) -> ProcessorResult<()> {
+        if inputs.is_empty() {
+            return Ok(());
+        }
         let TransactionSettings { bootstrap_servers, transactional_id, .. } = &self.transaction;
-        let client = CommittedOffsets::new(bootstrap_servers, transactional_id, &self.group)?;
-        // An undecided offset is an answer.
-        let answer = client.fetch_coded(std::slice::from_ref(read), Duration::ZERO, stop);
-        if let Err(code) = answer
-            && is_denied(code)
-        {
-            findings.fault(client.explain(code));
+        // What this instance left open is decided only when it takes its id again, so it is not waited for.
+        let client =
+            CommittedOffsets::decided_before(bootstrap_servers, transactional_id, &self.group)?;
+        match client.fetch_coded(inputs, PATIENCE, stop) {
+            Ok(committed) => {
+                self.generation.settle(&committed);
+            }
+            Err(code) if is_denied(code) => findings.denial(settled(&client.explain(code))),
+            Err(code) => {
+                let (trouble, text) = explain(code, &client.explain(code));
+                return Err(self.unanswered(NotYet { trouble, text }));
+            }
         }
         Ok(())
     }
@@ -200,10 +297,11 @@ impl Requirements {
         let mut producer = TransactionalProducer::open(&self.producer, &self.transaction)?;
         match producer.init(PATIENCE) {
             Ok(()) => {}
-            Err(failure) if failure.kind == FailureKind::Refused => findings.fault(format!(
-                "transactional id `{}`: {}",
-                self.transaction.transactional_id, failure.text
-            )),
+            Err(failure) if failure.kind == FailureKind::Refused => {
+                let id = &self.transaction.transactional_id;
+                let text = format!("transactional id `{id}`: {}", failure.text);
+                if failure.is_denied() { findings.denial(text) } else { findings.fault(text) }
+            }
             Err(failure) => return Err(failure.into()),
         }
         Ok(())
@@ -215,6 +313,11 @@ impl Requirements {
             reason: not_yet.text,
         }
     }
+}
+
+/// A text of something that is tried again, for what is not.
+fn settled(text: &str) -> String {
+    text.replace("; trying again", "")
 }
 
 fn judge_version(broker: i32, settings: &Settings, findings: &mut Findings) {
@@ -257,6 +360,7 @@ mod tests {
             topics: vec![],
             read: None,
             written: vec![],
+            generation: Arc::default(),
         }
     }
 

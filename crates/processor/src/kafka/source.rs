@@ -166,6 +166,7 @@ impl KafkaSource {
         let mut reader = Reader::new(
             Arc::clone(&consumer),
             ReaderParts {
+                group: self.settings.group_id.clone(),
                 topics: self.settings.topics.clone(),
                 partitions,
                 known_counts: start.counts.clone(),

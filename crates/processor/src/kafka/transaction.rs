@@ -9,7 +9,7 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -27,6 +27,7 @@ use rdkafka::{
 };
 
 use super::{
+    changelog_codec::GroupMeta,
     config,
     failure::{FailureKind, TransactionFailure, TransactionStep},
     notices::Notices,
@@ -274,6 +275,12 @@ impl TransactionalProducer {
         Ok(())
     }
 
+    /// Where the meta records of the open transaction lie, those of other topics with the same key among them.
+    #[must_use]
+    pub fn meta_offsets(&self) -> Vec<MetaOffset> {
+        self.client.context().reports.lock_metas().clone()
+    }
+
     fn fail_with_a_record(&self) -> TransactionResult<()> {
         match self.client.context().reports.failure() {
             Some((code, said)) => Err(TransactionFailure::of_record(code, &said)),
@@ -319,17 +326,34 @@ fn offset_list(offsets: &[OffsetToCommit]) -> TransactionResult<TopicPartitionLi
     Ok(list)
 }
 
+/// Where a record with the key of meta records was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MetaOffset {
+    /// Topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// Its offset; negative if the broker did not say, which happens to a record that was sent twice.
+    pub offset: i64,
+}
+
 /// What became of the records of the transaction that is open.
 #[derive(Default)]
 struct Reports {
     acknowledged: AtomicUsize,
+    metas: Mutex<Vec<MetaOffset>>,
     failure: Mutex<Option<(RDKafkaErrorCode, String)>>,
 }
 
 impl Reports {
     fn begin(&self) {
         self.acknowledged.store(0, Ordering::Release);
+        self.lock_metas().clear();
         *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn lock_metas(&self) -> MutexGuard<'_, Vec<MetaOffset>> {
+        self.metas.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn acknowledged(&self) -> usize {
@@ -344,7 +368,14 @@ impl Reports {
     fn report(&self, result: &DeliveryResult<'_>) {
         use rdkafka::Message;
         match result {
-            Ok(_) => {
+            Ok(message) => {
+                if message.key() == Some(GroupMeta::KEY) {
+                    self.lock_metas().push(MetaOffset {
+                        topic: message.topic().to_owned(),
+                        partition: message.partition(),
+                        offset: message.offset(),
+                    });
+                }
                 self.acknowledged.fetch_add(1, Ordering::AcqRel);
             }
             Err((error, message)) => {

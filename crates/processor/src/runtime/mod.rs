@@ -15,6 +15,8 @@ mod fan_out;
 mod further;
 mod job;
 mod keeping;
+#[cfg(feature = "kafka")]
+mod local_copy;
 mod outputs;
 mod pace;
 mod pass_through;

@@ -98,9 +98,13 @@ fn transactional_job(
     options: SetupOptions,
     stop: StopToken,
 ) -> ProcessorResult<Job> {
-    use super::transactional::{Committer, Inside, announce};
+    use super::{
+        local_copy::KafkaPlace,
+        transactional::{Committer, Inside, announce},
+    };
     use llm_optimizer_config::settings::Delivery;
-    let instance = keeping::KafkaInstance::of(config, options)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let instance = KafkaPlace::of(config)?;
     let settings = job_settings(config);
     let mode = match config.delivery {
         // Sinks are set to what their cursors say.
@@ -118,7 +122,8 @@ fn transactional_job(
         routes.push(own);
         Ok((outside, sides))
     })?;
-    let committer = Committer::new(config, &settings, instance.id(), &routes)?;
+    let state = instance.state(config, options, clock)?;
+    let committer = Committer::new(config, &settings, instance.id(), &routes, state)?;
     announce(config, &routes);
     let (desk, requirements) = (Arc::clone(&committer.desk), committer.requirements.clone());
     let source = crate::kafka::KafkaSource::new(&config.kafka.consumer, setup.kafka_options())

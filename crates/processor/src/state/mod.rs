@@ -37,8 +37,10 @@ pub use lock::StateLock;
 pub use memory::MemoryStateBackend;
 pub use memory_store::MemoryStore;
 pub use open::open_store;
+#[cfg(feature = "kafka")]
+pub(crate) use open::remove_store;
 pub(crate) use open::{
-    backend_in, begin_restore, end_restore, half_restored, move_aside, open_unchecked,
+    COPY_FOLDER, backend_in, begin_restore, end_restore, half_restored, move_aside, open_unchecked,
 };
 pub(crate) use redb_file::sync_folder;
 pub use redb_store::RedbStore;

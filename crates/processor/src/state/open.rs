@@ -20,6 +20,9 @@ const ROCKSDB_MARK: &str = "CURRENT";
 /// There while a restore is under way: the number of the checkpoint.
 const RESTORING: &str = "restoring";
 
+/// Within the folder of the state: the copy of what Kafka keeps.
+pub(crate) const COPY_FOLDER: &str = "kafka";
+
 /// Opens the store `backend` in the folder `path`, or makes it if there is none.
 ///
 /// `rocksdb` in a build without that feature is redb, with one warning.
@@ -92,6 +95,25 @@ pub(crate) fn move_aside(
     }
     sync_folder(&path.join(REDB_FILE))?;
     Ok(moved)
+}
+
+/// Removes every store in the folder `path`, and nothing else: only for what can be made anew.
+#[cfg(feature = "kafka")]
+pub(crate) fn remove_store(path: &Path) -> ProcessorResult<()> {
+    let gone = |path: PathBuf, removed: io::Result<()>| match removed {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            Err(failed("remove", &path, cause))
+        }
+        _ => Ok(()),
+    };
+    for name in [&format!("{REDB_FILE}.head"), REDB_FILE, RESTORING] {
+        let file = path.join(name);
+        let removed = fs::remove_file(&file);
+        gone(file, removed)?;
+    }
+    let folder = path.join(ROCKSDB_FOLDER);
+    let removed = fs::remove_dir_all(&folder);
+    gone(folder, removed)
 }
 
 #[cfg(feature = "rocksdb")]

@@ -101,6 +101,18 @@ impl Running {
         status.code().is_none()
     }
 
+    /// Exit code; `None` if it does not end within `time`, after which it is killed.
+    pub(crate) fn wait_for(mut self, time: Duration) -> Option<i32> {
+        let begun = Instant::now();
+        while begun.elapsed() < time {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        None
+    }
+
     /// Exit code; fails after a minute.
     pub(crate) fn wait(mut self) -> Option<i32> {
         let begun = Instant::now();

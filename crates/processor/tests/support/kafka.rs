@@ -76,6 +76,15 @@ pub(crate) fn own_broker() -> Option<OwnBroker> {
     Some(OwnBroker { broker, instance })
 }
 
+/// A broker that knows access control: whatever no rule is about is allowed.
+pub(crate) fn guarded_broker() -> Option<OwnBroker> {
+    let instance = fresh("guarded");
+    let rules = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
+                 allow.everyone.if.no.acl.found=true";
+    let broker = start_with(Some(&instance), &[("KAFKA_PROPERTIES", rules)])?;
+    Some(OwnBroker { broker, instance })
+}
+
 /// A name that no other test and no other run has.
 pub(crate) fn fresh(name: &str) -> String {
     format!("{name}-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
@@ -166,7 +175,13 @@ impl Broker {
 
     /// Changes one setting of a topic.
     pub(crate) fn configure(&self, topic: &str, key: &str, value: &str) {
-        let change = AlterConfig::new(ResourceSpecifier::Topic(topic)).set(key, value);
+        self.configure_all(topic, &[(key, value)]);
+    }
+
+    /// Sets all settings of a topic that are not to have their defaults.
+    pub(crate) fn configure_all(&self, topic: &str, settings: &[(&str, &str)]) {
+        let change = AlterConfig::new(ResourceSpecifier::Topic(topic));
+        let change = settings.iter().fold(change, |change, (key, value)| change.set(key, value));
         let done = block_on(self.admin().alter_configs(&[change], &AdminOptions::new())).unwrap();
         assert!(done.iter().all(Result::is_ok), "{done:?}");
     }
@@ -284,6 +299,96 @@ impl Broker {
         read
     }
 
+    /// Sum of the offsets that a group has committed for the partitions of a topic.
+    pub(crate) fn committed(&self, group: &str, topic: &str, partitions: i32) -> i64 {
+        let client: BaseConsumer = self.client().set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..partitions {
+            list.add_partition(topic, partition);
+        }
+        let Ok(answer) = client.committed_offsets(list, PATIENCE) else { return 0 };
+        let offset =
+            |element: rdkafka::topic_partition_list::TopicPartitionListElem<'_>| match element
+                .offset()
+            {
+                Offset::Offset(offset) => offset,
+                _ => 0,
+            };
+        answer.elements().into_iter().map(offset).sum()
+    }
+
+    /// Commits an offset as any other program would.
+    pub(crate) fn commit_offset(&self, group: &str, topic: &str, partition: i32, offset: i64) {
+        let client: BaseConsumer = self.client().set("group.id", group).create().unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, partition, Offset::Offset(offset)).unwrap();
+        client.commit(&list, rdkafka::consumer::CommitMode::Sync).unwrap();
+    }
+
+    /// Deletes a topic.
+    pub(crate) fn delete_topic(&self, name: &str) {
+        let done = block_on(self.admin().delete_topics(&[name], &AdminOptions::new())).unwrap();
+        assert!(done.iter().all(Result::is_ok), "{done:?}");
+        let consumer: BaseConsumer = self.client().create().unwrap();
+        wait_until("the topic is gone", || {
+            let metadata = consumer.fetch_metadata(Some(name), PATIENCE).unwrap();
+            metadata.topics()[0].partitions().is_empty()
+        });
+    }
+
+    /// Makes a topic anew, with the same records at other offsets.
+    pub(crate) fn make_anew(&self, name: &str, config: &[(&str, &str)]) {
+        let partitions = i32::try_from(self.partitions(name)).unwrap();
+        let records = self.read_raw(name);
+        self.delete_topic(name);
+        self.create(name, partitions, config);
+        let producer = self.producer();
+        for (partition, key, value) in &records {
+            let mut record = BaseRecord::to(name).partition(*partition).key(key);
+            if let Some(value) = value {
+                record = record.payload(value);
+            }
+            assert!(producer.send(record).is_ok());
+            producer.poll(Duration::ZERO);
+        }
+        producer.flush(PATIENCE).unwrap();
+    }
+
+    /// Partition, key and value of every committed record.
+    fn read_raw(&self, topic: &str) -> Vec<(i32, Vec<u8>, Option<Vec<u8>>)> {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", fresh("probe"))
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let partitions = self.partitions(topic);
+        let mut all = TopicPartitionList::new();
+        for partition in 0..i32::try_from(partitions).unwrap() {
+            all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
+        }
+        consumer.assign(&all).unwrap();
+        let (mut read, mut ended) = (Vec::new(), BTreeSet::new());
+        let deadline = Instant::now() + PATIENCE;
+        while ended.len() < partitions {
+            assert!(Instant::now() < deadline, "no end of {topic}");
+            match consumer.poll(Duration::from_millis(50)) {
+                Some(Ok(message)) => read.push((
+                    message.partition(),
+                    message.key().unwrap_or_default().to_vec(),
+                    message.payload().map(<[u8]>::to_vec),
+                )),
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    ended.insert(partition);
+                }
+                _ => {}
+            }
+        }
+        read
+    }
+
     /// Settings of a client of this broker.
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -344,11 +449,16 @@ fn produce<V: ToString>(
 }
 
 fn start(instance: Option<&str>) -> Option<Broker> {
+    start_with(instance, &[])
+}
+
+fn start_with(instance: Option<&str>, more: &[(&str, &str)]) -> Option<Broker> {
     // Two brokers at once would only be slower on a small machine.
     static ONE: Mutex<()> = Mutex::new(());
     let _one = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let skipped = std::env::var("KAFKA_TESTS").is_ok_and(|value| value == "skip");
-    let (code, out) = if skipped { (Some(3), String::new()) } else { script(instance, &["start"]) };
+    let (code, out) =
+        if skipped { (Some(3), String::new()) } else { script_with(instance, &["start"], more) };
     match code {
         Some(0) => {
             let servers = out.trim().strip_prefix("KAFKA_BOOTSTRAP_SERVERS=").unwrap();
@@ -365,9 +475,18 @@ fn start(instance: Option<&str>) -> Option<Broker> {
 }
 
 fn script(instance: Option<&str>, arguments: &[&str]) -> (Option<i32>, String) {
+    script_with(instance, arguments, &[])
+}
+
+fn script_with(
+    instance: Option<&str>,
+    arguments: &[&str],
+    more: &[(&str, &str)],
+) -> (Option<i32>, String) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../scripts/kafka");
     let mut command = Command::new(path);
     command.args(arguments).stdin(Stdio::null()).stderr(Stdio::inherit());
+    command.envs(more.iter().copied());
     if let Some(instance) = instance {
         command.env("KAFKA_INSTANCE", instance).env("KAFKA_HEAP", "256m");
     }

@@ -128,6 +128,7 @@ pub(crate) fn metadata(commit_seq: u64) -> OffsetMetadata {
         fingerprint: 9,
         instance: InstanceTag::of("test"),
         incarnation: 1,
+        generation: 0,
         pipelines: vec![progress],
     }
 }

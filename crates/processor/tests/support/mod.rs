@@ -3,6 +3,8 @@
 // A helper that fails is a test that fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::print_stderr)]
 
+#[cfg(feature = "kafka")]
+pub(crate) mod access;
 pub(crate) mod binary;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
@@ -10,3 +12,5 @@ pub(crate) mod kafka;
 pub(crate) mod member;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;
+#[cfg(feature = "kafka")]
+pub(crate) mod topics;

@@ -8,10 +8,12 @@ use llm_optimizer_processor::{
 };
 
 use super::{
-    broker::{Fetched, GroupError, Reply, TransactionError},
+    broker::{Fetched, GroupError, Reply, Topic, TransactionError},
     bug::Bug,
     counting::GROUPS,
+    disk::Meta,
     driver::write_local,
+    encode::META_KEY,
     process::{Call, Outside, Process},
 };
 
@@ -90,9 +92,11 @@ impl Process {
                 KafkaEvent::OffsetsFetched { ticket, offsets }
             }
             (_, Reply::Ends(ends)) => {
-                let group =
-                    |group: u32| measured(group, ends.get(&group).copied().unwrap_or(0), out);
-                KafkaEvent::ChangelogEnd { ticket, groups: (0..GROUPS).map(group).collect() }
+                let mut groups = Vec::new();
+                for group in 0..GROUPS {
+                    groups.push(measured(group, ends.get(&group).copied().unwrap_or(0), out));
+                }
+                KafkaEvent::ChangelogEnd { ticket, groups }
             }
             (_, Reply::Produced(next)) => {
                 if let Some(frozen) = &mut self.frozen {
@@ -198,18 +202,35 @@ fn stored(fetched: Fetched) -> StoredOffset {
     }
 }
 
-fn measured(group: u32, end: i64, out: &Outside<'_>) -> ChangelogPartition {
-    let copy = |local: &super::disk::LocalGroup| LocalCopy {
-        topic_id: 1,
+fn measured(group: u32, mut end: i64, out: &mut Outside<'_>) -> ChangelogPartition {
+    let local = out.disk.group(group).cloned();
+    let of = |meta: &Meta| u128::from(meta.commit.cast_unsigned());
+    let log = out.broker.log(Topic::Changelog, group);
+    let found = local.as_ref().and_then(|local| log.record_at(local.offset - 1));
+    let found = found.filter(|record| record.key == META_KEY).and_then(|r| r.value.as_deref());
+    let mut identity = found.map_or(0, |value| of(&Meta::decode(value)));
+    let copy = local.as_ref().map(|local| LocalCopy {
+        identity: local.meta.as_ref().map_or(1, of),
         offset: local.offset,
         written_ms: local.written_ms,
-    };
-    let local = out.disk.group(group).map(copy);
+    });
+    if let Some(copy) = &copy {
+        let is_ahead = copy.offset > end;
+        match out.bug {
+            Some(Bug::LocalCopyForeign | Bug::LocalCopyEarly | Bug::TombstonesEarly)
+                if !is_ahead =>
+            {
+                identity = copy.identity;
+            }
+            Some(Bug::LocalCopyAhead) if is_ahead => (identity, end) = (copy.identity, copy.offset),
+            _ => {}
+        }
+    }
     ChangelogPartition {
         group: u16::try_from(group).unwrap(),
-        topic_id: 1,
+        identity,
         log_start: 0,
         end,
-        local,
+        local: copy,
     }
 }

@@ -23,11 +23,13 @@ pub enum Bug {
     ResendBlindly,
     /// Partitions begin where the client found them to begin when they were granted.
     ClientPositions,
-    /// The changelog's topic forgets tombstones at once.
+    /// The changelog's topic forgets tombstones at once, and that the log still holds the commit which the local copy reflects is
+    /// not checked (which alone would find it: the commit goes before the tombstone).
     TombstonesEarly,
     /// Offsets are fetched without waiting for open transactions.
     UnstableFetch,
-    /// The local store is written when records are produced, not when they are committed.
+    /// The local store is written when records are produced, not when they are committed; and whether the log holds the commit
+    /// is not checked (which alone would find it).
     LocalCopyEarly,
     /// The transaction is committed while records are in flight.
     CommitInFlight,
@@ -35,10 +37,14 @@ pub enum Bug {
     CachedOffsets,
     /// Meta records of the changelog are not looked at, and neither is H: an old copy is taken as it is.
     LocalCopyUnchecked,
+    /// That the log holds the commit which the local copy reflects is not checked.
+    LocalCopyForeign,
+    /// A local copy that is ahead of the log is taken as it is.
+    LocalCopyAhead,
 }
 
 impl Bug {
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::OffsetsEarly,
         Self::WatermarkForgotten,
         Self::TickWithoutOffsets,
@@ -55,5 +61,7 @@ impl Bug {
         Self::CommitInFlight,
         Self::CachedOffsets,
         Self::LocalCopyUnchecked,
+        Self::LocalCopyForeign,
+        Self::LocalCopyAhead,
     ];
 }

@@ -7,11 +7,12 @@ use super::{
     counting::{Row, Sum},
 };
 
-/// What a changelog's meta record says: W, and the next offset of each partition.
+/// What a changelog's meta record says: W, the next offset of each partition, and which commit of all it is of.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Meta {
     pub positions: Vec<(u32, i64)>,
     pub watermark: Option<i64>,
+    pub commit: i64,
 }
 
 /// One key group.
@@ -27,7 +28,7 @@ pub struct LocalGroup {
 type Groups = BTreeMap<u32, LocalGroup>;
 
 /// One atomic write: key groups as they are afterwards.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Disk {
     durable: Groups,
     unsynced: Vec<Groups>,
@@ -50,6 +51,26 @@ impl Disk {
         }
     }
 
+    /// The copy of a log that looks like this one and is another: other sums, of other commits. Or, ahead, of this log as it was
+    /// before it lost its end.
+    pub fn spoilt(&self, now_ms: i64, ends: &[i64], is_ahead: bool, chance: &mut Chance) -> Self {
+        let mut durable = self.durable.clone();
+        for batch in &self.unsynced {
+            durable.extend(batch.clone());
+        }
+        for (group, local) in &mut durable {
+            let end = ends.get(*group as usize).copied().unwrap_or(0);
+            local.written_ms = now_ms;
+            local.rows.values_mut().for_each(|sum| sum.sum += 1_000_000);
+            local.offset =
+                if is_ahead { end + chance.range(1, 20) } else { chance.range(0, end + 1) };
+            if let Some(meta) = local.meta.as_mut().filter(|_| !is_ahead) {
+                meta.commit = meta.commit.wrapping_add(1);
+            }
+        }
+        Self { durable, unsynced: Vec::new() }
+    }
+
     /// Power fails: some of what was not synced is gone.
     pub fn crash(&mut self, chance: &mut Chance) {
         let kept = chance.below(u32::try_from(self.unsynced.len()).unwrap() + 1);
@@ -66,16 +87,16 @@ impl Disk {
 
 impl Meta {
     pub fn encode(&self) -> Vec<u8> {
-        let watermark = self.watermark.unwrap_or(i64::MIN);
+        let facts = [self.watermark.unwrap_or(i64::MIN), self.commit];
         let positions = self.positions.iter().flat_map(|(p, at)| [i64::from(*p), *at]);
-        std::iter::once(watermark).chain(positions).flat_map(i64::to_be_bytes).collect()
+        facts.into_iter().chain(positions).flat_map(i64::to_be_bytes).collect()
     }
 
     pub fn decode(bytes: &[u8]) -> Self {
         let numbers = bytes.chunks(8).map(|chunk| i64::from_be_bytes(chunk.try_into().unwrap()));
         let numbers: Vec<i64> = numbers.collect();
-        let pairs = numbers[1..].chunks(2).map(|pair| (u32::try_from(pair[0]).unwrap(), pair[1]));
+        let pairs = numbers[2..].chunks(2).map(|pair| (u32::try_from(pair[0]).unwrap(), pair[1]));
         let watermark = Some(numbers[0]).filter(|watermark| *watermark != i64::MIN);
-        Self { positions: pairs.collect(), watermark }
+        Self { positions: pairs.collect(), watermark, commit: numbers[1] }
     }
 }

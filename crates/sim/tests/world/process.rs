@@ -100,6 +100,7 @@ pub struct Process {
     pub consumer: Option<Consumer>,
     pub producer: Option<Producer>,
     pub sequence: u64,
+    pub incarnation: u64,
     pub memberships: Vec<GroupMetadata>,
     pub frozen: Option<Frozen>,
     pub reading: Option<Reading>,
@@ -147,6 +148,7 @@ impl Process {
             consumer: None,
             producer: None,
             sequence: 0,
+            incarnation,
             memberships: Vec::new(),
             frozen: None,
             reading: None,
@@ -278,7 +280,8 @@ impl Process {
     /// Changelog rows with meta, results, late events: everything of a commit.
     pub fn freeze(&self, number: CommitNumber, changes: Changes) -> Frozen {
         let positions = self.positions.iter().map(|(p, at)| (*p, *at)).collect();
-        let meta = Meta { positions, watermark: self.counting.watermark };
+        let commit = self.incarnation.wrapping_mul(1_000_003).wrapping_add(number.0).cast_signed();
+        let meta = Meta { positions, watermark: self.counting.watermark, commit };
         super::encode::frozen(number, changes, meta)
     }
 

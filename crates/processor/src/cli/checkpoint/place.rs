@@ -2,49 +2,65 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use llm_optimizer_config::settings::{StateBackendName, StateConfig};
+use llm_optimizer_config::{
+    Source,
+    settings::{StateBackendName, StateConfig},
+};
 
 use super::{Failure, args::PlaceArgs};
 use crate::{
     checkpoint::CheckpointStore,
     cli::{check::load, exit::Exit},
-    state::{StateLock, Store, backend_in, open_store},
+    state::{COPY_FOLDER, StateLock, Store, backend_in, open_store},
 };
 
 /// A state and its checkpoints.
 pub(super) struct Place {
+    /// Where the store is.
     pub(super) folder: PathBuf,
+    /// What a processor locks.
+    locked: PathBuf,
+    /// The store is a copy of what Kafka keeps.
+    pub(super) is_copy: bool,
     pub(super) backend: StateBackendName,
     pub(super) checkpoints: CheckpointStore,
 }
 
 impl Place {
     pub(super) fn of(args: &PlaceArgs) -> Result<Self, Failure> {
-        let settings = match (&args.config, &args.state) {
+        let (settings, is_copy) = match (&args.config, &args.state) {
             (Some(path), _) => {
                 let faults =
                     |exit| Failure { exit, message: format!("{}: see above", path.display()) };
-                load(path).map_err(faults)?.config.state.unwrap_or_default()
+                let config = load(path).map_err(faults)?.config;
+                let is_copy = config.source().is_ok_and(|source| source == Source::Kafka);
+                (config.state.unwrap_or_default(), is_copy)
             }
-            (None, Some(folder)) => StateConfig {
-                backend: backend_in(folder).unwrap_or_default(),
-                path: folder.clone(),
-                ..StateConfig::default()
-            },
+            (None, Some(folder)) => {
+                let (own, copy) = (backend_in(folder), backend_in(&folder.join(COPY_FOLDER)));
+                let settings = StateConfig {
+                    backend: own.or(copy).unwrap_or_default(),
+                    path: folder.clone(),
+                    ..StateConfig::default()
+                };
+                (settings, own.is_none() && copy.is_some())
+            }
             (None, None) => {
                 let message = "--config or --state must say where the state is".into();
                 return Err(Failure { exit: Exit::Usage, message });
             }
         };
+        let locked = settings.path;
+        let folder = if is_copy { locked.join(COPY_FOLDER) } else { locked.clone() };
         let kept = args.checkpoints.clone().or(settings.checkpoint_path);
-        let kept = kept.unwrap_or_else(|| settings.path.join("checkpoints"));
+        let kept = kept.unwrap_or_else(|| folder.join("checkpoints"));
         let checkpoints = CheckpointStore::new(kept);
-        Ok(Self { folder: settings.path, backend: settings.backend, checkpoints })
+        Ok(Self { folder, locked, is_copy, backend: settings.backend, checkpoints })
     }
 
     /// Keeps every processor out of the state until the lock is dropped.
     pub(super) fn lock(&self) -> Result<StateLock, Failure> {
-        Ok(StateLock::acquire(&self.folder)?)
+        Ok(StateLock::acquire(&self.locked)?)
     }
 
     /// The store, which must be there.

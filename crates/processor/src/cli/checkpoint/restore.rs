@@ -40,6 +40,13 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<Exit, Failure> {
         let message = "state.backend is memory: there is nothing to restore into".into();
         return Err(Failure { exit: Exit::Config, message });
     }
+    if place.is_copy {
+        let message = "the state is on Kafka, and what is in the local folder is a copy of it: Kafka would be right and the \
+                       checkpoint be wiped; this release restores no checkpoint into Kafka. To count again from the start \
+                       of the input, run with --new-state"
+            .into();
+        return Err(Failure { exit: Exit::Config, message });
+    }
     let mut text = String::new();
     let manifest = wanted(&place, args.id, &mut text)?;
     let _lock = place.lock()?;

@@ -48,7 +48,7 @@ impl KeyRange {
 }
 
 /// What the keys of a pipeline's rows begin with.
-pub(super) fn state_prefix(pipeline: &str) -> Vec<u8> {
+pub(crate) fn state_prefix(pipeline: &str) -> Vec<u8> {
     let length = u16::try_from(pipeline.len()).unwrap_or(u16::MAX);
     [&[STATE], length.to_be_bytes().as_slice(), pipeline.as_bytes()].concat()
 }

@@ -31,6 +31,8 @@ pub use drain::Patience;
 pub(crate) use entry::Entry;
 #[cfg(feature = "kafka")]
 pub(crate) use entry::KeptStreams;
+#[cfg(feature = "kafka")]
+pub(crate) use keys::{COMMIT, state_prefix};
 pub(crate) use keys::{FINGERPRINT, INSTANCE};
 pub use outbox::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,

@@ -63,6 +63,16 @@ struct Version {
 }
 
 impl CommitPoint {
+    /// A point of this version.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn new(
+        sequence: u64,
+        positions: Vec<PartitionPosition>,
+        pipelines: Vec<PipelinePoint>,
+    ) -> Self {
+        Self { version: VERSION, sequence, positions, pipelines }
+    }
+
     /// What `commit` leaves.
     pub(super) fn of(commit: &Commit) -> Self {
         let pipelines = commit.pipelines.iter().map(|pipeline| PipelinePoint {
@@ -90,7 +100,7 @@ impl CommitPoint {
         }
     }
 
-    pub(super) fn to_json(&self) -> ProcessorResult<Vec<u8>> {
+    pub(crate) fn to_json(&self) -> ProcessorResult<Vec<u8>> {
         serde_json::to_vec(self).map_err(|error| ProcessorError::Serialization(error.to_string()))
     }
 

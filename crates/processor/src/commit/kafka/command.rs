@@ -198,7 +198,7 @@ pub enum ExitReason {
     /// The group has a position that was not committed by this program.
     #[error(
         "partition {}: the group's committed offset {position} has no state of this program with it; \
-         use another `group_id`, or delete the group's offsets to start anew", .partition.0
+         use another `group_id`, or start anew with `--new-state`", .partition.0
     )]
     ForeignOffsets {
         /// Where.
@@ -220,19 +220,19 @@ pub enum ExitReason {
     /// Positions are committed, the state that belongs to them is gone.
     #[error(
         "the group has committed offsets, but its changelog holds no state: the topic was deleted or emptied; \
-         start anew with another `group_id` (input is then read again)"
+         start anew with `--new-state` (input is then read again)"
     )]
     ChangelogMissing,
     /// The state is there, positions are not.
     #[error(
         "the changelog holds state, but the group has no committed offsets: they were deleted or have expired; \
-         start anew with another `group_id` (input is then read again)"
+         start anew with `--new-state` (input is then read again)"
     )]
     OffsetsMissing,
     /// Positions and state do not belong together.
     #[error(
         "partition {}: committed offset {committed:?}, but the state reflects {reflected:?}; \
-         positions were reset by hand, or the changelog is damaged; start anew with another `group_id`", .partition.0
+         positions were reset by hand, or the changelog is damaged; start anew with `--new-state`", .partition.0
     )]
     StateDiffers {
         /// Where.

@@ -180,8 +180,9 @@ pub enum StoredOffset {
 pub struct ChangelogPartition {
     /// Key group.
     pub group: u16,
-    /// Id of the topic, as the broker gave it when it was created.
-    pub topic_id: u128,
+    /// What the log holds at the place of the commit that the local copy reflects: a hash of that commit's meta record.
+    /// 0 if there is no copy, or nothing at that place.
+    pub identity: u128,
     /// Oldest offset there is.
     pub log_start: i64,
     /// End as a `read_uncommitted` reader sees it, the offset after the last record (`H`).
@@ -193,8 +194,8 @@ pub struct ChangelogPartition {
 /// State of a key group in the local store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalCopy {
-    /// Id of the topic it is a copy of.
-    pub topic_id: u128,
+    /// Hash of the meta record of the commit that it reflects: the record right before `offset` in the log it is a copy of.
+    pub identity: u128,
     /// The next changelog offset to apply.
     pub offset: i64,
     /// Wall clock when it was last written, in milliseconds.

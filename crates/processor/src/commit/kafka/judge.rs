@@ -108,22 +108,65 @@ pub(super) fn check_offsets(stored: &Stored, configured: u64) -> Result<(), Exit
     Ok(())
 }
 
-/// How each key group is read: from a local copy if it can only be a beginning of what the log says.
+/// Clocks are set back, and are asked at different moments: a copy from so little in the future is of now.
+const CLOCK_TOLERANCE_MS: i64 = 60_000;
+
+/// Why a local copy is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum CopyFault {
+    /// It begins before what the log still has.
+    #[error("the changelog was cut off behind it")]
+    BeforeLog,
+    /// It reflects what the log does not have.
+    #[error("it is ahead of the changelog, which was made anew or lost records")]
+    Ahead,
+    /// The commit it reflects is not at its place.
+    #[error(
+        "the changelog does not hold the commit that it reflects: it is of another topic, or so far behind that the \
+         commit was compacted away"
+    )]
+    Foreign,
+    /// Deletions that came after it may be gone already.
+    #[error(
+        "it is older than half of delete.retention.ms of the changelog, or was written in the future"
+    )]
+    TooOld,
+}
+
+/// Why the local copy of a key group is not a beginning of what the log says; `None` if it is, or there is none.
 ///
 /// Tombstones are kept for `tombstone_retention_ms`. A copy that was last written longer ago than half of that could
-/// miss a deletion; it is wiped.
+/// miss a deletion.
+#[must_use]
+pub fn copy_fault(
+    partition: &ChangelogPartition,
+    now_ms: i64,
+    tombstone_retention_ms: i64,
+) -> Option<CopyFault> {
+    let copy = partition.local.as_ref()?;
+    let age_ms = now_ms.saturating_sub(copy.written_ms);
+    if copy.offset < partition.log_start {
+        Some(CopyFault::BeforeLog)
+    } else if copy.offset > partition.end {
+        Some(CopyFault::Ahead)
+    } else if copy.identity != partition.identity {
+        Some(CopyFault::Foreign)
+    } else if !(-CLOCK_TOLERANCE_MS..tombstone_retention_ms / 2).contains(&age_ms) {
+        Some(CopyFault::TooOld)
+    } else {
+        None
+    }
+}
+
+/// How each key group is read: from a local copy if it can only be a beginning of what the log says.
 pub(super) fn plan_reads(
     groups: &[ChangelogPartition],
     now_ms: i64,
     tombstone_retention_ms: i64,
 ) -> Vec<ReadGroup> {
     let plan = |partition: &ChangelogPartition| {
-        let usable = partition.local.filter(|copy| {
-            let age_ms = now_ms.saturating_sub(copy.written_ms);
-            copy.topic_id == partition.topic_id
-                && (partition.log_start..=partition.end).contains(&copy.offset)
-                && (0..tombstone_retention_ms / 2).contains(&age_ms)
-        });
+        let fault = copy_fault(partition, now_ms, tombstone_retention_ms);
+        let usable = partition.local.filter(|_| fault.is_none());
         let log_start = ReadFrom::LogStart(partition.log_start);
         let from = usable.map_or(log_start, |copy| ReadFrom::LocalCopy(copy.offset));
         ReadGroup { group: partition.group, from, until: partition.end }

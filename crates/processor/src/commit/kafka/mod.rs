@@ -23,5 +23,6 @@ pub use event::{
     ChangelogMark, ChangelogPartition, Failure, KafkaEvent, LocalCopy, Membership, StoredOffset,
     TaskCut,
 };
+pub use judge::{CopyFault, copy_fault};
 pub use machine::{KafkaCommitMachine, KafkaCommitSettings};
 pub use metadata::{CommitMetadata, METADATA_VERSION, Progress};

@@ -67,6 +67,8 @@ pub enum IoTask {
     CommitTransaction(Ticket),
     /// Aborts.
     AbortTransaction(Ticket),
+    /// What was produced last is committed: the local copy may have it.
+    Keep,
     /// Throws the producer away, with what it has in flight.
     DestroyProducer,
     /// Closes what is outside the transaction, and says how that went.
@@ -98,11 +100,22 @@ pub struct IoAnswer {
     pub event: KafkaEvent,
     /// State, after [`IoTask::ReadChangelog`].
     pub rows: Option<ChangelogRows>,
+    /// Why the run will end.
+    pub explanation: Option<Explanation>,
+}
+
+/// What to say if the run ends for what an answer says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What happened, where, and what to do.
+    pub text: String,
+    /// Whether access is to be granted.
+    pub is_denied: bool,
 }
 
 impl From<KafkaEvent> for IoAnswer {
     fn from(event: KafkaEvent) -> Self {
-        Self { event, rows: None }
+        Self { event, rows: None, explanation: None }
     }
 }
 
@@ -110,7 +123,11 @@ impl From<KafkaEvent> for IoAnswer {
 #[derive(Debug, Default)]
 pub struct ChangelogRows {
     /// The key groups of each pipeline, in the order of the pipelines.
-    pub pipelines: Vec<Vec<RestoredGroup>>,
+    pub pipelines: Vec<Vec<Arc<RestoredGroup>>>,
+    /// The changelog of each pipeline.
+    pub topics: Vec<String>,
+    /// Whether it is written somewhere what the state is of.
+    pub says_what_it_is_of: bool,
 }
 
 impl ChangelogRows {

@@ -30,6 +30,7 @@ pub(super) type Places = BTreeMap<PartitionId, (PartitionKey, i64)>;
 pub(super) struct Cut<'a> {
     pub(super) sequence: u64,
     pub(super) fingerprint: u64,
+    pub(super) incarnation: u64,
     pub(super) places: &'a Places,
 }
 
@@ -114,6 +115,7 @@ impl Cut<'_> {
         Ok(GroupMeta {
             sequence: self.sequence,
             fingerprint: self.fingerprint,
+            incarnation: self.incarnation,
             watermark: commit.progress.watermark,
             greatest_time: commit.progress.greatest_time,
             sources: self.places.values().map(source).collect(),
@@ -159,11 +161,11 @@ impl Cut<'_> {
 /// [`ProcessorError::State`] if what was kept beside the rows cannot be read.
 pub(super) fn recovered(
     name: &str,
-    groups: &[RestoredGroup],
+    groups: &[Arc<RestoredGroup>],
     newest: Option<&GroupMeta>,
 ) -> ProcessorResult<RecoveredPipeline> {
     let mut rows = StateChanges::default();
-    for (key, value) in groups.iter().flat_map(RestoredGroup::rows) {
+    for (key, value) in groups.iter().flat_map(|group| group.rows()) {
         rows.put(key, value);
     }
     let Some(meta) = newest else {

@@ -29,8 +29,8 @@ use crate::{
     commit::{Fingerprint, embedded::Patience, kafka::KafkaCommitSettings},
     error::{ProcessorError, ProcessorResult},
     kafka::{
-        CommitIoSettings, GroupDesk, GroupNews, InternalTopic, MAX_PIPELINES, OutboxSettings,
-        Requirements, TransactionSettings,
+        CommitIoSettings, Generation, GroupDesk, GroupNews, InternalTopic, LocalCopySettings,
+        MAX_PIPELINES, OutboxSettings, Requirements, TransactionSettings,
     },
 };
 
@@ -49,6 +49,12 @@ pub struct KafkaCommits {
     routes: Vec<Routes>,
     outside: OutsideSettings,
     rebuild: Rebuild,
+}
+
+/// Which state of the group is used, and where a copy of it is kept.
+pub(super) struct KafkaState {
+    pub(super) generation: Arc<Generation>,
+    pub(super) copy: Option<LocalCopySettings>,
 }
 
 /// Who commits, and what of the cluster that needs.
@@ -71,6 +77,7 @@ impl Committer {
         settings: &JobSettings,
         instance_id: &str,
         routes: &[Routes],
+        state: KafkaState,
     ) -> ProcessorResult<Self> {
         let consumer = &config.kafka.consumer;
         let count = config.pipelines().len();
@@ -88,6 +95,7 @@ impl Committer {
             transactional_id: format!("{}-{instance_id}", consumer.group_id),
             transaction_timeout: session_timeout.max(LEAST_TRANSACTION_TIMEOUT),
         };
+        let fingerprint = Fingerprint::of(config);
         let named = config.pipelines();
         let outboxes = named.iter().zip(routes).map(|(pipeline, routes)| {
             let topic = routes
@@ -111,14 +119,16 @@ impl Committer {
             instance_id: instance_id.to_owned(),
             changelogs: changelogs.iter().map(|topic| topic.name.clone()).collect(),
             key_groups: config.key_groups,
+            generation: Arc::clone(&state.generation),
+            copy: state.copy,
+            fingerprint: Some(fingerprint.clone()),
         };
         let incarnation = uuid::Uuid::new_v4().as_u64_pair().0;
-        let fingerprint = Fingerprint::of(config).hash();
         let mut machine = KafkaCommitSettings::new(
             settings.commit,
             instance_id.to_owned(),
             incarnation,
-            fingerprint,
+            fingerprint.hash(),
         );
         machine.transaction_timeout_ms =
             i64::try_from(transaction.transaction_timeout.as_millis()).unwrap_or(i64::MAX);
@@ -150,6 +160,7 @@ impl Committer {
             topics: changelogs.into_iter().chain(outboxes.into_iter().flatten()).collect(),
             read: consumer.topics.first().map(|topic| (topic.clone(), 0)),
             written: routes.iter().flat_map(Routes::topics).collect(),
+            generation: state.generation,
         };
         let (desk, news) = GroupDesk::new();
         Ok(Self { desk, requirements, news, machine, io, outside })

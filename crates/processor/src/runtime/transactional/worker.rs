@@ -25,13 +25,13 @@ use super::{
 };
 use crate::{
     commit::{
-        CommitNumber,
+        CommitNumber, Fingerprint,
         kafka::{ExitReason, TaskStart},
     },
     error::{ProcessorError, ProcessorResult},
     kafka::{
-        ChangelogRows, CommitRecords, GroupNews, IoAnswer, KafkaDriver, OrderNumber, Outlet,
-        WorkerOrder,
+        ChangelogRows, CommitRecords, Explanation, GroupNews, IoAnswer, KafkaDriver, OrderNumber,
+        Outlet, WorkerOrder,
     },
     record::RecordBatch,
     source::{SourceEvent, StopToken, clock::Clock},
@@ -60,6 +60,10 @@ struct Worker {
     /// The state in memory is worth nothing: the next begins with pipelines made anew.
     is_dropped: bool,
     fingerprint: u64,
+    incarnation: u64,
+    fingerprint_json: Option<Vec<u8>>,
+    /// What the state is of, until a commit has said it.
+    about: Option<Vec<u8>>,
     pace: Pace,
     settings: JobSettings,
     stop: StopToken,
@@ -107,8 +111,8 @@ impl Worker {
         let outlet = before.map(|sinks| Box::new(Sinks::new(sinks)) as Box<dyn Outlet>);
         let outside = Outside::start(&outside, durable, live)?;
         let pace = Pace::new(source.pauses());
-        let changelogs = io.changelogs.iter().map(|topic| topic.as_str().into()).collect();
-        let fingerprint = machine.fingerprint;
+        let (fingerprint, incarnation) = (machine.fingerprint, machine.incarnation);
+        let fingerprint_json = io.fingerprint.as_ref().map(Fingerprint::to_json).transpose()?;
         let driver = KafkaDriver::start(machine, io, outlet, desk, news)?;
         let (queue, events) = bounded(settings.queue_batches.max(1));
         let token = stop.clone();
@@ -118,11 +122,14 @@ impl Worker {
             .map_err(|cause| ProcessorError::Internal(format!("no source thread: {cause}")))?;
         let worker = Self {
             pipelines,
-            changelogs,
+            changelogs: Vec::new(),
             routes,
             rebuild,
             is_dropped: false,
             fingerprint,
+            incarnation,
+            fingerprint_json,
+            about: None,
             pace,
             settings,
             stop,
@@ -307,7 +314,10 @@ impl Worker {
                     self.read_again(order, &starts);
                 }
                 WorkerOrder::Cut(number) => self.cut(number)?,
-                WorkerOrder::Acknowledged(number) => self.outside.acknowledged(number),
+                WorkerOrder::Acknowledged(number) => {
+                    self.about = None;
+                    self.outside.acknowledged(number);
+                }
                 WorkerOrder::Pause => self.is_paused = true,
                 WorkerOrder::Resume => {
                     self.is_paused = false;
@@ -318,7 +328,9 @@ impl Worker {
                     info!(max_bytes, "a commit took long; commits are smaller from now on");
                 }
                 WorkerOrder::Finished => self.is_finished = true,
-                WorkerOrder::Exit(reason) => return Err(ended(&reason)),
+                WorkerOrder::Exit(reason) => {
+                    return Err(ended(&reason, self.driver.explanation()));
+                }
             }
         }
         Ok(())
@@ -347,6 +359,8 @@ impl Worker {
             self.pipelines = keeping((self.rebuild)()?)?;
         }
         let now_ms = self.clock.now_ms();
+        self.changelogs = rows.topics.iter().map(|topic| topic.as_str().into()).collect();
+        self.about = if rows.says_what_it_is_of { None } else { self.fingerprint_json.clone() };
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             let groups = rows.pipelines.get(index).map(Vec::as_slice).unwrap_or_default();
             let newest = rows.newest(index);
@@ -376,9 +390,16 @@ impl Worker {
         let commits = cut.collect::<ProcessorResult<Vec<_>>>()?;
         self.sequence += 1;
         self.moved = false;
-        let cut =
-            Cut { sequence: self.sequence, fingerprint: self.fingerprint, places: &self.places };
+        let cut = Cut {
+            sequence: self.sequence,
+            fingerprint: self.fingerprint,
+            incarnation: self.incarnation,
+            places: &self.places,
+        };
         let mut records = CommitRecords::default();
+        if let (Some(json), Some(first)) = (&self.about, self.changelogs.first()) {
+            records.push_about(first, json);
+        }
         let named = commits.iter().zip(&self.changelogs).zip(&self.routes);
         for (index, ((commit, changelog), routes)) in named.enumerate() {
             let outbox = self.outside.part(index, routes, commit)?;
@@ -484,9 +505,15 @@ impl Worker {
 }
 
 /// Why the run ends.
-fn ended(reason: &ExitReason) -> ProcessorError {
+fn ended(reason: &ExitReason, explanation: Option<&Explanation>) -> ProcessorError {
+    let text = explanation.map_or_else(|| reason.to_string(), |known| known.text.clone());
+    let name = || "kafka".to_owned();
     match reason {
-        ExitReason::FingerprintDiffers { .. } => ProcessorError::Config(reason.to_string()),
+        ExitReason::FingerprintDiffers { .. } => ProcessorError::Config(text),
+        ExitReason::Refused if explanation.is_some_and(|known| known.is_denied) => {
+            ProcessorError::Denied { name: name(), reason: text }
+        }
+        ExitReason::Refused => ProcessorError::Unavailable { name: name(), reason: text },
         reason => ProcessorError::Unavailable { name: "kafka".into(), reason: reason.to_string() },
     }
 }

@@ -79,6 +79,12 @@ impl Log {
         })
     }
 
+    /// The committed record at an offset.
+    pub fn record_at(&self, offset: i64) -> Option<&Record> {
+        let entry = self.entries.get(usize::try_from(offset).ok()?)?.as_ref()?;
+        entry.record.as_ref().filter(|_| entry.fate == Fate::Committed)
+    }
+
     /// Keeps the newest record of each key; a tombstone goes when it is old.
     pub fn compact(&mut self, now_ms: i64, tombstone_retention_ms: i64) {
         let stable = usize::try_from(self.last_stable()).unwrap();

@@ -41,6 +41,8 @@ struct Slot {
     life: u64,
     process: Option<Process>,
     disk: Disk,
+    /// As it was at some crash before.
+    old_disk: Option<Disk>,
     is_starting: bool,
     started_ms: i64,
     /// When the process was last told that it is fenced.
@@ -98,6 +100,7 @@ impl World {
             life: 0,
             process: None,
             disk: Disk::default(),
+            old_disk: None,
             is_starting: false,
             started_ms: 0,
             fenced_ms: i64::MIN,
@@ -195,6 +198,7 @@ impl World {
 
     fn start_now(&mut self, slot: usize) {
         self.note("start");
+        self.change_disk(slot);
         let is_bounded = self.input.shape == Shape::Bounded && !self.first_part_done;
         let (instance, partitions) = (self.slots[slot].instance.clone(), self.input.partitions);
         let process = {
@@ -330,6 +334,9 @@ impl World {
         let entry = &mut self.slots[slot];
         if entry.process.take().is_some() {
             entry.disk.crash(&mut self.chance);
+            if self.chance.percent(20) {
+                entry.old_disk = Some(entry.disk.clone());
+            }
         }
     }
 }

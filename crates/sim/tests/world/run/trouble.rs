@@ -1,7 +1,7 @@
 //! What befalls, and who keeps one process alive.
 
 use super::{Slot, What, World};
-use crate::{broker::Topic, bug::Bug, process::TOMBSTONE_RETENTION_MS};
+use crate::{broker::Topic, bug::Bug, counting::GROUPS, process::TOMBSTONE_RETENTION_MS};
 
 impl World {
     pub(super) fn is_troubled(&self) -> bool {
@@ -37,6 +37,37 @@ impl World {
         }
         let pause_ms = self.chance.range(100, 4_000);
         self.at(self.now_ms + pause_ms, What::Trouble);
+    }
+
+    /// A process may come up on another disk: an older one, that of its peer, one of another log, one of a log that has since
+    /// lost its end.
+    pub(super) fn change_disk(&mut self, slot: usize) {
+        // These are to be found by themselves, and not by the disks that such a driver falls for.
+        let is_alone = matches!(self.bug, Some(Bug::LocalCopyEarly | Bug::TombstonesEarly));
+        if is_alone || !self.is_troubled() || !self.chance.percent(25) {
+            return;
+        }
+        let disk = match self.chance.below(4) {
+            0 => {
+                self.note("old disk");
+                self.slots[slot].old_disk.clone()
+            }
+            1 => {
+                self.note("disk of the peer");
+                Some(self.slots[1 - slot].disk.clone())
+            }
+            kind => {
+                let is_ahead = kind == 2;
+                self.note(if is_ahead { "disk ahead of the log" } else { "disk of another log" });
+                let end = |group| self.broker.log(Topic::Changelog, group).end();
+                let ends: Vec<i64> = (0..GROUPS).map(end).collect();
+                let disk = &self.slots[slot].disk;
+                Some(disk.spoilt(self.now_ms, &ends, is_ahead, &mut self.chance))
+            }
+        };
+        if let Some(disk) = disk {
+            self.slots[slot].disk = disk;
+        }
     }
 
     pub(super) fn crash(&mut self, slot: usize) {

@@ -49,18 +49,19 @@ fn step_3_nothing_below_the_measured_end_may_be_missing() {
 
 #[test]
 fn step_4_a_local_copy_is_used_only_if_it_is_a_beginning_of_the_log() {
-    let copy = |topic_id, offset, written_ms| LocalCopy { topic_id, offset, written_ms };
+    let copy = |identity, offset, written_ms| LocalCopy { identity, offset, written_ms };
     let week = settings().tombstone_retention_ms;
     for (local, expected) in [
         (copy(1, 150, 0), ReadFrom::LocalCopy(150)),
         (copy(1, 100, 0), ReadFrom::LocalCopy(100)),
         (copy(1, 200, 0), ReadFrom::LocalCopy(200)),
-        (copy(2, 150, 0), ReadFrom::LogStart(100)), // of a topic that was deleted
+        (copy(2, 150, 0), ReadFrom::LogStart(100)), // of another topic
         (copy(1, 99, 0), ReadFrom::LogStart(100)),
         (copy(1, 201, 0), ReadFrom::LogStart(100)), // ahead
         (copy(1, 150, -week / 2), ReadFrom::LogStart(100)),
         (copy(1, 150, 1 - week / 2), ReadFrom::LocalCopy(150)),
-        (copy(1, 150, 1), ReadFrom::LogStart(100)), // from the future
+        (copy(1, 150, 60_000), ReadFrom::LocalCopy(150)), // clocks are not that exact
+        (copy(1, 150, 60_001), ReadFrom::LogStart(100)),  // from the future
     ] {
         let mut rig = recovering();
         rig.fetched(&[known(1, 5), known(1, 5)]);

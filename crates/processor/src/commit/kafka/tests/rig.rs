@@ -197,7 +197,7 @@ impl Rig {
 
 /// A key group whose changelog has offsets 100..200.
 pub(super) fn group(local: Option<LocalCopy>) -> ChangelogPartition {
-    ChangelogPartition { group: 0, topic_id: 1, log_start: 100, end: 200, local }
+    ChangelogPartition { group: 0, identity: 1, log_start: 100, end: 200, local }
 }
 
 fn word(command: &KafkaCommand) -> &'static str {
