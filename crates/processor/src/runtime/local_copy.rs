@@ -8,7 +8,11 @@ use llm_optimizer_config::{
 };
 use tracing::{info, warn};
 
-use super::{setup::SetupOptions, transactional::KafkaState};
+use super::{
+    observe::{KeptCheckpoints, Telemetry},
+    setup::SetupOptions,
+    transactional::KafkaState,
+};
 use crate::{
     checkpoint::{CheckpointKeeper, CheckpointStore, KeeperSettings, open_or_fall_back},
     commit::Fingerprint,
@@ -64,7 +68,7 @@ impl KafkaPlace {
         &self,
         config: &ProcessorConfig,
         options: SetupOptions,
-        clock: Arc<dyn Clock>,
+        (clock, telemetry): (Arc<dyn Clock>, &Telemetry),
     ) -> ProcessorResult<KafkaState> {
         let generation = Arc::new(Generation::new(options.new_state));
         let Some(directory) = &self.directory else {
@@ -85,8 +89,16 @@ impl KafkaPlace {
             interval: config.checkpoint_interval_secs.as_duration(),
             retain: state.checkpoint_retain,
         };
-        let keeper =
-            CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, Arc::clone(&clock))?;
+        // A second run would have a telemetry of its own.
+        let kept = KeptCheckpoints::new(Arc::clone(&store), checkpoints.clone());
+        let _ = telemetry.checkpoints.set(kept);
+        let keeper = CheckpointKeeper::start(
+            Arc::clone(&store),
+            checkpoints,
+            keeping,
+            Arc::clone(&clock),
+            telemetry.metrics.clone(),
+        )?;
         let copy = LocalCopySettings {
             store,
             clock,

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use llm_optimizer_config::{
     Source,
-    settings::{StateBackendName, StateConfig},
+    settings::{HttpConfig, StateBackendName, StateConfig},
 };
 
 use super::{Failure, args::PlaceArgs};
@@ -24,16 +24,20 @@ pub(super) struct Place {
     pub(super) is_copy: bool,
     pub(super) backend: StateBackendName,
     pub(super) checkpoints: CheckpointStore,
+    /// Where the processor over this state listens, if a configuration says so.
+    pub(super) http: Option<HttpConfig>,
 }
 
 impl Place {
     pub(super) fn of(args: &PlaceArgs) -> Result<Self, Failure> {
+        let mut http = None;
         let (settings, is_copy) = match (&args.config, &args.state) {
             (Some(path), _) => {
                 let faults =
                     |exit| Failure { exit, message: format!("{}: see above", path.display()) };
                 let config = load(path).map_err(faults)?.config;
                 let is_copy = config.source().is_ok_and(|source| source == Source::Kafka);
+                http = Some(config.http.unwrap_or_default());
                 (config.state.unwrap_or_default(), is_copy)
             }
             (None, Some(folder)) => {
@@ -55,7 +59,7 @@ impl Place {
         let kept = args.checkpoints.clone().or(settings.checkpoint_path);
         let kept = kept.unwrap_or_else(|| folder.join("checkpoints"));
         let checkpoints = CheckpointStore::new(kept);
-        Ok(Self { folder, locked, is_copy, backend: settings.backend, checkpoints })
+        Ok(Self { folder, locked, is_copy, backend: settings.backend, checkpoints, http })
     }
 
     /// Keeps every processor out of the state until the lock is dropped.
