@@ -1,0 +1,106 @@
+//! The route, and who may use it.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde_json::json;
+use subtle::ConstantTimeEq;
+use tower_http::decompression::RequestDecompressionLayer;
+
+use super::{
+    BodyLimits, Problem, read_body,
+    split::{self, Format},
+};
+use crate::source::intake::{Inbox, Receipt, RequestName};
+
+/// Longest `Idempotency-Key`.
+const MAX_NAME_BYTES: usize = 256;
+
+/// The way into an inbox.
+#[derive(Debug)]
+pub(crate) struct Door {
+    pub(crate) inbox: Arc<Inbox>,
+    /// What senders must know.
+    pub(crate) token: Option<Box<str>>,
+    pub(crate) bodies: BodyLimits,
+    pub(crate) max_record_bytes: usize,
+}
+
+/// `POST /v1/events`.
+pub(crate) fn routes(door: Arc<Door>) -> Router {
+    Router::new()
+        .route("/v1/events", post(events))
+        .layer(RequestDecompressionLayer::new().gzip(true))
+        .with_state(door)
+}
+
+async fn events(State(door): State<Arc<Door>>, headers: HeaderMap, body: Body) -> Response {
+    match take(&door, &headers, body).await {
+        Ok(receipt) => answer(&receipt),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn take(door: &Door, headers: &HeaderMap, body: Body) -> Result<Receipt, Problem> {
+    authorize(door, headers)?;
+    let format = Format::of(headers)?;
+    let name = request_name(headers)?;
+    // A known request is answered although the inbox is full.
+    if name.is_none() {
+        door.inbox.check()?;
+    }
+    let body = read_body(body, &door.bodies).await?;
+    let records = split::records(format, headers, &body.bytes, door.max_record_bytes)?;
+    let name = name.map(|name| RequestName::new(name, &body.bytes));
+    drop(body);
+    Ok(door.inbox.accept(records, name).await?)
+}
+
+/// Checks the token of a request.
+///
+/// # Errors
+/// 401.
+pub(crate) fn authorize(door: &Door, headers: &HeaderMap) -> Result<(), Problem> {
+    let Some(token) = &door.token else { return Ok(()) };
+    let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let given = given.and_then(|given| {
+        let (scheme, given) = given.split_at_checked("bearer ".len())?;
+        scheme.eq_ignore_ascii_case(b"bearer ").then_some(given)
+    });
+    if given.is_some_and(|given| given.ct_eq(token.as_bytes()).into()) {
+        return Ok(());
+    }
+    let message = "send the token of `source.token`, as `Authorization: Bearer <token>`";
+    Err(Problem::new(StatusCode::UNAUTHORIZED, message))
+}
+
+fn request_name(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {
+    let Some(name) = headers.get("idempotency-key") else { return Ok(None) };
+    if name.is_empty() || name.len() > MAX_NAME_BYTES {
+        let message = format!("an Idempotency-Key has 1 to {MAX_NAME_BYTES} bytes");
+        return Err(Problem::new(StatusCode::BAD_REQUEST, message));
+    }
+    Ok(Some(name.as_bytes()))
+}
+
+/// 202: the records are kept, and not processed yet. 200: they were kept before.
+fn answer(receipt: &Receipt) -> Response {
+    let status = if receipt.is_repeated { StatusCode::OK } else { StatusCode::ACCEPTED };
+    let mut body = json!({ "accepted": receipt.accepted });
+    if let Some(fields) = body.as_object_mut() {
+        if receipt.accepted > 0 {
+            fields.insert("first_offset".into(), receipt.first.into());
+        }
+        if receipt.is_repeated {
+            fields.insert("repeated".into(), true.into());
+        }
+    }
+    (status, Json(body)).into_response()
+}
