@@ -1,6 +1,7 @@
 //! Which runs keep their state, and where.
 
 use std::{
+    any::Any,
     env,
     path::{Path, PathBuf},
     sync::Arc,
@@ -132,6 +133,7 @@ pub(super) struct Opened {
     store: Arc<dyn Store>,
     settings: EmbeddedSettings,
     inbox: Option<Arc<Inbox>>,
+    held: Vec<Box<dyn Any + Send>>,
 }
 
 /// Opens the store of a run that keeps state, and checks that the state is of this configuration.
@@ -182,7 +184,7 @@ pub(super) fn open(
         retain: state.checkpoint_retain,
     };
     let keeper = CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, clock)?;
-    Ok(Opened { instance_id, directory, keeper, store, settings, inbox })
+    Ok(Opened { instance_id, directory, keeper, store, settings, inbox, held: Vec::new() })
 }
 
 /// What is accepted from senders, if the source is sent records.
@@ -194,6 +196,11 @@ fn intake_of(config: &ProcessorConfig) -> ProcessorResult<Option<Intake>> {
 }
 
 impl Opened {
+    /// Keeps what must not end before the run has.
+    pub(super) fn hold(&mut self, what: Box<dyn Any + Send>) {
+        self.held.push(what);
+    }
+
     /// The store and the inbox in it, if the source is sent records.
     pub(super) fn inbox(&self) -> Option<(Arc<dyn Store>, Arc<Inbox>)> {
         Some((Arc::clone(&self.store), Arc::clone(self.inbox.as_ref()?)))
@@ -202,9 +209,11 @@ impl Opened {
     /// The log, once the sinks are there. The folder stays locked as long as it lives.
     pub(super) fn log(self) -> OpenLog {
         Box::new(move |outputs: Vec<PipelineOutputs>| {
-            let Self { directory, keeper, store, settings, inbox, .. } = self;
+            let Self { directory, keeper, store, settings, inbox, held, .. } = self;
             let log = EmbeddedLog::new(store, outputs, settings).with_inbox(inbox);
-            let log = log.holding(vec![Box::new(keeper), Box::new(directory)]);
+            let mut held = held;
+            held.extend([Box::new(keeper) as Box<dyn Any + Send>, Box::new(directory)]);
+            let log = log.holding(held);
             Ok(Box::new(log) as Box<dyn CommitLog>)
         })
     }

@@ -11,6 +11,7 @@ mod book;
 mod counters;
 mod delivery;
 mod encode;
+mod entrance;
 mod fan_out;
 mod further;
 mod job;

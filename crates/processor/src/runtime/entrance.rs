@@ -1,0 +1,113 @@
+//! Sources that records are sent to: an inbox in the store, a door to it, and the routes that lead there.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use llm_optimizer_config::{Intake, ProcessorConfig, Source as SourceSpec};
+use tracing::info;
+
+use super::{keeping, outputs::unusable};
+use crate::{
+    error::{ProcessorError, ProcessorResult},
+    record::SourceKind,
+    server::{RouteLimits, Routes, Server, ServerSettings, limited},
+    source::{
+        Source, clock::Clock,
+        http::{self, BodyLimits, Door},
+        intake::{Inbox, IntakeSource},
+        otlp::{self, SpanCounters},
+        text::BatchLimits,
+    },
+};
+
+/// Requests that are taken at once; further ones are asked to come again.
+const MAX_REQUESTS: usize = 1_024;
+/// Time for one request, the sync included.
+const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
+
+/// The source of `config`, if records are sent to it, with its routes mounted at a server; the server is
+/// held by `opened` until the run is over.
+///
+/// # Errors
+/// [`ProcessorError::Config`] if nothing is kept, [`ProcessorError::Unavailable`] if `http.bind` cannot be
+/// listened at.
+pub(super) fn source(
+    config: &ProcessorConfig,
+    opened: Option<&mut keeping::Opened>,
+    limits: BatchLimits,
+    clock: Arc<dyn Clock>,
+) -> ProcessorResult<Option<Box<dyn Source>>> {
+    let (kind, intake) = match config.source().map_err(unusable)? {
+        SourceSpec::Http(intake) => (SourceKind::Http, intake),
+        SourceSpec::Otlp(intake) => (SourceKind::Otlp, intake),
+        _ => return Ok(None),
+    };
+    let Some((opened, (store, inbox))) = opened.and_then(|opened| {
+        let inbox = opened.inbox()?;
+        Some((opened, inbox))
+    }) else {
+        return Err(without_state());
+    };
+    let bind = config.http.clone().unwrap_or_default().bind;
+    let server = Server::start(&ServerSettings::at(bind))?;
+    let door = Arc::new(door(&intake, Arc::clone(&inbox), limits.max_record_bytes));
+    mount(&server.routes(), kind, door, opened);
+    info!(address = %server.address(), path = path_of(kind), "records are accepted");
+    opened.hold(Box::new(server));
+    Ok(Some(Box::new(IntakeSource::new((store, inbox), kind, limits, clock))))
+}
+
+fn door(intake: &Intake, inbox: Arc<Inbox>, max_record_bytes: usize) -> Door {
+    Door {
+        inbox,
+        token: intake.token.as_ref().map(|token| token.reveal().into()),
+        bodies: BodyLimits::new(intake.max_body_bytes),
+        max_record_bytes,
+    }
+}
+
+fn mount(routes: &Routes, kind: SourceKind, door: Arc<Door>, opened: &mut keeping::Opened) {
+    // The door itself says how long a body may be, after it is unpacked.
+    let limits = RouteLimits {
+        max_body_bytes: usize::MAX,
+        max_concurrent: MAX_REQUESTS,
+        timeout: REQUEST_PATIENCE,
+    };
+    let router = if kind == SourceKind::Otlp {
+        let counters = Arc::new(SpanCounters::default());
+        opened.hold(Box::new(Farewell(Arc::clone(&counters))));
+        otlp::routes(door, counters)
+    } else {
+        http::routes(door)
+    };
+    routes.add(limited(router, limits));
+}
+
+fn path_of(kind: SourceKind) -> &'static str {
+    if kind == SourceKind::Otlp { "/v1/traces" } else { "/v1/events" }
+}
+
+pub(super) fn without_state() -> ProcessorError {
+    ProcessorError::Config(
+        "a source that records are sent to needs a state that is kept: what was accepted would be lost \
+         otherwise"
+            .into(),
+    )
+}
+
+/// Says at the end what became of spans.
+struct Farewell(Arc<SpanCounters>);
+
+impl Drop for Farewell {
+    fn drop(&mut self) {
+        let SpanCounters { accepted, skipped, rejected } = &*self.0;
+        info!(
+            accepted = accepted.load(Ordering::Relaxed),
+            skipped = skipped.load(Ordering::Relaxed),
+            rejected = rejected.load(Ordering::Relaxed),
+            "spans; those without an attribute of gen_ai are skipped"
+        );
+    }
+}
