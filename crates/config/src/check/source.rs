@@ -19,7 +19,7 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     }
     csv(checks, source);
     state(checks);
-    intake(checks, source);
+    intake(checks);
     if let Some(generator) = &source.generator {
         self::generator(checks, generator);
     }
@@ -83,8 +83,8 @@ fn state(checks: &mut Checks<'_>) {
 }
 
 /// What senders are told, and what of it is kept.
-fn intake(checks: &mut Checks<'_>, source: &SourceConfig) {
-    let (Ok(Source::Http(intake) | Source::Otlp(intake))) = checks.config.source() else { return };
+fn intake(checks: &mut Checks<'_>) {
+    let Ok(Source::Http(intake) | Source::Otlp(intake)) = checks.config.source() else { return };
     if intake.token.as_ref().is_some_and(|token| token.reveal().trim().is_empty()) {
         let help = "write what senders shall give, or remove the key";
         checks.fault("source.token", "the token is empty", help);
