@@ -61,7 +61,7 @@ def call(tracer, number, start):
     """A call of a model, by the current names or by those before; with the span of a request around it."""
     attributes = {names.GEN_AI_OPERATION_NAME: "chat", names.GEN_AI_REQUEST_MODEL: "gpt-4o", "test.number": number}
     if number % 2 == 0:
-        attributes |= {"gen_ai.provider.name": "openai", names.GEN_AI_USAGE_INPUT_TOKENS: 10, names.GEN_AI_USAGE_OUTPUT_TOKENS: 20}
+        attributes |= {names.GEN_AI_PROVIDER_NAME: "openai", names.GEN_AI_USAGE_INPUT_TOKENS: 10, names.GEN_AI_USAGE_OUTPUT_TOKENS: 20}
     else:
         attributes |= {names.GEN_AI_SYSTEM: "openai", "gen_ai.usage.prompt_tokens": 10, "gen_ai.usage.completion_tokens": 20}
     outer = tracer.start_span("GET /ask", kind=SpanKind.SERVER, start_time=start)
