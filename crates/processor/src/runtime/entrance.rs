@@ -1,7 +1,7 @@
 //! Sources that records are sent to: an inbox in the store, a door to it, and the routes that lead there.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::Duration,
 };
 
@@ -16,8 +16,8 @@ use crate::{
     source::{
         Source, clock::Clock,
         http::{self, BodyLimits, Door},
-        intake::{Inbox, IntakeSource},
-        otlp::{self, SpanCounters},
+        intake::{Ending, Inbox, IntakeMetrics, IntakeSource},
+        otlp,
         text::BatchLimits,
     },
 };
@@ -53,9 +53,10 @@ pub(super) fn source(
     let bind = config.http.clone().unwrap_or_default().bind;
     let server = Server::start(&ServerSettings::at(bind))?;
     let door = Arc::new(door(&intake, Arc::clone(&inbox), limits.max_record_bytes));
-    mount(&server.routes(), kind, door, opened);
+    mount(&server.routes(), kind, door);
     info!(address = %server.address(), path = path_of(kind), "records are accepted");
     opened.hold(Box::new(server));
+    opened.hold(Box::new(Farewell(inbox.metrics().clone())));
     Ok(Some(Box::new(IntakeSource::new((store, inbox), kind, limits, clock))))
 }
 
@@ -68,20 +69,14 @@ fn door(intake: &Intake, inbox: Arc<Inbox>, max_record_bytes: usize) -> Door {
     }
 }
 
-fn mount(routes: &Routes, kind: SourceKind, door: Arc<Door>, opened: &mut keeping::Opened) {
+fn mount(routes: &Routes, kind: SourceKind, door: Arc<Door>) {
     // The door itself says how long a body may be, after it is unpacked.
     let limits = RouteLimits {
         max_body_bytes: usize::MAX,
         max_concurrent: MAX_REQUESTS,
         timeout: REQUEST_PATIENCE,
     };
-    let router = if kind == SourceKind::Otlp {
-        let counters = Arc::new(SpanCounters::default());
-        opened.hold(Box::new(Farewell(Arc::clone(&counters))));
-        otlp::routes(door, counters)
-    } else {
-        http::routes(door)
-    };
+    let router = if kind == SourceKind::Otlp { otlp::routes(door) } else { http::routes(door) };
     routes.add(limited(router, limits));
 }
 
@@ -97,17 +92,22 @@ pub(super) fn without_state() -> ProcessorError {
     )
 }
 
-/// Says at the end what became of spans.
-struct Farewell(Arc<SpanCounters>);
+/// Says at the end what became of requests.
+struct Farewell(IntakeMetrics);
 
 impl Drop for Farewell {
     fn drop(&mut self) {
-        let SpanCounters { accepted, skipped, rejected } = &*self.0;
+        let metrics = &self.0;
         info!(
-            accepted = accepted.load(Ordering::Relaxed),
-            skipped = skipped.load(Ordering::Relaxed),
-            rejected = rejected.load(Ordering::Relaxed),
-            "spans; those without an attribute of gen_ai are skipped"
+            accepted = metrics.count(Ending::Accepted),
+            repeated = metrics.count(Ending::Repeated),
+            full = metrics.count(Ending::Full),
+            unavailable = metrics.count(Ending::Unavailable),
+            refused = metrics.count(Ending::Refused),
+            records = metrics.records.get(),
+            spans_skipped = metrics.spans_skipped.get(),
+            spans_rejected = metrics.spans_rejected.get(),
+            "requests of senders are ended"
         );
     }
 }

@@ -32,7 +32,7 @@ use crate::{
     sink::file::OpenMode,
     source::{
         clock::Clock,
-        intake::{self, Inbox},
+        intake::{self, Inbox, IntakeMetrics},
     },
     state::{DataDirectory, Durability, Store, WriteBatch, backend_in, open_store},
 };
@@ -167,7 +167,9 @@ pub(super) fn open(
     if let (Some(aside), Some(_)) = (&aside, &intake) {
         carry_inbox_over(aside, store.as_ref());
     }
-    let inbox = intake.map(|intake| intake::load(store.as_ref(), intake.max_inbox_bytes));
+    let inbox = intake.map(|intake| {
+        intake::load(store.as_ref(), intake.max_inbox_bytes, IntakeMetrics::of(None))
+    });
     let inbox = inbox.transpose()?;
     let settings = EmbeddedSettings {
         max_outbox_bytes: config.max_outbox_bytes,

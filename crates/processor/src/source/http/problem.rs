@@ -7,7 +7,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::source::intake::Refusal;
+use crate::source::intake::{Ending, Refusal};
 
 /// Seconds after which a sender may try again.
 const RETRY_AFTER_SECS: HeaderValue = HeaderValue::from_static("1");
@@ -35,6 +35,15 @@ impl Problem {
     pub(crate) fn is_passing(&self) -> bool {
         matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE)
             || self.status == StatusCode::CONFLICT
+    }
+
+    /// What is counted for it.
+    pub(crate) fn ending(&self) -> Ending {
+        match self.status {
+            StatusCode::TOO_MANY_REQUESTS => Ending::Full,
+            StatusCode::SERVICE_UNAVAILABLE => Ending::Unavailable,
+            _ => Ending::Refused,
+        }
     }
 
     /// Puts on `response` what goes with the status.

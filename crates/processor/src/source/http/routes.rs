@@ -18,7 +18,7 @@ use super::{
     BodyLimits, Problem, read_body,
     split::{self, Format},
 };
-use crate::source::intake::{Inbox, Receipt, RequestName};
+use crate::source::intake::{Ending, Inbox, Receipt, RequestName};
 
 /// Longest `Idempotency-Key`.
 const MAX_NAME_BYTES: usize = 256;
@@ -42,19 +42,27 @@ pub(crate) fn routes(door: Arc<Door>) -> Router {
 }
 
 async fn events(State(door): State<Arc<Door>>, headers: HeaderMap, body: Body) -> Response {
+    let metrics = door.inbox.metrics();
     match take(&door, &headers, body).await {
-        Ok(receipt) => answer(&receipt),
-        Err(problem) => problem.into_response(),
+        Ok(receipt) => {
+            metrics.ended(if receipt.is_repeated { Ending::Repeated } else { Ending::Accepted });
+            answer(&receipt)
+        }
+        Err(problem) => {
+            metrics.ended(problem.ending());
+            problem.into_response()
+        }
     }
 }
 
 async fn take(door: &Door, headers: &HeaderMap, body: Body) -> Result<Receipt, Problem> {
     authorize(door, headers)?;
+    door.inbox.check()?;
     let format = Format::of(headers)?;
     let name = request_name(headers)?;
     // A known request is answered although the inbox is full.
     if name.is_none() {
-        door.inbox.check()?;
+        door.inbox.check_room()?;
     }
     let body = read_body(body, &door.bodies).await?;
     let records = split::records(format, headers, &body.bytes, door.max_record_bytes)?;

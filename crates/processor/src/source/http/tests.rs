@@ -19,7 +19,7 @@ use crate::{
     source::{
         StopToken,
         clock::SystemClock,
-        intake::{IntakeSource, load},
+        intake::{IntakeMetrics, IntakeSource, load},
         Source,
         text::BatchLimits,
     },
@@ -141,7 +141,7 @@ struct Site {
 impl Site {
     fn new(token: Option<&str>, max_body_bytes: u64) -> Self {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-        let inbox = load(store.as_ref(), 1 << 20).unwrap();
+        let inbox = load(store.as_ref(), 1 << 20, IntakeMetrics::default()).unwrap();
         let door = Arc::new(Door {
             inbox: Arc::clone(&inbox),
             token: token.map(Into::into),

@@ -9,6 +9,7 @@ use std::{
 use tokio::sync::oneshot;
 
 use super::{
+    metrics::IntakeMetrics,
     records::Records,
     requests::{RequestName, Requests},
 };
@@ -118,6 +119,22 @@ struct State {
     commits_waiting: u32,
 }
 
+impl State {
+    fn check_open(&self) -> Result<(), Refusal> {
+        match &self.phase {
+            Phase::Open => Ok(()),
+            Phase::Starting => Err(Refusal::Starting),
+            Phase::Stopping => Err(Refusal::Stopping),
+            Phase::Failed(reason) => Err(Refusal::Failed(reason.clone())),
+        }
+    }
+
+    /// Records of all rows, which have no gaps between them.
+    fn records(&self) -> u64 {
+        self.rows.front().map_or(0, |row| self.end - row.first)
+    }
+}
+
 /// The records that are accepted and in no commit yet, as their senders, the writer, the reader and
 /// commits share them.
 ///
@@ -129,13 +146,18 @@ struct State {
 #[derive(Debug)]
 pub struct Inbox {
     max_bytes: u64,
+    metrics: IntakeMetrics,
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Inbox {
     /// An inbox with these rows, in order, that is not open yet.
-    pub(super) fn new(max_bytes: u64, rows: VecDeque<RowMark>, requests: Requests) -> Self {
+    pub(super) fn new(
+        max_bytes: u64,
+        metrics: IntakeMetrics,
+        (rows, requests): (VecDeque<RowMark>, Requests),
+    ) -> Self {
         let state = State {
             phase: Phase::Starting,
             end: rows.back().map_or(0, RowMark::end),
@@ -146,7 +168,10 @@ impl Inbox {
             requests,
             commits_waiting: 0,
         };
-        Self { max_bytes, state: Mutex::new(state), changed: Condvar::new() }
+        metrics.inbox_max_bytes.set(max_bytes as f64);
+        let inbox = Self { max_bytes, metrics, state: Mutex::new(state), changed: Condvar::new() };
+        inbox.show(&inbox.lock());
+        inbox
     }
 
     /// Waits until the records are synced in the store.
@@ -164,13 +189,20 @@ impl Inbox {
         }
     }
 
-    /// Whether a request would be refused whatever is in it; asked before its body is read.
+    /// Whether requests are taken at all; asked before a body is read.
     ///
     /// # Errors
-    /// Why.
+    /// Why not.
     pub fn check(&self) -> Result<(), Refusal> {
+        self.lock().check_open()
+    }
+
+    /// Whether a request with new records has room at all; asked before its body is read.
+    ///
+    /// # Errors
+    /// [`Refusal::Full`].
+    pub fn check_room(&self) -> Result<(), Refusal> {
         let state = self.lock();
-        self.check_open(&state)?;
         if state.stored_bytes + state.reserved_bytes >= self.max_bytes {
             return Err(Refusal::Full { max_bytes: self.max_bytes });
         }
@@ -181,11 +213,18 @@ impl Inbox {
     #[must_use]
     pub fn statistics(&self) -> InboxStatistics {
         let state = self.lock();
-        InboxStatistics {
-            records: state.rows.iter().map(|row| row.count).sum(),
-            bytes: state.stored_bytes,
-            max_bytes: self.max_bytes,
-        }
+        let (records, bytes) = (state.records(), state.stored_bytes);
+        InboxStatistics { records, bytes, max_bytes: self.max_bytes }
+    }
+
+    /// What is counted.
+    pub(crate) fn metrics(&self) -> &IntakeMetrics {
+        &self.metrics
+    }
+
+    fn show(&self, state: &State) {
+        self.metrics.inbox_records.set(state.records() as f64);
+        self.metrics.inbox_bytes.set(state.stored_bytes as f64);
     }
 
     pub(super) fn submit(
@@ -195,7 +234,7 @@ impl Inbox {
     ) -> Result<Admission, Refusal> {
         let bytes = records.stored_bytes() + ROW_OVERHEAD;
         let mut state = self.lock();
-        self.check_open(&state)?;
+        state.check_open()?;
         if let Some(name) = &name
             && let Some(receipt) = state.requests.look_up(name)?
         {
@@ -219,16 +258,6 @@ impl Inbox {
         state.pending.push_back(Submission { records, name, bytes, done });
         self.changed.notify_all();
         Ok(Admission::Waiting(outcome))
-    }
-
-    #[expect(clippy::unused_self, reason = "asked like the others")]
-    fn check_open(&self, state: &State) -> Result<(), Refusal> {
-        match &state.phase {
-            Phase::Open => Ok(()),
-            Phase::Starting => Err(Refusal::Starting),
-            Phase::Stopping => Err(Refusal::Stopping),
-            Phase::Failed(reason) => Err(Refusal::Failed(reason.clone())),
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -335,6 +364,8 @@ impl Inbox {
             receipts.push((submission.done, receipt));
             first += accepted;
         }
+        self.show(&state);
+        self.metrics.records.inc_by(rows.iter().map(|row| row.count).sum());
         self.changed.notify_all();
         drop(state);
         for (done, receipt) in receipts {
@@ -416,6 +447,7 @@ impl Inbox {
             state.rows.pop_front();
             state.stored_bytes -= row.bytes;
         }
+        self.show(&state);
     }
 }
 

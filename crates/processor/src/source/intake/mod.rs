@@ -11,6 +11,7 @@
 //! processed twice, whenever the process dies. Nothing here knows HTTP.
 
 mod inbox;
+mod metrics;
 mod reader;
 mod records;
 mod recover;
@@ -26,6 +27,7 @@ pub use records::Records;
 pub use requests::RequestName;
 pub use source::IntakeSource;
 
+pub(crate) use metrics::{Ending, IntakeMetrics};
 pub(crate) use recover::{carry_over, load};
 pub(crate) use source::position_in;
 

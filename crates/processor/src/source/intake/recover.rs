@@ -3,6 +3,7 @@
 use std::{collections::VecDeque, ops::ControlFlow, sync::Arc};
 
 use super::{
+    IntakeMetrics,
     inbox::{Inbox, ROW_OVERHEAD, RowMark},
     requests::Requests,
     row::{Row, RowBuilder},
@@ -17,7 +18,11 @@ use crate::{
 ///
 /// # Errors
 /// [`ProcessorError::State`] if it is damaged or has a gap.
-pub(crate) fn load(store: &dyn Store, max_bytes: u64) -> ProcessorResult<Arc<Inbox>> {
+pub(crate) fn load(
+    store: &dyn Store,
+    max_bytes: u64,
+    metrics: IntakeMetrics,
+) -> ProcessorResult<Arc<Inbox>> {
     let mut rows: VecDeque<RowMark> = VecDeque::new();
     each_row(store, &mut |first, bytes| {
         let count = Row::read(first, bytes)?.count();
@@ -35,7 +40,7 @@ pub(crate) fn load(store: &dyn Store, max_bytes: u64) -> ProcessorResult<Arc<Inb
             false => Err(damaged("a request in the inbox cannot be read")),
         }
     })?;
-    Ok(Arc::new(Inbox::new(max_bytes, rows, requests)))
+    Ok(Arc::new(Inbox::new(max_bytes, metrics, (rows, requests))))
 }
 
 /// Copies the records from `position` on out of the inbox of `from` into the empty one of `to`; says how

@@ -11,7 +11,7 @@ use std::{
 use llm_optimizer_engine::core::PartitionId;
 
 use super::{
-    Inbox, IntakeSource, Receipt, Records, Refusal, RequestName, carry_over,
+    Inbox, IntakeMetrics, IntakeSource, Receipt, Records, Refusal, RequestName, carry_over,
     inbox::{Admission, ROW_OVERHEAD},
     load, position_in,
 };
@@ -85,7 +85,7 @@ fn records(texts: &[&str]) -> Records {
 
 /// A source over what is in `store`, that goes on at `position`.
 fn source(store: &Arc<Disk>, max_bytes: u64, position: i64) -> (IntakeSource, Arc<Inbox>) {
-    let inbox = load(store.as_ref(), max_bytes).unwrap();
+    let inbox = load(store.as_ref(), max_bytes, IntakeMetrics::default()).unwrap();
     let pair = (Arc::clone(store) as Arc<dyn Store>, Arc::clone(&inbox));
     let limits = BatchLimits { max_records: 3, ..BatchLimits::default() };
     let clock = Arc::new(ManualClock::default());
@@ -162,7 +162,7 @@ fn records_that_are_gone_are_not_passed_over() {
     accept(&inbox, &["c"]).unwrap();
     accept(&inbox, &["d"]).unwrap();
     running.stop_latency();
-    let positions = |position| load(store.as_ref(), ROOMY).unwrap().begin_at(position);
+    let positions = |position| load(store.as_ref(), ROOMY, IntakeMetrics::default()).unwrap().begin_at(position);
     assert!(positions(5).unwrap_err().to_string().contains("records 0 to 4"));
     let mut batch = WriteBatch::default();
     batch.delete(&keys::inbox(0));
@@ -171,12 +171,12 @@ fn records_that_are_gone_are_not_passed_over() {
     batch.clear();
     batch.put(&keys::inbox(0), b"\x01");
     store.write(&batch, Durability::Synced).unwrap();
-    assert!(load(store.as_ref(), ROOMY).unwrap_err().to_string().contains("record 0"));
+    assert!(load(store.as_ref(), ROOMY, IntakeMetrics::default()).unwrap_err().to_string().contains("record 0"));
     batch.clear();
     [0, 2].iter().for_each(|first| batch.delete(&keys::inbox(*first)));
     batch.put(&keys::inbox(1), &store.get(&keys::inbox(3)).unwrap().unwrap());
     store.write(&batch, Durability::Synced).unwrap();
-    assert!(load(store.as_ref(), ROOMY).unwrap_err().to_string().contains("gap before record 3"));
+    assert!(load(store.as_ref(), ROOMY, IntakeMetrics::default()).unwrap_err().to_string().contains("gap before record 3"));
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn a_full_inbox_refuses_until_a_commit_makes_room() {
     accept(&inbox, &["bbbb"]).unwrap();
     let full = Err(Refusal::Full { max_bytes: 2 * one });
     assert_eq!(accept(&inbox, &["cccc"]), full);
-    assert_eq!(inbox.check(), Err(Refusal::Full { max_bytes: 2 * one }));
+    assert_eq!(inbox.check_room(), Err(Refusal::Full { max_bytes: 2 * one }));
     let long = "x".repeat(usize::try_from(2 * one).unwrap());
     assert!(matches!(accept(&inbox, &[&long]), Err(Refusal::TooLarge { .. })));
     assert_eq!(running.rows(2).len(), 2);

@@ -11,4 +11,4 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use routes::{SpanCounters, routes};
+pub(crate) use routes::routes;

@@ -1,9 +1,6 @@
 //! The routes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -23,30 +20,17 @@ use super::{
 };
 use crate::source::{
     http::{Door, Problem, authorize, read_body},
-    intake::Records,
+    intake::{Ending, Records},
 };
 
-/// What became of spans.
-#[derive(Debug, Default)]
-pub(crate) struct SpanCounters {
-    /// Spans of calls of models, which are kept.
-    pub(crate) accepted: AtomicU64,
-    /// Other spans, which are not.
-    pub(crate) skipped: AtomicU64,
-    /// Spans that are too long as a record.
-    pub(crate) rejected: AtomicU64,
-}
-
-type Entrance = State<(Arc<Door>, Arc<SpanCounters>)>;
-
 /// `POST /v1/traces`; metrics and logs are told that they are at the wrong place.
-pub(crate) fn routes(door: Arc<Door>, counters: Arc<SpanCounters>) -> Router {
+pub(crate) fn routes(door: Arc<Door>) -> Router {
     Router::new()
         .route("/v1/traces", post(traces))
         .route("/v1/metrics", any(|headers: HeaderMap| elsewhere(headers, "metrics")))
         .route("/v1/logs", any(|headers: HeaderMap| elsewhere(headers, "logs")))
         .layer(RequestDecompressionLayer::new().gzip(true))
-        .with_state((door, counters))
+        .with_state(door)
 }
 
 async fn elsewhere(headers: HeaderMap, what: &'static str) -> Response {
@@ -60,20 +44,24 @@ async fn elsewhere(headers: HeaderMap, what: &'static str) -> Response {
     }
 }
 
-async fn traces(State((door, counters)): Entrance, headers: HeaderMap, body: Body) -> Response {
+async fn traces(State(door): State<Arc<Door>>, headers: HeaderMap, body: Body) -> Response {
     let encoding = match Encoding::of(&headers) {
         Ok(encoding) => encoding,
         Err(problem) => return problem.into_response(),
     };
+    let metrics = door.inbox.metrics();
     match take(&door, &headers, encoding, body).await {
         Ok(taken) => {
-            counters.accepted.fetch_add(taken.accepted, Ordering::Relaxed);
-            counters.skipped.fetch_add(taken.skipped, Ordering::Relaxed);
-            counters.rejected.fetch_add(taken.rejected, Ordering::Relaxed);
+            metrics.ended(Ending::Accepted);
+            metrics.spans_skipped.inc_by(taken.skipped);
+            metrics.spans_rejected.inc_by(taken.rejected);
             let rejected = i64::try_from(taken.rejected).unwrap_or(i64::MAX);
             encoding.success(rejected, taken.why_rejected(door.max_record_bytes))
         }
-        Err(problem) => encoding.failure(&problem),
+        Err(problem) => {
+            metrics.ended(problem.ending());
+            encoding.failure(&problem)
+        }
     }
 }
 
@@ -85,13 +73,14 @@ async fn take(
 ) -> Result<Taken, Problem> {
     authorize(door, headers)?;
     door.inbox.check()?;
+    door.inbox.check_room()?;
     let body = read_body(body, &door.bodies).await?;
     let request = decode(encoding, &body.bytes)?;
     drop(body);
     let Spans { records, skipped, rejected } = Spans::of(&request, door.max_record_bytes);
     drop(request);
-    let receipt = door.inbox.accept(records, None).await?;
-    Ok(Taken { accepted: receipt.accepted, skipped, rejected })
+    door.inbox.accept(records, None).await?;
+    Ok(Taken { skipped, rejected })
 }
 
 fn decode(encoding: Encoding, body: &[u8]) -> Result<ExportTraceServiceRequest, Problem> {
@@ -135,7 +124,6 @@ impl Spans {
 
 /// What became of the spans of a request.
 struct Taken {
-    accepted: u64,
     skipped: u64,
     rejected: u64,
 }
