@@ -8,7 +8,7 @@ use std::{
 use llm_optimizer_config::{Intake, ProcessorConfig, Source as SourceSpec};
 use tracing::info;
 
-use super::{keeping, outputs::unusable};
+use super::{keeping, observe::Telemetry, outputs::unusable};
 use crate::{
     error::{ProcessorError, ProcessorResult},
     record::SourceKind,
@@ -27,8 +27,8 @@ const MAX_REQUESTS: usize = 1_024;
 /// Time for one request, the sync included.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The source of `config`, if records are sent to it, with its routes mounted at a server; the server is
-/// held by `opened` until the run is over.
+/// The source of `config`, if records are sent to it, with its routes mounted at the server of the process; if
+/// there is none, at one of its own, which is held by `opened` until the run is over.
 ///
 /// # Errors
 /// [`ProcessorError::Config`] if nothing is kept, [`ProcessorError::Unavailable`] if `http.bind` cannot be
@@ -37,7 +37,7 @@ pub(super) fn source(
     config: &ProcessorConfig,
     opened: Option<&mut keeping::Opened>,
     limits: BatchLimits,
-    clock: Arc<dyn Clock>,
+    (clock, telemetry): (&Arc<dyn Clock>, &Telemetry),
 ) -> ProcessorResult<Option<Box<dyn Source>>> {
     let (kind, intake) = match config.source().map_err(unusable)? {
         SourceSpec::Http(intake) => (SourceKind::Http, intake),
@@ -50,14 +50,19 @@ pub(super) fn source(
     }) else {
         return Err(without_state());
     };
-    let bind = config.http.clone().unwrap_or_default().bind;
-    let server = Server::start(&ServerSettings::at(bind))?;
     let door = Arc::new(door(&intake, Arc::clone(&inbox), limits.max_record_bytes));
-    mount(&server.routes(), kind, door);
-    info!(address = %server.address(), path = path_of(kind), "records are accepted");
-    opened.hold(Box::new(server));
+    match telemetry.routes.get() {
+        Some(routes) => mount(routes, kind, door),
+        None => {
+            let bind = config.http.clone().unwrap_or_default().bind;
+            let server = Server::start(&ServerSettings::at(bind))?;
+            mount(&server.routes(), kind, door);
+            opened.hold(Box::new(server));
+        }
+    }
     opened.hold(Box::new(Farewell(inbox.metrics().clone())));
-    Ok(Some(Box::new(IntakeSource::new((store, inbox), kind, limits, clock))))
+    let source = IntakeSource::new((store, inbox), kind, limits, Arc::clone(clock));
+    Ok(Some(Box::new(source.with_health(Arc::clone(&telemetry.health)))))
 }
 
 fn door(intake: &Intake, inbox: Arc<Inbox>, max_record_bytes: usize) -> Door {
@@ -78,10 +83,8 @@ fn mount(routes: &Routes, kind: SourceKind, door: Arc<Door>) {
     };
     let router = if kind == SourceKind::Otlp { otlp::routes(door) } else { http::routes(door) };
     routes.add(limited(router, limits));
-}
-
-fn path_of(kind: SourceKind) -> &'static str {
-    if kind == SourceKind::Otlp { "/v1/traces" } else { "/v1/events" }
+    let path = if kind == SourceKind::Otlp { "/v1/traces" } else { "/v1/events" };
+    info!(path, "records can be sent");
 }
 
 pub(super) fn without_state() -> ProcessorError {

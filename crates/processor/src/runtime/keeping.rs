@@ -15,6 +15,7 @@ use tracing::{info, warn};
 
 use super::{
     job::{JobSettings, OpenLog},
+    observe::{KeptCheckpoints, Telemetry},
     outputs::unusable,
     setup::SetupOptions,
     worker::PipelineOutputs,
@@ -146,7 +147,7 @@ pub(super) fn open(
     state: &StateConfig,
     settings: &JobSettings,
     options: SetupOptions,
-    clock: Arc<dyn Clock>,
+    (clock, telemetry): (Arc<dyn Clock>, Arc<Telemetry>),
 ) -> ProcessorResult<Opened> {
     let directory = DataDirectory::lock(&state.path)?;
     let aside =
@@ -168,7 +169,7 @@ pub(super) fn open(
         carry_inbox_over(aside, store.as_ref());
     }
     let inbox = intake.map(|intake| {
-        intake::load(store.as_ref(), intake.max_inbox_bytes, IntakeMetrics::of(None))
+        intake::load(store.as_ref(), intake.max_inbox_bytes, IntakeMetrics::of(telemetry.metrics.as_deref()))
     });
     let inbox = inbox.transpose()?;
     let settings = EmbeddedSettings {
@@ -180,12 +181,17 @@ pub(super) fn open(
         },
         pipelines: config.pipelines().into_iter().map(|pipeline| pipeline.name).collect(),
         planted: planted_fault()?,
+        telemetry: Arc::clone(&telemetry),
     };
     let keeping = KeeperSettings {
         interval: config.checkpoint_interval_secs.as_duration(),
         retain: state.checkpoint_retain,
     };
-    let keeper = CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, clock)?;
+    let kept = KeptCheckpoints::new(Arc::clone(&store), checkpoints.clone());
+    // A second run would have a telemetry of its own.
+    let _ = telemetry.checkpoints.set(kept);
+    let metrics = telemetry.metrics.clone();
+    let keeper = CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, clock, metrics)?;
     Ok(Opened { instance_id, directory, keeper, store, settings, inbox, held: Vec::new() })
 }
 

@@ -317,18 +317,20 @@ impl Inbox {
 /// For the thread that writes.
 impl Inbox {
     /// What is to be written next, at most about `max_bytes`, and the number of its first record; waits for
-    /// it, and lets commits go first. `None` once the inbox is closed and all is written.
-    pub(super) fn next_group(&self, max_bytes: u64) -> Option<(u64, Vec<Submission>)> {
-        let mut state = self.lock();
-        loop {
-            let is_ready = !state.pending.is_empty() && state.commits_waiting == 0;
-            if is_ready {
-                break;
-            }
-            if state.pending.is_empty() && !matches!(state.phase, Phase::Open | Phase::Starting) {
-                return None;
-            }
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+    /// it, at most for `patience`, and lets commits go first. `None` once the inbox is closed and all is written.
+    pub(super) fn next_group(
+        &self,
+        max_bytes: u64,
+        patience: Duration,
+    ) -> Option<(u64, Vec<Submission>)> {
+        let waits = |state: &mut State| {
+            let is_over = !matches!(state.phase, Phase::Open | Phase::Starting);
+            if state.pending.is_empty() { !is_over } else { state.commits_waiting > 0 }
+        };
+        let waited = self.changed.wait_timeout_while(self.lock(), patience, waits);
+        let (mut state, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.pending.is_empty() && !waited.timed_out() {
+            return None;
         }
         let (mut group, mut bytes) = (Vec::new(), 0);
         while let Some(next) = state.pending.front() {

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     error::{ProcessorError, ProcessorResult},
     record::{PartitionKey, PartitionOrigin, Position, SourceKind},
+    runtime::Health,
     source::{Source, SourceEvent, StopToken, clock::Clock, send::Halt, text::BatchLimits},
     state::{Store, WriteBatch},
 };
@@ -28,6 +29,7 @@ pub struct IntakeSource {
     limits: BatchLimits,
     clock: Arc<dyn Clock>,
     position: u64,
+    health: Arc<Health>,
 }
 
 impl IntakeSource {
@@ -39,7 +41,13 @@ impl IntakeSource {
         limits: BatchLimits,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { store, inbox, kind, limits, clock, position: 0 }
+        Self { store, inbox, kind, limits, clock, position: 0, health: Arc::default() }
+    }
+
+    /// Says there when records cannot be stored.
+    #[must_use]
+    pub fn with_health(self, health: Arc<Health>) -> Self {
+        Self { health, ..self }
     }
 }
 
@@ -57,6 +65,7 @@ impl Source for IntakeSource {
             store: Arc::clone(&self.store),
             inbox: Arc::clone(&self.inbox),
             clock: self.clock,
+            health: self.health,
             batch: WriteBatch::default(),
             is_end_doubtful: false,
         };

@@ -1,6 +1,8 @@
 //! Writes what waits: one synced write for all requests that came during the write before.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
+
+use tracing::{info, warn};
 
 use super::{
     inbox::{Inbox, ROW_OVERHEAD, RowMark, Submission},
@@ -13,6 +15,7 @@ use crate::{
         embedded::keys::{self, KeyRange},
     },
     error::{ProcessorError, ProcessorResult},
+    runtime::{Health, Part},
     source::clock::Clock,
     state::{Durability, Store, StoreError, WriteBatch},
 };
@@ -24,11 +27,15 @@ const ROW_RECORDS: u32 = 1_000;
 /// A row that holds this many bytes takes no further record.
 const ROW_BYTES: usize = 256 << 10;
 
+/// Longest time a store that took nothing is not asked again.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// The thread that writes.
 pub(super) struct Writer {
     pub(super) store: Arc<dyn Store>,
     pub(super) inbox: Arc<Inbox>,
     pub(super) clock: Arc<dyn Clock>,
+    pub(super) health: Arc<Health>,
     pub(super) batch: WriteBatch,
     /// Whether a write failed, so that rows may be there that nobody knows of.
     pub(super) is_end_doubtful: bool,
@@ -37,18 +44,28 @@ pub(super) struct Writer {
 impl Writer {
     /// Writes until the inbox is closed and nothing waits, or nothing can be written any more.
     pub(super) fn run(mut self) {
-        while let Some((first, group)) = self.inbox.next_group(GROUP_BYTES) {
+        while let Some((first, group)) = self.inbox.next_group(GROUP_BYTES, LOOK) {
+            // While the store takes nothing nobody may come any more: it is asked all the same.
+            if group.is_empty() && !self.is_end_doubtful {
+                continue;
+            }
             let rows = self.encode(first, &group);
             CrashPoint::BeforeInboxWrite.pass();
             match self.write() {
                 Ok(()) => {
                     CrashPoint::AfterInboxWrite.pass();
                     self.inbox.written(group, &rows);
+                    if std::mem::take(&mut self.is_end_doubtful) {
+                        info!("records can be stored again");
+                        self.health.over(Part::Intake);
+                    }
                 }
                 Err(error) => {
-                    self.is_end_doubtful = true;
                     let is_final = is_final(&error);
-                    tracing::warn!(%error, requests = group.len(), "records could not be stored; their senders are told");
+                    if !std::mem::replace(&mut self.is_end_doubtful, true) {
+                        warn!(%error, "records cannot be stored; their senders are told");
+                    }
+                    self.health.trouble(Part::Intake, error.to_string());
                     self.inbox.failed(group, &error, is_final);
                     if is_final {
                         return;
@@ -58,10 +75,8 @@ impl Writer {
         }
     }
 
-    fn write(&mut self) -> ProcessorResult<()> {
-        self.store.write(&self.batch, Durability::Synced)?;
-        self.is_end_doubtful = false;
-        Ok(())
+    fn write(&self) -> ProcessorResult<()> {
+        self.store.write(&self.batch, Durability::Synced)
     }
 
     /// The rows of a group whose first record is number `first`.
