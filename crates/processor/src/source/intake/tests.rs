@@ -19,6 +19,7 @@ use crate::{
     ProcessorError, ProcessorResult,
     commit::embedded::keys,
     record::{PartitionKey, Position, SourceKind},
+    runtime::{Health, Part},
     source::{
         Source, SourceEvent,
         clock::ManualClock,
@@ -217,6 +218,22 @@ fn a_full_disk_refuses_and_is_forgotten_when_there_is_room() {
         let sent = futures::executor::block_on(inbox.accept(records(&["b"]), name("1"))).unwrap();
         assert_eq!((sent.first, sent.is_repeated), (1, false), "the refused request is not known");
     }
+}
+
+#[test]
+fn trouble_with_the_store_is_told_and_its_end_is_noticed_without_a_request() {
+    let store = Arc::new(Disk::default());
+    let health = Arc::new(Health::default());
+    let (source, inbox) = source(&store, ROOMY, 0);
+    let running = start(source.with_health(Arc::clone(&health)), 100);
+    wait_for(|| inbox.check().is_ok());
+    store.is_full.store(true, Ordering::Release);
+    assert!(matches!(accept(&inbox, &["a"]), Err(Refusal::Failed(_))));
+    assert!(health.is_in_trouble(Part::Intake));
+    store.is_full.store(false, Ordering::Release);
+    wait_for(|| !health.is_in_trouble(Part::Intake));
+    assert_eq!(accept(&inbox, &["b"]).unwrap().first, 0);
+    assert_eq!(running.rows(1), rows(&["b"], 0));
 }
 
 #[test]
