@@ -115,7 +115,8 @@ fn ten_kills_under_retrying_clients_lose_nothing_and_repeat_nothing_by_themselve
             })
         })
         .collect();
-    let points = ["before_inbox_write", "after_inbox_write", "before_store_write", "after_store_write"];
+    let points =
+        ["before_inbox_write", "after_inbox_write", "before_store_write", "after_store_write"];
     for kill in 0..10 {
         let crash = format!("{}:{}", points[kill % 4], rng.random_range(2..9));
         let env = [("PROCESSOR_CRASH_POINT", crash.as_str())];
@@ -191,8 +192,12 @@ fn what_is_accepted_before_sigterm_is_processed_once_and_bad_records_are_dead_le
     sender.insist("/v1/events", &[LINES], &batch("a", 500));
     let broken = b"{\"at\":1,\"batch\":\"a\"}\n{broken\n";
     let answer = sender.post("/v1/events", &[LINES], broken).unwrap();
-    assert_eq!((answer.status, answer.body.as_str()), (202, r#"{"accepted":2,"first_offset":500}"#));
-    let refused = sender.post("/v1/events", &[("content-type", "application/json")], b"[{},").unwrap();
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (202, r#"{"accepted":2,"first_offset":500}"#)
+    );
+    let refused =
+        sender.post("/v1/events", &[("content-type", "application/json")], b"[{},").unwrap();
     assert_eq!(refused.status, 400);
     assert!(refused.body.contains("element 2"), "{refused:?}");
     running.terminate();
@@ -205,7 +210,8 @@ fn what_is_accepted_before_sigterm_is_processed_once_and_bad_records_are_dead_le
         place.read("dead.ndjson").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let reasons: Vec<&str> = dead.iter().map(|letter| letter["reason"].as_str().unwrap()).collect();
     assert_eq!(reasons, ["missing_field", "invalid_json"]);
-    let origin = serde_json::json!({ "source": "http", "name": "inbox", "partition": 0, "offset": 501 });
+    let origin =
+        serde_json::json!({ "source": "http", "name": "inbox", "partition": 0, "offset": 501 });
     assert_eq!(dead[1]["origin"], origin);
     assert_eq!(place.report().first.records_read, 503);
 }

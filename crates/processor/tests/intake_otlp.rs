@@ -42,7 +42,8 @@ const CONFIG: &str = "processor:
 fn python() -> Option<PathBuf> {
     let cache = std::env::var_os("PROCESSOR_CACHE_DIR").map(PathBuf::from).unwrap_or_else(|| {
         let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let base = base.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
+        let base =
+            base.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
         base.join("llm-optimizer-processor")
     });
     let python = cache.join("otlp-client/bin/python");
@@ -146,7 +147,10 @@ fn ten_kills_under_an_opentelemetry_sdk_lose_no_span_and_repeat_none_by_themselv
     assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
     for (number, attempts) in &expected {
         let count = found[number];
-        assert!((1..=1 + attempts).contains(&count), "{number}: {count} times, {attempts} attempts");
+        assert!(
+            (1..=1 + attempts).contains(&count),
+            "{number}: {count} times, {attempts} attempts"
+        );
     }
     assert!(expected.values().any(|attempts| *attempts > 0), "no kill met a request");
     assert_eq!(place.read("dead.ndjson"), "");
@@ -170,7 +174,10 @@ fn other_signals_and_broken_bodies_are_answered_as_the_protocol_has_it() {
         assert_eq!(answer.status, 501);
         assert!(answer.body.contains("/v1/traces"), "{answer:?}");
     }
-    assert_eq!(sender.post("/v1/traces", &[("content-type", "text/plain")], b"").unwrap().status, 415);
+    assert_eq!(
+        sender.post("/v1/traces", &[("content-type", "text/plain")], b"").unwrap().status,
+        415
+    );
     running.terminate();
     assert_eq!(running.wait(), Some(0));
 }

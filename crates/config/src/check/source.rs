@@ -94,7 +94,8 @@ fn intake(checks: &mut Checks<'_>) {
         checks.fault(&format!("source.{key}"), "0 must be greater than 0", "");
     } else if intake.max_body_bytes > intake.max_inbox_bytes {
         let (body, inbox) = (intake.max_body_bytes, intake.max_inbox_bytes);
-        let message = format!("{inbox} is less than max_body_bytes {body}: a long body would never fit");
+        let message =
+            format!("{inbox} is less than max_body_bytes {body}: a long body would never fit");
         checks.conflict("source.max_inbox_bytes", &["source.max_body_bytes"], message, "");
     }
 }

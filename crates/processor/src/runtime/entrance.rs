@@ -1,9 +1,6 @@
 //! Sources that records are sent to: an inbox in the store, a door to it, and the routes that lead there.
 
-use std::{
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use llm_optimizer_config::{Intake, ProcessorConfig, Source as SourceSpec};
 use tracing::info;
@@ -14,7 +11,8 @@ use crate::{
     record::SourceKind,
     server::{RouteLimits, Routes, Server, ServerSettings, limited},
     source::{
-        Source, clock::Clock,
+        Source,
+        clock::Clock,
         http::{self, BodyLimits, Door},
         intake::{Ending, Inbox, IntakeMetrics, IntakeSource},
         otlp,

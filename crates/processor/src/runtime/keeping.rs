@@ -150,8 +150,7 @@ pub(super) fn open(
     (clock, telemetry): (Arc<dyn Clock>, Arc<Telemetry>),
 ) -> ProcessorResult<Opened> {
     let directory = DataDirectory::lock(&state.path)?;
-    let aside =
-        if options.new_state { set_aside(&directory, clock.now_ms())? } else { None };
+    let aside = if options.new_state { set_aside(&directory, clock.now_ms())? } else { None };
     let now_ms = clock.now_ms();
     let folder = state.checkpoint_path.clone();
     let folder = folder.unwrap_or_else(|| directory.path().join("checkpoints"));
@@ -169,7 +168,11 @@ pub(super) fn open(
         carry_inbox_over(aside, store.as_ref());
     }
     let inbox = intake.map(|intake| {
-        intake::load(store.as_ref(), intake.max_inbox_bytes, IntakeMetrics::of(telemetry.metrics.as_deref()))
+        intake::load(
+            store.as_ref(),
+            intake.max_inbox_bytes,
+            IntakeMetrics::of(telemetry.metrics.as_deref()),
+        )
     });
     let inbox = inbox.transpose()?;
     let settings = EmbeddedSettings {

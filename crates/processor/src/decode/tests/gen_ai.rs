@@ -38,6 +38,7 @@ fn configured_values_may_be_missing_and_booleans_count() {
         r#"{{{TIME},"provider":"openai","attributes":{{"tenant.id":7}},"output_tokens":3,"error":true}}"#
     );
     check_with(settings(&event), &record, "1000 provider=openai::tenant.id=7 3 1");
-    let record = format!(r#"{{{TIME},"provider":"openai","attributes":{{"tenant.id":7}},"error":true}}"#);
+    let record =
+        format!(r#"{{{TIME},"provider":"openai","attributes":{{"tenant.id":7}},"error":true}}"#);
     check_with(settings(&event), &record, "1000 filtered");
 }

@@ -45,7 +45,10 @@ pub(super) fn structured(headers: &HeaderMap, body: &[u8]) -> Result<Vec<u8>, Pr
     }
     // The data stays byte by byte what it was, so that no digit of a number is lost.
     serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST, format!("the body is not the JSON it says it is: {error}"))
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("the body is not the JSON it says it is: {error}"),
+        )
     })?;
     let mut record = Value::Object(event).to_string().into_bytes();
     record.pop();
@@ -67,7 +70,8 @@ fn percent_decoded(bytes: &[u8]) -> Option<String> {
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         let pair = after.get(..2).filter(|_| *byte == b'%');
-        let code = pair.and_then(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+        let code =
+            pair.and_then(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
         match code {
             Some(code) => {
                 decoded.push(code);

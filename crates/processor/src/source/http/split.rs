@@ -95,9 +95,7 @@ pub(super) fn records(
                              application/cloudevents-batch+json"))
                 }
                 (Document::Object(object), _) => collect([object], "element", max_record_bytes),
-                (Document::Elements(elements), _) => {
-                    collect(elements, "element", max_record_bytes)
-                }
+                (Document::Elements(elements), _) => collect(elements, "element", max_record_bytes),
             }
         }
     }
@@ -155,7 +153,9 @@ fn check_length(
 fn not_json(fault: &json::NotJson) -> Problem {
     let detail = &fault.detail;
     match fault.element {
-        Some(number) => bad(&format!("element {number} of the array: {detail}")).at("element", number),
+        Some(number) => {
+            bad(&format!("element {number} of the array: {detail}")).at("element", number)
+        }
         None => bad(&format!("the body is no JSON: {detail}")),
     }
 }

@@ -17,10 +17,9 @@ use super::{
 use crate::{
     record::SourceKind,
     source::{
-        StopToken,
+        Source, StopToken,
         clock::SystemClock,
         intake::{IntakeMetrics, IntakeSource, load},
-        Source,
         text::BatchLimits,
     },
     state::{MemoryStore, Store},
@@ -97,7 +96,8 @@ fn cloud_events_come_in_three_ways() {
 
 /// A `CloudEvent` in binary mode, as one object.
 fn binary(content_type: &str, body: &[u8]) -> Value {
-    let pairs = [("ce-specversion", "1.0"), ("ce-id", "a%20b%C3%A9"), ("content-type", content_type)];
+    let pairs =
+        [("ce-specversion", "1.0"), ("ce-id", "a%20b%C3%A9"), ("content-type", content_type)];
     let headers = headers(&pairs);
     assert_eq!(Format::of(&headers).unwrap(), Format::BinaryCloudEvent);
     let records = split::records(Format::BinaryCloudEvent, &headers, body, 1_000).unwrap();
@@ -108,7 +108,8 @@ fn binary(content_type: &str, body: &[u8]) -> Value {
 #[test]
 fn a_binary_cloud_event_becomes_a_structured_one() {
     let event = |content_type: &str, name: &str, data: Value| {
-        let mut event = json!({ "specversion": "1.0", "id": "a bé", "datacontenttype": content_type });
+        let mut event =
+            json!({ "specversion": "1.0", "id": "a bé", "datacontenttype": content_type });
         event.as_object_mut().unwrap().insert(name.to_owned(), data);
         event
     };
@@ -123,9 +124,14 @@ fn a_binary_cloud_event_becomes_a_structured_one() {
 
 #[test]
 fn other_content_types_are_refused_with_those_that_are_read() {
-    for content_type in ["text/csv", "application/x-www-form-urlencoded", "application/cloudevents+xml"] {
+    for content_type in
+        ["text/csv", "application/x-www-form-urlencoded", "application/cloudevents+xml"]
+    {
         let refused = typed(content_type, "{}").unwrap_err();
-        assert!(refused.starts_with("415") && refused.contains("application/x-ndjson"), "{refused}");
+        assert!(
+            refused.starts_with("415") && refused.contains("application/x-ndjson"),
+            "{refused}"
+        );
     }
     assert!(split(&[], b"{}").unwrap_err().starts_with("415"));
     let latin = typed("application/json; charset=\"iso-8859-1\"", "{}").unwrap_err();
@@ -208,7 +214,10 @@ fn a_repeated_request_with_a_key_adds_nothing() {
     let named = [LINES, ("idempotency-key", "one")];
     assert_eq!(site.post(&named, b"{}").0, 202);
     let (status, _, body) = site.post(&named, b"{}");
-    assert_eq!((status, body), (200, json!({ "accepted": 1, "first_offset": 0, "repeated": true })));
+    assert_eq!(
+        (status, body),
+        (200, json!({ "accepted": 1, "first_offset": 0, "repeated": true }))
+    );
     assert_eq!(site.post(&named, b"{ }").0, 422);
     assert_eq!(site.post(&[LINES, ("idempotency-key", "")], b"{}").0, 400);
 }

@@ -42,7 +42,9 @@ pub enum Refusal {
         max_bytes: u64,
     },
     /// More than fits into an empty inbox.
-    #[error("{bytes} bytes do not fit into the inbox, which takes {max_bytes} (`source.max_inbox_bytes`)")]
+    #[error(
+        "{bytes} bytes do not fit into the inbox, which takes {max_bytes} (`source.max_inbox_bytes`)"
+    )]
     TooLarge {
         /// What it would take.
         bytes: u64,
@@ -283,7 +285,8 @@ impl Inbox {
     pub(super) fn begin_at(&self, position: u64) -> ProcessorResult<()> {
         let mut state = self.lock();
         let first = state.rows.front().map(|row| row.first);
-        let lost = first.is_some_and(|first| first > position) || state.end > 0 && position > state.end;
+        let lost =
+            first.is_some_and(|first| first > position) || state.end > 0 && position > state.end;
         if lost {
             let (from, to) = (first.unwrap_or(state.end), state.end);
             return Err(ProcessorError::State(format!(
@@ -422,7 +425,8 @@ impl Inbox {
             return Ok(None);
         }
         let row = state.rows.partition_point(|row| row.end() <= position);
-        let missing = || ProcessorError::Internal(format!("record {position} is in no row of the inbox"));
+        let missing =
+            || ProcessorError::Internal(format!("record {position} is in no row of the inbox"));
         let row = state.rows.get(row).filter(|row| row.first <= position).ok_or_else(missing)?;
         Ok(Some((row.first, state.end)))
     }

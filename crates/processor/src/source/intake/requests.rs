@@ -100,7 +100,8 @@ impl Requests {
 /// The row of a request: version, name, content, number of records.
 pub(super) fn row(request: &RequestName, count: u32) -> [u8; ROW_BYTES] {
     let mut row = [VERSION; ROW_BYTES];
-    let parts = [&request.name.to_le_bytes()[..], &request.content.to_le_bytes(), &count.to_le_bytes()];
+    let parts =
+        [&request.name.to_le_bytes()[..], &request.content.to_le_bytes(), &count.to_le_bytes()];
     for (place, byte) in row.iter_mut().skip(1).zip(parts.into_iter().flatten()) {
         *place = *byte;
     }

@@ -105,9 +105,11 @@ impl<'a> Row<'a> {
     }
 
     fn lengths(&self) -> impl Iterator<Item = usize> + use<'a> {
-        self.lengths.as_chunks::<LENGTH_BYTES>().0.iter().map(|length| {
-            usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX)
-        })
+        self.lengths
+            .as_chunks::<LENGTH_BYTES>()
+            .0
+            .iter()
+            .map(|length| usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX))
     }
 
     /// The records in order.

@@ -5,12 +5,7 @@ use std::{sync::Arc, thread};
 use crossbeam_channel::Sender;
 use llm_optimizer_engine::core::PartitionId;
 
-use super::{
-    PARTITION_NAME,
-    inbox::Inbox,
-    reader::Reader,
-    writer::Writer,
-};
+use super::{PARTITION_NAME, inbox::Inbox, reader::Reader, writer::Writer};
 use crate::{
     error::{ProcessorError, ProcessorResult},
     record::{PartitionKey, PartitionOrigin, Position, SourceKind},
@@ -101,6 +96,7 @@ pub(crate) fn position_in(stored: &[(PartitionKey, Position)]) -> Option<u64> {
     let is_inbox = |key: &PartitionKey| {
         matches!(key.source, SourceKind::Http | SourceKind::Otlp) && key.name == PARTITION_NAME
     };
-    let offsets = stored.iter().filter(|(key, _)| is_inbox(key)).map(|(_, position)| position.offset);
+    let offsets =
+        stored.iter().filter(|(key, _)| is_inbox(key)).map(|(_, position)| position.offset);
     offsets.filter_map(|offset| u64::try_from(offset).ok()).max()
 }

@@ -163,7 +163,9 @@ fn records_that_are_gone_are_not_passed_over() {
     accept(&inbox, &["c"]).unwrap();
     accept(&inbox, &["d"]).unwrap();
     running.stop_latency();
-    let positions = |position| load(store.as_ref(), ROOMY, IntakeMetrics::default()).unwrap().begin_at(position);
+    let positions = |position| {
+        load(store.as_ref(), ROOMY, IntakeMetrics::default()).unwrap().begin_at(position)
+    };
     assert!(positions(5).unwrap_err().to_string().contains("records 0 to 4"));
     let mut batch = WriteBatch::default();
     batch.delete(&keys::inbox(0));
@@ -172,12 +174,22 @@ fn records_that_are_gone_are_not_passed_over() {
     batch.clear();
     batch.put(&keys::inbox(0), b"\x01");
     store.write(&batch, Durability::Synced).unwrap();
-    assert!(load(store.as_ref(), ROOMY, IntakeMetrics::default()).unwrap_err().to_string().contains("record 0"));
+    assert!(
+        load(store.as_ref(), ROOMY, IntakeMetrics::default())
+            .unwrap_err()
+            .to_string()
+            .contains("record 0")
+    );
     batch.clear();
     [0, 2].iter().for_each(|first| batch.delete(&keys::inbox(*first)));
     batch.put(&keys::inbox(1), &store.get(&keys::inbox(3)).unwrap().unwrap());
     store.write(&batch, Durability::Synced).unwrap();
-    assert!(load(store.as_ref(), ROOMY, IntakeMetrics::default()).unwrap_err().to_string().contains("gap before record 3"));
+    assert!(
+        load(store.as_ref(), ROOMY, IntakeMetrics::default())
+            .unwrap_err()
+            .to_string()
+            .contains("gap before record 3")
+    );
 }
 
 #[test]
@@ -252,7 +264,8 @@ fn a_request_is_known_again_also_after_a_restart() {
     let store = Arc::new(Disk::default());
     let name = Some(RequestName::new(b"one", b"body"));
     let (first, inbox) = running(&store, ROOMY, 0);
-    let send = |inbox: &Inbox| futures::executor::block_on(inbox.accept(records(&["a", "b"]), name));
+    let send =
+        |inbox: &Inbox| futures::executor::block_on(inbox.accept(records(&["a", "b"]), name));
     assert!(!send(&inbox).unwrap().is_repeated);
     let repeated = Receipt { accepted: 2, first: 0, is_repeated: true };
     assert_eq!(send(&inbox), Ok(repeated));
@@ -333,7 +346,8 @@ fn what_is_not_committed_is_carried_over_into_a_new_state() {
 fn the_position_is_that_of_the_inbox_whoever_filled_it() {
     let other = PartitionKey { source: SourceKind::File, name: "inbox".into(), partition: 0 };
     let mut stored = at(7);
-    stored.push((PartitionKey { source: SourceKind::Otlp, ..stored[0].0.clone() }, Position::at(9)));
+    stored
+        .push((PartitionKey { source: SourceKind::Otlp, ..stored[0].0.clone() }, Position::at(9)));
     stored.push((other, Position::at(99)));
     assert_eq!(position_in(&stored), Some(9));
     assert_eq!(position_in(&[]), None);

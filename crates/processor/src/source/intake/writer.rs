@@ -83,7 +83,8 @@ impl Writer {
     fn encode(&mut self, first: u64, group: &[Submission]) -> Vec<RowMark> {
         self.batch.clear();
         if self.is_end_doubtful {
-            let ends = [KeyRange::inbox().to, KeyRange::requests().to].map(Option::unwrap_or_default);
+            let ends =
+                [KeyRange::inbox().to, KeyRange::requests().to].map(Option::unwrap_or_default);
             let firsts = [keys::inbox(first), keys::request(first)];
             for (from, to) in firsts.iter().zip(&ends) {
                 self.batch.delete_range(from, to);

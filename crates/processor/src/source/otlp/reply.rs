@@ -56,7 +56,8 @@ impl Encoding {
     /// The spans were taken, but `rejected` of them.
     pub(super) fn success(self, rejected: i64, message: String) -> Response {
         let is_partial = rejected > 0 || !message.is_empty();
-        let partial = ExportTracePartialSuccess { rejected_spans: rejected, error_message: message };
+        let partial =
+            ExportTracePartialSuccess { rejected_spans: rejected, error_message: message };
         match self {
             Self::Protobuf => {
                 let partial_success = is_partial.then_some(partial);
@@ -75,8 +76,7 @@ impl Encoding {
 
     /// None was taken.
     pub(super) fn failure(self, problem: &Problem) -> Response {
-        let status =
-            Status { code: code_of(problem.status), message: problem.message.clone() };
+        let status = Status { code: code_of(problem.status), message: problem.message.clone() };
         let body = match self {
             Self::Protobuf => status.encode_to_vec(),
             Self::Json => {

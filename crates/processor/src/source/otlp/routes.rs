@@ -133,6 +133,8 @@ impl Taken {
         if self.rejected == 0 {
             return String::new();
         }
-        format!("spans that are longer than {max_record_bytes} bytes as a record (`limits.max_record_bytes`)")
+        format!(
+            "spans that are longer than {max_record_bytes} bytes as a record (`limits.max_record_bytes`)"
+        )
     }
 }

@@ -21,12 +21,18 @@ fn attributes(pairs: &Value) -> Value {
         Value::Bool(word) => json!({ "boolValue": word }),
         Value::Number(number) if number.is_i64() => json!({ "intValue": number.to_string() }),
         Value::Array(list) => {
-            let values: Vec<Value> = list.iter().map(|text| json!({ "stringValue": text })).collect();
+            let values: Vec<Value> =
+                list.iter().map(|text| json!({ "stringValue": text })).collect();
             json!({ "arrayValue": { "values": values } })
         }
         number => json!({ "doubleValue": number }),
     };
-    pairs.as_object().unwrap().iter().map(|(key, v)| json!({ "key": key, "value": value(v) })).collect()
+    pairs
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(key, v)| json!({ "key": key, "value": value(v) }))
+        .collect()
 }
 
 /// A request with one span of two seconds with these attributes.
@@ -39,7 +45,8 @@ fn request(pairs: &Value, more: &Value) -> ExportTraceServiceRequest {
     for (name, value) in more.as_object().unwrap() {
         span.as_object_mut().unwrap().insert(name.clone(), value.clone());
     }
-    let resource = attributes(&json!({ "service.name": "shop", "deployment.environment.name": "prod" }));
+    let resource =
+        attributes(&json!({ "service.name": "shop", "deployment.environment.name": "prod" }));
     let json = json!({ "resourceSpans": [{
         "resource": { "attributes": resource },
         "scopeSpans": [{ "scope": { "name": "x" }, "spans": [span] }]
@@ -97,8 +104,16 @@ fn older_names_mean_the_same() {
         (json!({ "gen_ai.response.model": "m" }), "model", json!("m")),
         (json!({ "gen_ai.usage.prompt_tokens": 3 }), "input_tokens", json!(3)),
         (json!({ "gen_ai.usage.completion_tokens": "4" }), "output_tokens", json!(4)),
-        (json!({ "gen_ai.server.time_to_first_token": 0.5 }), "time_to_first_token_ms", json!(500.0)),
-        (json!({ "gen_ai.latency.time_to_first_token": 2 }), "time_to_first_token_ms", json!(2000.0)),
+        (
+            json!({ "gen_ai.server.time_to_first_token": 0.5 }),
+            "time_to_first_token_ms",
+            json!(500.0),
+        ),
+        (
+            json!({ "gen_ai.latency.time_to_first_token": 2 }),
+            "time_to_first_token_ms",
+            json!(2000.0),
+        ),
         (json!({ "gen_ai.usage.cost": 0.01 }), "cost", json!(0.01)),
         (json!({ "llm.vendor": "OpenAI" }), "provider", json!("OpenAI")),
         (json!({ "llm.request.model": "m" }), "model", json!("m")),
@@ -127,7 +142,8 @@ fn failures_are_told_by_status_type_or_exception() {
 
 #[test]
 fn the_first_piece_may_be_an_event() {
-    let chunk = |nanos: &str| json!({ "name": "llm.content.completion.chunk", "timeUnixNano": nanos });
+    let chunk =
+        |nanos: &str| json!({ "name": "llm.content.completion.chunk", "timeUnixNano": nanos });
     let events = json!({ "events": [chunk("1544712661500000000"), chunk("1544712660750000000")] });
     let found = record(&json!({ "gen_ai.request.model": "m" }), &events);
     assert_eq!(found["time_to_first_token_ms"], 750.0);
@@ -175,7 +191,8 @@ fn protobuf_and_json_are_the_same_request() {
         { "name": "a", "attributes": [{ "key": "gen_ai.system", "value": { "intValue": 7 } }], "later": 1 }
     ] }], "schemaUrl": "s" }] });
     let sparse: ExportTraceServiceRequest = serde_json::from_value(sparse).unwrap();
-    let spans = vec![Span { name: "a".into(), ..sparse.resource_spans[0].scope_spans[0].spans[0].clone() }];
+    let spans =
+        vec![Span { name: "a".into(), ..sparse.resource_spans[0].scope_spans[0].spans[0].clone() }];
     let scope_spans = vec![ScopeSpans { spans, ..ScopeSpans::default() }];
     let whole = ResourceSpans { scope_spans, schema_url: "s".into(), ..ResourceSpans::default() };
     assert_eq!(sparse.resource_spans, [whole]);
@@ -194,7 +211,8 @@ fn answers_are_written_as_the_request_was() {
     assert_eq!((status, body), (StatusCode::OK, Vec::new()));
     assert_eq!(headers[header::CONTENT_TYPE], "application/x-protobuf");
     let (_, _, body) = parts(Encoding::Protobuf.success(2, "long".into()));
-    let partial = ExportTraceServiceResponse::decode(body.as_slice()).unwrap().partial_success.unwrap();
+    let partial =
+        ExportTraceServiceResponse::decode(body.as_slice()).unwrap().partial_success.unwrap();
     assert_eq!((partial.rejected_spans, partial.error_message.as_str()), (2, "long"));
     let (_, headers, body) = parts(Encoding::Json.success(2, "long".into()));
     assert_eq!(headers[header::CONTENT_TYPE], "application/json");
@@ -202,6 +220,12 @@ fn answers_are_written_as_the_request_was() {
     assert_eq!(body, json!({ "partialSuccess": { "rejectedSpans": "2", "errorMessage": "long" } }));
     let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "later");
     let (status, headers, body) = parts(Encoding::Protobuf.failure(&problem));
-    assert_eq!((status, &headers[header::RETRY_AFTER]), (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap()));
-    assert_eq!(Status::decode(body.as_slice()).unwrap(), Status { code: 14, message: "later".into() });
+    assert_eq!(
+        (status, &headers[header::RETRY_AFTER]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+    );
+    assert_eq!(
+        Status::decode(body.as_slice()).unwrap(),
+        Status { code: 14, message: "later".into() }
+    );
 }
