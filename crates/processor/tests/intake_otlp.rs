@@ -9,7 +9,7 @@ mod support;
 use std::{
     collections::BTreeMap,
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::{Duration, Instant},
@@ -40,12 +40,11 @@ const CONFIG: &str = "processor:
 
 /// The Python of `scripts/setup`, if it is there.
 fn python() -> Option<PathBuf> {
-    let cache = std::env::var_os("PROCESSOR_CACHE_DIR").map(PathBuf::from).unwrap_or_else(|| {
-        let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-        let base =
-            base.unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"));
-        base.join("llm-optimizer-processor")
-    });
+    let folder = |variable| std::env::var_os(variable).map(PathBuf::from);
+    let base =
+        || folder("XDG_CACHE_HOME").unwrap_or_else(|| folder("HOME").unwrap().join(".cache"));
+    let cache = folder("PROCESSOR_CACHE_DIR");
+    let cache = cache.unwrap_or_else(|| base().join("llm-optimizer-processor"));
     let python = cache.join("otlp-client/bin/python");
     if python.exists() {
         return Some(python);
@@ -66,7 +65,7 @@ impl Drop for Client {
     }
 }
 
-fn start_client(place: &Workplace, python: &PathBuf) -> Client {
+fn start_client(place: &Workplace, python: &Path) -> Client {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/otlp_client.py");
     let log = fs::File::create(place.path("client.txt")).unwrap();
     let child = Command::new(python)

@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -77,7 +77,7 @@ async fn take(door: &Door, headers: &HeaderMap, body: Body) -> Result<Receipt, P
 /// 401.
 pub(crate) fn authorize(door: &Door, headers: &HeaderMap) -> Result<(), Problem> {
     let Some(token) = &door.token else { return Ok(()) };
-    let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+    let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     let given = given.and_then(|given| {
         let (scheme, given) = given.split_at_checked("bearer ".len())?;
         scheme.eq_ignore_ascii_case(b"bearer ").then_some(given)

@@ -35,9 +35,10 @@ pub(crate) fn load(
     let mut requests = Requests::default();
     scan(store, &KeyRange::requests(), &mut |key, bytes| {
         let first = keys::number_of(key);
-        match first.is_some_and(|first| requests.take_row(first, bytes)) {
-            true => Ok(()),
-            false => Err(damaged("a request in the inbox cannot be read")),
+        if first.is_some_and(|first| requests.take_row(first, bytes)) {
+            Ok(())
+        } else {
+            Err(damaged("a request in the inbox cannot be read"))
         }
     })?;
     Ok(Arc::new(Inbox::new(max_bytes, metrics, (rows, requests))))

@@ -1,7 +1,7 @@
 //! What the attributes of spans are called, now and in conventions before.
 //!
-//! The first name that is there counts. `llm.…` are the names of OpenLLMetry and OpenInference from before
-//! there were conventions, `gen_ai.latency.…` those of vLLM and SGLang.
+//! The first name that is there counts. `llm.…` are the names of `OpenLLMetry` and `OpenInference` from before
+//! there were conventions, `gen_ai.latency.…` those of `vLLM` and `SGLang`.
 
 /// Who runs the model.
 pub(super) const PROVIDER: &[&str] =

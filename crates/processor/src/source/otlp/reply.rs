@@ -99,7 +99,7 @@ pub(super) struct Status {
     pub(super) message: String,
 }
 
-/// The code of gRPC that stands for a status of HTTP.
+/// The code of `gRPC` that stands for a status of HTTP.
 fn code_of(status: StatusCode) -> i32 {
     match status {
         StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE => 8,
