@@ -1,20 +1,21 @@
-//! Sources that records are sent to: an inbox in the store, a door to it, and the routes that lead there.
+//! Sources that records are sent to: an inbox in the store, and the door to it.
 
 use std::{sync::Arc, time::Duration};
 
+use axum::Router;
 use llm_optimizer_config::{Intake, ProcessorConfig, Source as SourceSpec};
 use tracing::info;
 
-use super::{keeping, observe::Telemetry, outputs::unusable};
+use super::{keeping, observe::Telemetry};
 use crate::{
     error::{ProcessorError, ProcessorResult},
     record::SourceKind,
-    server::{RouteLimits, Routes, Server, ServerSettings, limited},
+    server::{Bound, RouteLimits, ServerSettings, limited},
     source::{
         Source,
         clock::Clock,
-        http::{self, BodyLimits, Door},
-        intake::{Ending, Inbox, IntakeMetrics, IntakeSource},
+        http::{self, Door},
+        intake::{Ending, IntakeMetrics, IntakeSource},
         otlp,
         text::BatchLimits,
     },
@@ -25,8 +26,33 @@ const MAX_REQUESTS: usize = 1_024;
 /// Time for one request, the sync included.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
 
-/// The source of `config`, if records are sent to it, with its routes mounted at the server of the process; if
-/// there is none, at one of its own, which is held by `opened` until the run is over.
+/// The way in of `config`, if records are sent to its source, and the routes that lead there. They can be served
+/// before there is an inbox.
+pub(crate) fn door(config: &ProcessorConfig) -> Option<(Arc<Door>, Router)> {
+    let (kind, intake) = intake_of(config)?;
+    let max_record_bytes = usize::try_from(config.limits.max_record_bytes).unwrap_or(usize::MAX);
+    let door = Arc::new(Door::new(&intake, max_record_bytes));
+    let shared = Arc::clone(&door);
+    let router = if kind == SourceKind::Otlp { otlp::routes(shared) } else { http::routes(shared) };
+    // The door itself says how long a body may be, after it is unpacked.
+    let limits = RouteLimits {
+        max_body_bytes: usize::MAX,
+        max_concurrent: MAX_REQUESTS,
+        timeout: REQUEST_PATIENCE,
+    };
+    Some((door, limited(router, limits)))
+}
+
+fn intake_of(config: &ProcessorConfig) -> Option<(SourceKind, Intake)> {
+    match config.source() {
+        Ok(SourceSpec::Http(intake)) => Some((SourceKind::Http, intake)),
+        Ok(SourceSpec::Otlp(intake)) => Some((SourceKind::Otlp, intake)),
+        _ => None,
+    }
+}
+
+/// The source of `config`, if records are sent to it, behind the door of the process; if there is none, behind one
+/// at a server of its own, which is held by `opened` until the run is over.
 ///
 /// # Errors
 /// [`ProcessorError::Config`] if nothing is kept, [`ProcessorError::Unavailable`] if `http.bind` cannot be
@@ -37,52 +63,26 @@ pub(super) fn source(
     limits: BatchLimits,
     (clock, telemetry): (&Arc<dyn Clock>, &Telemetry),
 ) -> ProcessorResult<Option<Box<dyn Source>>> {
-    let (kind, intake) = match config.source().map_err(unusable)? {
-        SourceSpec::Http(intake) => (SourceKind::Http, intake),
-        SourceSpec::Otlp(intake) => (SourceKind::Otlp, intake),
-        _ => return Ok(None),
-    };
+    let Some((kind, _)) = intake_of(config) else { return Ok(None) };
     let Some((opened, (store, inbox))) = opened.and_then(|opened| {
         let inbox = opened.inbox()?;
         Some((opened, inbox))
     }) else {
         return Err(without_state());
     };
-    let door = Arc::new(door(&intake, Arc::clone(&inbox), limits.max_record_bytes));
-    match telemetry.routes.get() {
-        Some(routes) => mount(routes, kind, door),
-        None => {
+    match (telemetry.door.get(), door(config)) {
+        (Some(door), _) => door.lead_to(Arc::clone(&inbox)),
+        (None, Some((door, router))) => {
             let bind = config.http.clone().unwrap_or_default().bind;
-            let server = Server::start(&ServerSettings::at(bind))?;
-            mount(&server.routes(), kind, door);
+            let server = Bound::at(&ServerSettings::at(bind))?.serve(router)?;
+            door.lead_to(Arc::clone(&inbox));
             opened.hold(Box::new(server));
         }
+        (None, None) => {}
     }
     opened.hold(Box::new(Farewell(inbox.metrics().clone())));
     let source = IntakeSource::new((store, inbox), kind, limits, Arc::clone(clock));
     Ok(Some(Box::new(source.with_health(Arc::clone(&telemetry.health)))))
-}
-
-fn door(intake: &Intake, inbox: Arc<Inbox>, max_record_bytes: usize) -> Door {
-    Door {
-        inbox,
-        token: intake.token.as_ref().map(|token| token.reveal().into()),
-        bodies: BodyLimits::new(intake.max_body_bytes),
-        max_record_bytes,
-    }
-}
-
-fn mount(routes: &Routes, kind: SourceKind, door: Arc<Door>) {
-    // The door itself says how long a body may be, after it is unpacked.
-    let limits = RouteLimits {
-        max_body_bytes: usize::MAX,
-        max_concurrent: MAX_REQUESTS,
-        timeout: REQUEST_PATIENCE,
-    };
-    let router = if kind == SourceKind::Otlp { otlp::routes(door) } else { http::routes(door) };
-    routes.add(limited(router, limits));
-    let path = if kind == SourceKind::Otlp { "/v1/traces" } else { "/v1/events" };
-    info!(path, "records can be sent");
 }
 
 pub(super) fn without_state() -> ProcessorError {

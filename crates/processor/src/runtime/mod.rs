@@ -31,6 +31,7 @@ mod worker;
 mod tests;
 
 pub use counters::Counters;
+pub(crate) use entrance::door;
 pub use encode::ResultEncoder;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use observe::{

@@ -12,7 +12,7 @@ use super::{ApiParts, Bound, Routes, Server, ServerSettings, api_routes};
 use crate::{
     error::ProcessorResult,
     metrics::{Metrics, MetricsKeeper, MetricsKeeperSettings},
-    runtime::{Health, Telemetry},
+    runtime::{Health, Telemetry, door},
     source::StopToken,
 };
 
@@ -46,14 +46,13 @@ impl RunServer {
         let health = Health::new(http.ready_broker_timeout_secs.as_duration(), stop.clone());
         let telemetry = Arc::new(Telemetry::new(metrics.clone(), bound.is_some(), health));
         let serve = |bound: Bound| {
-            let parts = parts(config, &http, &bound, Arc::clone(&telemetry));
-            bound.serve(api_routes(parts))
+            let api = api_routes(parts(config, &http, &bound, Arc::clone(&telemetry)));
+            let Some((door, router)) = door(config) else { return bound.serve(api) };
+            // It is new.
+            let _ = telemetry.door.set(door);
+            bound.serve(router.fallback_service::<axum::Router>(api))
         };
         let server = bound.map(serve).transpose()?;
-        if let Some(server) = &server {
-            // It is new.
-            let _ = telemetry.routes.set(server.routes());
-        }
         let keeper = metrics.map(|metrics| MetricsKeeper::start(&metrics, keeper_settings(config)));
         Ok(Self { telemetry, server, _keeper: keeper })
     }

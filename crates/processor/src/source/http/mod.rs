@@ -13,6 +13,7 @@
 
 mod body;
 mod cloud_event;
+mod door;
 mod json;
 mod problem;
 mod routes;
@@ -20,7 +21,8 @@ mod split;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use body::{BodyLimits, read_body};
+pub(crate) use body::read_body;
+pub(crate) use door::Door;
 pub(crate) use problem::Problem;
 
-pub(crate) use routes::{Door, authorize, routes};
+pub(crate) use routes::routes;

@@ -1,4 +1,4 @@
-//! The route, and who may use it.
+//! The route.
 
 use std::sync::Arc;
 
@@ -6,32 +6,21 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
     routing::post,
 };
 use serde_json::json;
-use subtle::ConstantTimeEq;
 use tower_http::decompression::RequestDecompressionLayer;
 
 use super::{
-    BodyLimits, Problem, read_body,
+    Door, Problem, read_body,
     split::{self, Format},
 };
-use crate::source::intake::{Ending, Inbox, Receipt, RequestName};
+use crate::source::intake::{Ending, Receipt, RequestName};
 
 /// Longest `Idempotency-Key`.
 const MAX_NAME_BYTES: usize = 256;
-
-/// The way into an inbox.
-#[derive(Debug)]
-pub(crate) struct Door {
-    pub(crate) inbox: Arc<Inbox>,
-    /// What senders must know.
-    pub(crate) token: Option<Box<str>>,
-    pub(crate) bodies: BodyLimits,
-    pub(crate) max_record_bytes: usize,
-}
 
 /// `POST /v1/events`.
 pub(crate) fn routes(door: Arc<Door>) -> Router {
@@ -42,51 +31,32 @@ pub(crate) fn routes(door: Arc<Door>) -> Router {
 }
 
 async fn events(State(door): State<Arc<Door>>, headers: HeaderMap, body: Body) -> Response {
-    let metrics = door.inbox.metrics();
     match take(&door, &headers, body).await {
         Ok(receipt) => {
-            metrics.ended(if receipt.is_repeated { Ending::Repeated } else { Ending::Accepted });
+            door.ended(if receipt.is_repeated { Ending::Repeated } else { Ending::Accepted });
             answer(&receipt)
         }
         Err(problem) => {
-            metrics.ended(problem.ending());
+            door.ended(problem.ending());
             problem.into_response()
         }
     }
 }
 
 async fn take(door: &Door, headers: &HeaderMap, body: Body) -> Result<Receipt, Problem> {
-    authorize(door, headers)?;
-    door.inbox.check()?;
+    door.authorize(headers)?;
+    let inbox = door.inbox()?;
     let format = Format::of(headers)?;
     let name = request_name(headers)?;
     // A known request is answered although the inbox is full.
     if name.is_none() {
-        door.inbox.check_room()?;
+        inbox.check_room()?;
     }
     let body = read_body(body, &door.bodies).await?;
     let records = split::records(format, headers, &body.bytes, door.max_record_bytes)?;
     let name = name.map(|name| RequestName::new(name, &body.bytes));
     drop(body);
-    Ok(door.inbox.accept(records, name).await?)
-}
-
-/// Checks the token of a request.
-///
-/// # Errors
-/// 401.
-pub(crate) fn authorize(door: &Door, headers: &HeaderMap) -> Result<(), Problem> {
-    let Some(token) = &door.token else { return Ok(()) };
-    let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
-    let given = given.and_then(|given| {
-        let (scheme, given) = given.split_at_checked("bearer ".len())?;
-        scheme.eq_ignore_ascii_case(b"bearer ").then_some(given)
-    });
-    if given.is_some_and(|given| given.ct_eq(token.as_bytes()).into()) {
-        return Ok(());
-    }
-    let message = "send the token of `source.token`, as `Authorization: Bearer <token>`";
-    Err(Problem::new(StatusCode::UNAUTHORIZED, message))
+    Ok(inbox.accept(records, name).await?)
 }
 
 fn request_name(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {

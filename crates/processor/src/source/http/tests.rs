@@ -7,11 +7,12 @@ use axum::{
     body::{Body, to_bytes},
     http::{HeaderMap, Request, StatusCode, header},
 };
+use llm_optimizer_config::{Intake, settings::Secret};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use super::{
-    BodyLimits, Door, routes,
+    Door, routes,
     split::{self, Format},
 };
 use crate::{
@@ -148,12 +149,16 @@ impl Site {
     fn new(token: Option<&str>, max_body_bytes: u64) -> Self {
         let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
         let inbox = load(store.as_ref(), 1 << 20, IntakeMetrics::default()).unwrap();
-        let door = Arc::new(Door {
-            inbox: Arc::clone(&inbox),
-            token: token.map(Into::into),
-            bodies: BodyLimits::new(max_body_bytes),
-            max_record_bytes: 1_000,
+        let intake =
+            Intake { token: token.map(Secret::from), max_body_bytes, max_inbox_bytes: 1 << 20 };
+        let door = Arc::new(Door::new(&intake, 1_000));
+        let early = futures::executor::block_on(async {
+            let request = Request::post("/v1/events").body(Body::empty()).unwrap();
+            routes(Arc::clone(&door)).oneshot(request).await.unwrap().status()
         });
+        let is_known = token.is_none();
+        assert_eq!(early.as_u16(), if is_known { 503 } else { 401 }, "there is no inbox yet");
+        door.lead_to(Arc::clone(&inbox));
         let clock = Arc::new(SystemClock::new());
         let limits = BatchLimits::default();
         let source =

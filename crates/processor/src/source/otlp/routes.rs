@@ -19,7 +19,7 @@ use super::{
     reply::Encoding,
 };
 use crate::source::{
-    http::{Door, Problem, authorize, read_body},
+    http::{Door, Problem, read_body},
     intake::{Ending, Records},
 };
 
@@ -49,17 +49,15 @@ async fn traces(State(door): State<Arc<Door>>, headers: HeaderMap, body: Body) -
         Ok(encoding) => encoding,
         Err(problem) => return problem.into_response(),
     };
-    let metrics = door.inbox.metrics();
     match take(&door, &headers, encoding, body).await {
         Ok(taken) => {
-            metrics.ended(Ending::Accepted);
-            metrics.spans_skipped.inc_by(taken.skipped);
-            metrics.spans_rejected.inc_by(taken.rejected);
+            door.ended(Ending::Accepted);
+            door.left_out(taken.skipped, taken.rejected);
             let rejected = i64::try_from(taken.rejected).unwrap_or(i64::MAX);
             encoding.success(rejected, taken.why_rejected(door.max_record_bytes))
         }
         Err(problem) => {
-            metrics.ended(problem.ending());
+            door.ended(problem.ending());
             encoding.failure(&problem)
         }
     }
@@ -71,15 +69,15 @@ async fn take(
     encoding: Encoding,
     body: Body,
 ) -> Result<Taken, Problem> {
-    authorize(door, headers)?;
-    door.inbox.check()?;
-    door.inbox.check_room()?;
+    door.authorize(headers)?;
+    let inbox = door.inbox()?;
+    inbox.check_room()?;
     let body = read_body(body, &door.bodies).await?;
     let request = decode(encoding, &body.bytes)?;
     drop(body);
     let Spans { records, skipped, rejected } = Spans::of(&request, door.max_record_bytes);
     drop(request);
-    door.inbox.accept(records, None).await?;
+    inbox.accept(records, None).await?;
     Ok(Taken { skipped, rejected })
 }
 
