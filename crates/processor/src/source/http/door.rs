@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use llm_optimizer_config::Intake;
+use llm_optimizer_config::{Intake, settings::Secret};
 use subtle::ConstantTimeEq;
 
 use super::{Problem, body::BodyLimits};
@@ -15,7 +15,7 @@ use crate::source::intake::{Ending, Inbox, Refusal};
 pub(crate) struct Door {
     inbox: OnceLock<Arc<Inbox>>,
     /// What senders must know.
-    token: Option<Box<str>>,
+    token: Option<Secret>,
     pub(crate) bodies: BodyLimits,
     pub(crate) max_record_bytes: usize,
 }
@@ -24,7 +24,7 @@ impl Door {
     pub(crate) fn new(intake: &Intake, max_record_bytes: usize) -> Self {
         Self {
             inbox: OnceLock::new(),
-            token: intake.token.as_ref().map(|token| token.reveal().into()),
+            token: intake.token.clone(),
             bodies: BodyLimits::new(intake.max_body_bytes),
             max_record_bytes,
         }
@@ -72,7 +72,7 @@ impl Door {
             let (scheme, given) = given.split_at_checked("bearer ".len())?;
             scheme.eq_ignore_ascii_case(b"bearer ").then_some(given)
         });
-        if given.is_some_and(|given| given.ct_eq(token.as_bytes()).into()) {
+        if given.is_some_and(|given| given.ct_eq(token.reveal().as_bytes()).into()) {
             return Ok(());
         }
         let message = "send the token of `source.token`, as `Authorization: Bearer <token>`";
