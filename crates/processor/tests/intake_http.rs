@@ -177,6 +177,9 @@ fn a_full_inbox_asks_senders_to_come_again_and_then_takes_them() {
     let after = format!("b{}", names.len());
     sender.insist("/v1/events", &[LINES], &batch(&after, 100));
     names.push(after);
+    let metrics = sender.get("/metrics").unwrap().body;
+    let full = "processor_intake_requests_total{outcome=\"full\"} ";
+    assert!(metrics.contains(full) && !metrics.contains(&format!("{full}0\n")), "{metrics}");
     conclude(&place, running, names.len());
     let found = results(&place);
     assert_eq!(found.len(), names.len());

@@ -50,7 +50,7 @@ impl RunServer {
             let Some((door, router)) = door(config) else { return bound.serve(api) };
             // It is new.
             let _ = telemetry.door.set(door);
-            bound.serve(router.fallback_service::<axum::Router>(api))
+            bound.serve(api.merge(router))
         };
         let server = bound.map(serve).transpose()?;
         let keeper = metrics.map(|metrics| MetricsKeeper::start(&metrics, keeper_settings(config)));

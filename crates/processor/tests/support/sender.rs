@@ -61,7 +61,15 @@ impl Sender {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let mut answer = request.send(body).ok()?;
+        Self::read(request.send(body).ok()?)
+    }
+
+    /// What is shown at `path`.
+    pub(crate) fn get(&self, path: &str) -> Option<Answer> {
+        Self::read(self.agent.get(format!("http://{}{path}", self.address()?)).call().ok()?)
+    }
+
+    fn read(mut answer: ureq::http::Response<ureq::Body>) -> Option<Answer> {
         let retry_after = answer.headers().get("retry-after");
         let retry_after = retry_after.map(|value| value.to_str().unwrap().to_owned());
         let body = answer.body_mut().read_to_string().ok()?;
