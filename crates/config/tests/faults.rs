@@ -155,6 +155,28 @@ fn numbers_out_of_bounds() {
         "4:21 state.backend: `memory` is for runs that end by themselves, and this one does not: what it read would be lost",
     );
     refused(
+        "source: { type: http }\nstate: { backend: memory }\nsinks: [{ type: console }]",
+        "3:21 state.backend: `memory` is for runs that end by themselves, and this one does not: what it read would be lost",
+    );
+    refused(
+        "source: { type: http, max_body_bytes: 2, max_inbox_bytes: 1 }",
+        "2:60 source.max_inbox_bytes: 1 is less than max_body_bytes 2: a long body would never fit",
+    );
+    refused(
+        "source: { type: http, max_inbox_bytes: 0 }",
+        "2:42 source.max_inbox_bytes: 0 must be greater than 0",
+    );
+    refused("source: { type: http, token: ' ' }", "2:32 source.token: the token is empty");
+    refused(
+        "source: { type: stdin, token: a }",
+        "2:33 source.token: `token` does not apply to type `stdin`",
+    );
+    refused(
+        "source: { type: otlp }",
+        "2:18 event.profile: spans are read by profile gen_ai, or by paths of your own with profile custom",
+    );
+    accepted("source: { type: otlp }\nevent: { profile: gen_ai }");
+    refused(
         "state: { checkpoint_retain: 0 }",
         "2:31 state.checkpoint_retain: 0 must be greater than 0",
     );

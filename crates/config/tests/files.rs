@@ -48,6 +48,12 @@ fn the_files_we_ship_pass() {
     let pipelines = loaded("../../config/processor-pipelines.yaml");
     assert_eq!(warned(&pipelines), Vec::<&str>::new());
     assert_eq!(pipelines.config.pipelines().len(), 3);
+    for file in ["../../config/processor-http.yaml", "../../config/processor-otlp.yaml"] {
+        let loaded = loaded(file);
+        assert!(loaded.blocking().is_none(), "{file}");
+        let source = loaded.config.source();
+        assert!(matches!(source, Ok(Source::Http(_) | Source::Otlp(_))), "{file}: {source:?}");
+    }
     for file in ["../../config/processor-test.yaml", "../../config/processor-production.yaml"] {
         let loaded = loaded(file);
         assert!(loaded.blocking().is_none(), "{file}");

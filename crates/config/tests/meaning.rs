@@ -109,8 +109,6 @@ fn a_config_made_in_code_may_be_unusable() {
     let mut config = config("");
     config.source = Some(SourceConfig { kind: SourceType::File, ..SourceConfig::default() });
     assert_eq!(config.source(), Err(Unusable::Missing { path: "processor.source.path".into() }));
-    config.source = Some(SourceConfig { kind: SourceType::Http, ..SourceConfig::default() });
-    assert!(matches!(config.source(), Err(Unusable::NotInThisRelease { .. })));
     config.side_outputs.late =
         Some(SinkConfig { kind: SinkType::Console, ..SinkConfig::default() });
     assert!(matches!(config.late_output(), Err(Unusable::NotASideOutput { .. })));

@@ -69,14 +69,6 @@ fn exactly_once_from_kafka_is_for_topics() {
 #[test]
 fn what_would_give_other_results_blocks_the_run() {
     for (body, path) in [
-        ("source: { type: http }", "processor.source.type"),
-        ("source: { type: otlp }", "processor.source.type"),
-        ("event: { profile: gen_ai }", "processor.event.profile"),
-        (
-            "pipelines: [{ name: a, event: { profile: gen_ai } }]",
-            "processor.pipelines[0].event.profile",
-        ),
-        ("event: { profile: gen_ai }\npipelines: [{ name: a }]", "processor.event.profile"),
         ("sinks: [{ type: postgres, url: x, table: t }]", "processor.sinks[0].type"),
         ("sinks: [{ type: console }, { type: websocket, url: x }]", "processor.sinks[1].type"),
         ("sinks: [{ type: metrics }]", "processor.sinks[0].type"),

@@ -21,6 +21,10 @@ pub enum SourceKind {
     Kafka,
     /// The generator.
     Generator,
+    /// `POST /v1/events`.
+    Http,
+    /// OTLP/HTTP traces.
+    Otlp,
     /// A source of the library's user.
     Custom,
 }
@@ -34,6 +38,8 @@ impl SourceKind {
             Self::Stdin => "stdin",
             Self::Kafka => "kafka",
             Self::Generator => "generator",
+            Self::Http => "http",
+            Self::Otlp => "otlp",
             Self::Custom => "custom",
         }
     }
@@ -73,12 +79,12 @@ pub struct RecordSpan {
     pub payload: Range<usize>,
     /// Where the record's Kafka key is, if it has one.
     pub key: Option<Range<usize>>,
-    /// Kafka offset; in a file the byte at which the record begins.
+    /// Kafka offset; in a file the byte at which the record begins; elsewhere the record's number.
     pub offset: i64,
     /// Line of a text input, from 1.
     pub line: Option<u64>,
-    /// When the log appended the record, in epoch milliseconds: only where the topic has
-    /// `LogAppendTime`.
+    /// When the log appended the record, in epoch milliseconds: where the topic has `LogAppendTime`, and
+    /// in the inbox.
     pub append_time_ms: Option<i64>,
     /// Index range in the batch's headers.
     pub headers: Range<usize>,

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::Checks;
-use crate::settings::{EventProfile, EventTimeKind, ValueFields};
+use crate::settings::{EventProfile, EventTimeKind, SourceType, ValueFields};
 
 /// The key under which keys beyond `limits.max_keys` are counted.
 const OVERFLOW: &str = "__overflow__";
@@ -13,12 +13,28 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     if event.profile == EventProfile::Custom {
         custom(checks);
     }
+    of_spans(checks);
     if let Some(path) = &event.timestamp {
         field_path(checks, "event.timestamp", path);
     }
     keys(checks);
     if let Some(values) = &event.values {
         value_fields(checks, values);
+    }
+}
+
+/// What comes of spans is read by its own profile.
+fn of_spans(checks: &mut Checks<'_>) {
+    let is_otlp =
+        checks.config.source.as_ref().is_some_and(|source| source.kind == SourceType::Otlp);
+    let profile = checks.config.event.profile;
+    if is_otlp && !matches!(profile, EventProfile::GenAi | EventProfile::Custom) {
+        checks.conflict(
+            "event.profile",
+            &["source.type"],
+            "spans are read by profile gen_ai, or by paths of your own with profile custom",
+            "write `event: { profile: gen_ai }`",
+        );
     }
 }
 

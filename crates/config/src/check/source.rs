@@ -19,18 +19,22 @@ pub(super) fn check(checks: &mut Checks<'_>) {
     }
     csv(checks, source);
     state(checks);
+    intake(checks);
     if let Some(generator) = &source.generator {
         self::generator(checks, generator);
     }
 }
 
 fn applicable(checks: &mut Checks<'_>, source: &SourceConfig) {
-    let written: [(&str, bool, &[&str]); 5] = [
+    let written: [(&str, bool, &[&str]); 8] = [
         ("path", source.path.is_some(), &["file"]),
         ("format", source.format.is_some(), &["file", "stdin"]),
         ("follow", source.follow.is_some(), &["file"]),
         ("csv", source.csv.is_some(), &["file", "stdin"]),
         ("generator", source.generator.is_some(), &["generator"]),
+        ("token", source.token.is_some(), &["http", "otlp"]),
+        ("max_body_bytes", source.max_body_bytes.is_some(), &["http", "otlp"]),
+        ("max_inbox_bytes", source.max_inbox_bytes.is_some(), &["http", "otlp"]),
     ];
     let kind = source.kind.name();
     for (key, _, kinds) in written.into_iter().filter(|(_, written, _)| *written) {
@@ -63,7 +67,10 @@ fn state(checks: &mut Checks<'_>) {
     let config = checks.config;
     let in_memory =
         config.state.as_ref().is_some_and(|state| state.backend == StateBackendName::Memory);
-    let is_endless = matches!(config.source(), Ok(Source::File { follow: true, .. }));
+    let is_endless = matches!(
+        config.source(),
+        Ok(Source::File { follow: true, .. } | Source::Http(_) | Source::Otlp(_))
+    );
     if in_memory && is_endless {
         checks.conflict(
             "state.backend",
@@ -72,6 +79,24 @@ fn state(checks: &mut Checks<'_>) {
              be lost",
             "write `backend: redb`",
         );
+    }
+}
+
+/// What senders are told, and what of it is kept.
+fn intake(checks: &mut Checks<'_>) {
+    let Ok(Source::Http(intake) | Source::Otlp(intake)) = checks.config.source() else { return };
+    if intake.token.as_ref().is_some_and(|token| token.reveal().trim().is_empty()) {
+        let help = "write what senders shall give, or remove the key";
+        checks.fault("source.token", "the token is empty", help);
+    }
+    if intake.max_body_bytes == 0 || intake.max_inbox_bytes == 0 {
+        let key = if intake.max_body_bytes == 0 { "max_body_bytes" } else { "max_inbox_bytes" };
+        checks.fault(&format!("source.{key}"), "0 must be greater than 0", "");
+    } else if intake.max_body_bytes > intake.max_inbox_bytes {
+        let (body, inbox) = (intake.max_body_bytes, intake.max_inbox_bytes);
+        let message =
+            format!("{inbox} is less than max_body_bytes {body}: a long body would never fit");
+        checks.conflict("source.max_inbox_bytes", &["source.max_body_bytes"], message, "");
     }
 }
 

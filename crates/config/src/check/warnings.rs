@@ -5,9 +5,7 @@ use super::{Checks, of_pipelines};
 use crate::{
     Place, ProcessorConfig, Warning,
     load::Written,
-    settings::{
-        Delivery, ErrorPolicyName, EventProfile, Exchange, SinkConfig, SinkType, SourceType,
-    },
+    settings::{Delivery, ErrorPolicyName, Exchange, SinkConfig, SinkType, SourceType},
     yaml::Spot,
 };
 
@@ -136,11 +134,6 @@ fn kafka(checks: &Checks<'_>) -> Vec<Note> {
 fn not_runnable(checks: &Checks<'_>) -> Vec<Note> {
     let config = checks.config;
     let mut missing: Vec<(String, &str)> = Vec::new();
-    match config.source.as_ref().map(|source| source.kind) {
-        Some(SourceType::Http) => missing.push(("source.type".into(), "the HTTP source")),
-        Some(SourceType::Otlp) => missing.push(("source.type".into(), "the OTLP source")),
-        _ => {}
-    }
     for (index, sink) in config.sinks.iter().flatten().enumerate() {
         let feature = match sink.kind {
             SinkType::Postgres => "the Postgres sink",
@@ -149,9 +142,6 @@ fn not_runnable(checks: &Checks<'_>) -> Vec<Note> {
             SinkType::Console | SinkType::File | SinkType::Kafka => continue,
         };
         missing.push((format!("sinks[{index}].type"), feature));
-    }
-    if config.event.profile == EventProfile::GenAi {
-        missing.push(("event.profile".into(), "profile gen_ai"));
     }
     let note = |(key, feature): (String, &str)| Note {
         key: checks.place(&key, &[]).0.trim_start_matches("processor.").to_owned(),

@@ -16,7 +16,7 @@ pub(crate) use further::tests;
 pub use further::{FieldCondition, FieldTest, FurtherKind, FurtherStatistic, NumberFunction};
 pub use pipeline::NamedPipeline;
 pub use sink::{ResultSinkSpec, SideSinkSpec, plain_path};
-pub use source::{RecordFormat, Source};
+pub use source::{Intake, RecordFormat, Source};
 pub use window::WindowSettings;
 
 /// Why a setting cannot be used.

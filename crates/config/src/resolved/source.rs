@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Unusable;
 use crate::settings::{
-    CsvConfig, FileFormat, GeneratorConfig, ProcessorConfig, SourceConfig, SourceType,
+    CsvConfig, FileFormat, GeneratorConfig, ProcessorConfig, Secret, SourceConfig, SourceType,
 };
 
 /// Where records come from, with every default filled in.
@@ -28,6 +28,21 @@ pub enum Source {
     Kafka,
     /// Seeded LLM traffic.
     Generator(GeneratorConfig),
+    /// Records that are sent to `POST /v1/events`.
+    Http(Intake),
+    /// Spans that are sent to `POST /v1/traces`.
+    Otlp(Intake),
+}
+
+/// What is accepted from senders.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Intake {
+    /// What they must know; `None` = everyone may send.
+    pub token: Option<Secret>,
+    /// Longest body, unpacked.
+    pub max_body_bytes: u64,
+    /// Most bytes that wait.
+    pub max_inbox_bytes: u64,
 }
 
 /// How the lines of a file or of standard input read.
@@ -47,7 +62,7 @@ impl Source {
         match self {
             Self::File { follow, .. } => !follow,
             Self::Stdin { .. } => true,
-            Self::Kafka => false,
+            Self::Kafka | Self::Http(_) | Self::Otlp(_) => false,
             Self::Generator(generator) => generator.max_events.is_some(),
         }
     }
@@ -56,7 +71,7 @@ impl Source {
     fn is_live(&self) -> bool {
         match self {
             Self::File { .. } | Self::Stdin { .. } => false,
-            Self::Kafka => true,
+            Self::Kafka | Self::Http(_) | Self::Otlp(_) => true,
             Self::Generator(generator) => {
                 generator.max_events.is_none()
                     && generator.start.is_none()
@@ -78,12 +93,14 @@ impl CsvConfig {
 /// Seconds of `watermark.max_future_skew_secs` where it is not written and the guard is on.
 const DEFAULT_FUTURE_SKEW_MS: i64 = 300_000;
 
+const DEFAULT_BODY_BYTES: u64 = 16 << 20;
+const DEFAULT_INBOX_BYTES: u64 = 256 << 20;
+
 impl ProcessorConfig {
     /// Where records come from; Kafka where no `source` is written.
     ///
     /// # Errors
-    /// [`Unusable::Missing`] for a file without `path`, [`Unusable::NotInThisRelease`] for the
-    /// types `http` and `otlp`.
+    /// [`Unusable::Missing`] for a file without `path`.
     pub fn source(&self) -> Result<Source, Unusable> {
         let Some(source) = &self.source else { return Ok(Source::Kafka) };
         match source.kind {
@@ -100,8 +117,8 @@ impl ProcessorConfig {
             SourceType::Generator => {
                 Ok(Source::Generator(source.generator.clone().unwrap_or_default()))
             }
-            SourceType::Http => Err(later("the HTTP source")),
-            SourceType::Otlp => Err(later("the OTLP source")),
+            SourceType::Http => Ok(Source::Http(intake(source))),
+            SourceType::Otlp => Ok(Source::Otlp(intake(source))),
         }
     }
 
@@ -117,7 +134,7 @@ impl ProcessorConfig {
     /// it; `None` = the guard is off.
     ///
     /// `max_future_skew_secs` decides where it is written. Otherwise the guard is at 300 s for
-    /// live input (Kafka, or a generator that runs at the pace of the clock) and off for files,
+    /// live input (Kafka, `http`, `otlp`, or a generator that runs at the pace of the clock) and off for files,
     /// standard input and reads `until_end`.
     #[must_use]
     pub fn max_future_skew_ms(&self, until_end: bool) -> Option<i64> {
@@ -145,6 +162,10 @@ fn record_format(source: &SourceConfig, path: Option<&Path>) -> RecordFormat {
     }
 }
 
-fn later(feature: &'static str) -> Unusable {
-    Unusable::NotInThisRelease { path: "processor.source.type".into(), feature }
+fn intake(source: &SourceConfig) -> Intake {
+    Intake {
+        token: source.token.clone(),
+        max_body_bytes: source.max_body_bytes.unwrap_or(DEFAULT_BODY_BYTES),
+        max_inbox_bytes: source.max_inbox_bytes.unwrap_or(DEFAULT_INBOX_BYTES),
+    }
 }

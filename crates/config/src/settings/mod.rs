@@ -7,6 +7,7 @@ mod event;
 mod kafka;
 mod pipeline;
 mod runtime;
+mod secret;
 mod sink;
 mod source;
 mod statistics;
@@ -22,6 +23,7 @@ pub use runtime::{
     Delivery, ErrorHandlingConfig, ErrorPolicyName, Exchange, HttpConfig, LimitsConfig,
     MetricsConfig, ProcessorConfig, StateBackendName, StateConfig,
 };
+pub use secret::Secret;
 pub use sink::{ConsoleFormat, SideOutputsConfig, SinkConfig, SinkType};
 pub use source::{CsvConfig, FileFormat, GeneratorConfig, SourceConfig, SourceType};
 pub use statistics::{

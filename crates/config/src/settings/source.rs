@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, path::PathBuf};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Secret;
+
 /// Kind of source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -66,6 +68,13 @@ pub struct SourceConfig {
     pub csv: Option<CsvConfig>,
     /// `generator`: what to generate.
     pub generator: Option<GeneratorConfig>,
+    /// `http`, `otlp`: what senders must give as `Authorization: Bearer <token>`; none = everyone may send.
+    pub token: Option<Secret>,
+    /// `http`, `otlp`: longest body of a request, unpacked (16777216).
+    pub max_body_bytes: Option<u64>,
+    /// `http`, `otlp`: most bytes of records that are accepted and not committed yet; beyond it senders are
+    /// asked to wait (268435456).
+    pub max_inbox_bytes: Option<u64>,
 }
 
 /// How CSV columns become fields.

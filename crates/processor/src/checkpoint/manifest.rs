@@ -174,6 +174,8 @@ pub fn table_name(key: &[u8]) -> String {
         Some(b's') => "state".into(),
         Some(b'o') => "outbox".into(),
         Some(b'c') => "cursors".into(),
+        Some(b'i') => "inbox".into(),
+        Some(b'r') => "requests".into(),
         Some(b'm') => "meta".into(),
         Some(b'k') => "changelog".into(),
         Some(b'u') => "user".into(),

@@ -40,6 +40,10 @@ pub enum CrashPoint {
     AfterTruncation,
     /// Everything is recovered; nothing was read from the source.
     AfterRecovery,
+    /// Records were received; nothing of them is in the inbox.
+    BeforeInboxWrite,
+    /// They are in the inbox; nobody was told.
+    AfterInboxWrite,
     /// The transactional id is taken; what this instance left open is aborted.
     AfterInit,
     /// The committed offsets are known.
@@ -71,6 +75,9 @@ impl CrashPoint {
         Self::AfterRecovery,
     ];
 
+    /// The points of runs that are sent records.
+    pub const INTAKE: [Self; 2] = [Self::BeforeInboxWrite, Self::AfterInboxWrite];
+
     /// The points of runs that commit on Kafka.
     pub const KAFKA: [Self; 7] = [
         Self::AfterInit,
@@ -84,7 +91,7 @@ impl CrashPoint {
 
     /// Every point.
     pub fn all() -> impl Iterator<Item = Self> {
-        Self::EMBEDDED.into_iter().chain(Self::KAFKA)
+        Self::EMBEDDED.into_iter().chain(Self::INTAKE).chain(Self::KAFKA)
     }
 
     /// The name in [`CRASH_POINT_VARIABLE`].
@@ -101,6 +108,8 @@ impl CrashPoint {
             Self::BeforeTruncation => "before_truncation",
             Self::AfterTruncation => "after_truncation",
             Self::AfterRecovery => "after_recovery",
+            Self::BeforeInboxWrite => "before_inbox_write",
+            Self::AfterInboxWrite => "after_inbox_write",
             Self::AfterInit => "after_init",
             Self::AfterOffsetFetch => "after_offset_fetch",
             Self::AfterChangelogRead => "after_changelog_read",

@@ -151,7 +151,7 @@ impl fmt::Display for FingerprintChange {
 fn input_format(config: &ProcessorConfig) -> String {
     let format = match config.source() {
         Ok(Source::File { format, .. } | Source::Stdin { format }) => format,
-        Ok(Source::Kafka | Source::Generator(_)) | Err(_) => return "records".into(),
+        _ => return "records".into(),
     };
     let format = match format {
         llm_optimizer_config::RecordFormat::Ndjson => return name(&FileFormat::Ndjson),

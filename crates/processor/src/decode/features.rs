@@ -58,7 +58,7 @@ impl Features {
             conditions: settings.conditions.iter().map(|all| tests(all, &mut want)).collect(),
             numbers: settings.numbers.iter().map(&mut want).collect(),
             items: settings.items.iter().map(&mut want).collect(),
-            booleans_count: profile == EventProfile::FeedbackEvent,
+            booleans_count: matches!(profile, EventProfile::FeedbackEvent | EventProfile::GenAi),
         }
     }
 

@@ -12,7 +12,7 @@ const DEFAULT_FUTURE_SKEW_MS: i64 = 300_000;
 /// How records become events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DecodeSettings {
-    /// What the records look like. `GenAi` is read like `Custom` until spans are supported.
+    /// What the records look like.
     pub profile: EventProfile,
     /// Which time an event has.
     pub time: EventTimeKind,

@@ -176,6 +176,22 @@ catalogue! {
     MEMORY_LIMIT = Gauge Bytes "processor_memory_limit_bytes" []
         "Memory the process may use: `limits.memory_bytes`, else that of its control group, else that of the machine";
 
+    // Records that are sent (sources http and otlp).
+    INTAKE_REQUESTS = Counter None "processor_intake_requests_total" ["outcome"]
+        "Requests of senders, by outcome: accepted, repeated (by their Idempotency-Key), full (429), unavailable (503), refused (other 4xx)";
+    INTAKE_RECORDS = Counter None "processor_intake_records_total" []
+        "Records accepted from senders: synced in the inbox";
+    INTAKE_SPANS_SKIPPED = Counter None "processor_intake_spans_skipped_total" []
+        "Spans that are no call of a language model; they are not kept";
+    INTAKE_SPANS_REJECTED = Counter None "processor_intake_spans_rejected_total" []
+        "Spans that are too long as a record; their senders are told";
+    INBOX_RECORDS = Gauge None "processor_inbox_records" []
+        "Records accepted from senders that are in no commit yet";
+    INBOX_BYTES = Gauge Bytes "processor_inbox_bytes" []
+        "Bytes of the store that they take";
+    INBOX_MAX_BYTES = Gauge Bytes "processor_inbox_max_bytes" []
+        "The limit source.max_inbox_bytes, at which senders are asked to wait";
+
     // The HTTP server.
     HTTP_REQUESTS = Counter None "processor_http_requests_total" ["status"]
         "Requests answered by the HTTP server, by class of status: 2xx, 3xx, 4xx, 5xx";

@@ -1,9 +1,14 @@
 //! Which runs keep their state, and where.
 
-use std::{env, path::Path, sync::Arc};
+use std::{
+    any::Any,
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use llm_optimizer_config::{
-    ProcessorConfig, Source,
+    Intake, ProcessorConfig, Source,
     settings::{Delivery, StateBackendName, StateConfig},
 };
 use tracing::{info, warn};
@@ -19,12 +24,18 @@ use crate::{
     checkpoint::{CheckpointKeeper, CheckpointStore, Fallback, KeeperSettings, open_or_fall_back},
     commit::{
         CommitLog, Fingerprint,
-        embedded::{EmbeddedLog, EmbeddedSettings, FINGERPRINT, INSTANCE, Patience, PlantedFault},
+        embedded::{
+            CommitPoint, EmbeddedLog, EmbeddedSettings, FINGERPRINT, INSTANCE, Patience,
+            PlantedFault, keys::COMMIT,
+        },
     },
     error::{ProcessorError, ProcessorResult},
     sink::file::OpenMode,
-    source::clock::Clock,
-    state::{DataDirectory, Durability, Store, WriteBatch},
+    source::{
+        clock::Clock,
+        intake::{self, Inbox, IntakeMetrics},
+    },
+    state::{DataDirectory, Durability, Store, WriteBatch, backend_in, open_store},
 };
 
 /// A fault that a test plants in the real process, to see that it is found.
@@ -50,7 +61,7 @@ impl Keeping {
     /// | bounded | not written, or `memory` | nothing |
     /// | goes on for ever | not written | redb in `./processor-state` |
     /// | endless generator | `memory` | nothing: generated traffic is nobody's loss |
-    /// | followed file | `memory` | refused |
+    /// | followed file, `http`, `otlp` | `memory` | refused |
     /// | any but Kafka | redb, rocksdb | there |
     ///
     /// # Errors
@@ -59,7 +70,8 @@ impl Keeping {
         let source = config.source().map_err(unusable)?;
         let bounded = source.is_bounded();
         let in_memory = if bounded { Self::Afresh } else { Self::Nothing };
-        if source == Source::Kafka || options.in_memory {
+        let is_sent = matches!(source, Source::Http(_) | Source::Otlp(_));
+        if source == Source::Kafka || options.in_memory && !is_sent {
             return Ok(in_memory);
         }
         match (&config.state, bounded) {
@@ -121,6 +133,8 @@ pub(super) struct Opened {
     keeper: CheckpointKeeper,
     store: Arc<dyn Store>,
     settings: EmbeddedSettings,
+    inbox: Option<Arc<Inbox>>,
+    held: Vec<Box<dyn Any + Send>>,
 }
 
 /// Opens the store of a run that keeps state, and checks that the state is of this configuration.
@@ -136,21 +150,31 @@ pub(super) fn open(
     (clock, telemetry): (Arc<dyn Clock>, Arc<Telemetry>),
 ) -> ProcessorResult<Opened> {
     let directory = DataDirectory::lock(&state.path)?;
-    if options.new_state {
-        set_aside(&directory, clock.now_ms())?;
-    }
+    let aside = if options.new_state { set_aside(&directory, clock.now_ms())? } else { None };
     let now_ms = clock.now_ms();
     let folder = state.checkpoint_path.clone();
     let folder = folder.unwrap_or_else(|| directory.path().join("checkpoints"));
     let checkpoints = CheckpointStore::new(folder);
     let (store, fallback) =
         open_or_fall_back(state.backend, directory.path(), &checkpoints, now_ms)?;
-    fallback.iter().for_each(tell);
+    let intake = intake_of(config)?;
+    fallback.iter().for_each(|fallback| tell(fallback, intake.is_some()));
     let instance_id = match &config.instance_id {
         Some(id) => id.clone(),
         None => directory.instance_id()?,
     };
     check_identity(store.as_ref(), &Fingerprint::of(config), &instance_id, &state.path)?;
+    if let (Some(aside), Some(_)) = (&aside, &intake) {
+        carry_inbox_over(aside, store.as_ref());
+    }
+    let inbox = intake.map(|intake| {
+        intake::load(
+            store.as_ref(),
+            intake.max_inbox_bytes,
+            IntakeMetrics::of(telemetry.metrics.as_deref()),
+        )
+    });
+    let inbox = inbox.transpose()?;
     let settings = EmbeddedSettings {
         max_outbox_bytes: config.max_outbox_bytes,
         patience: Patience {
@@ -171,23 +195,43 @@ pub(super) fn open(
     let _ = telemetry.checkpoints.set(kept);
     let metrics = telemetry.metrics.clone();
     let keeper = CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, clock, metrics)?;
-    Ok(Opened { instance_id, directory, keeper, store, settings })
+    Ok(Opened { instance_id, directory, keeper, store, settings, inbox, held: Vec::new() })
+}
+
+/// What is accepted from senders, if the source is sent records.
+fn intake_of(config: &ProcessorConfig) -> ProcessorResult<Option<Intake>> {
+    Ok(match config.source().map_err(unusable)? {
+        Source::Http(intake) | Source::Otlp(intake) => Some(intake),
+        _ => None,
+    })
 }
 
 impl Opened {
+    /// Keeps what must not end before the run has.
+    pub(super) fn hold(&mut self, what: Box<dyn Any + Send>) {
+        self.held.push(what);
+    }
+
+    /// The store and the inbox in it, if the source is sent records.
+    pub(super) fn inbox(&self) -> Option<(Arc<dyn Store>, Arc<Inbox>)> {
+        Some((Arc::clone(&self.store), Arc::clone(self.inbox.as_ref()?)))
+    }
+
     /// The log, once the sinks are there. The folder stays locked as long as it lives.
     pub(super) fn log(self) -> OpenLog {
         Box::new(move |outputs: Vec<PipelineOutputs>| {
-            let Self { directory, keeper, store, settings, .. } = self;
-            let log = EmbeddedLog::new(store, outputs, settings);
-            let log = log.holding(vec![Box::new(keeper), Box::new(directory)]);
+            let Self { directory, keeper, store, settings, inbox, held, .. } = self;
+            let log = EmbeddedLog::new(store, outputs, settings).with_inbox(inbox);
+            let mut held = held;
+            held.extend([Box::new(keeper) as Box<dyn Any + Send>, Box::new(directory)]);
+            let log = log.holding(held);
             Ok(Box::new(log) as Box<dyn CommitLog>)
         })
     }
 }
 
 /// Says that a checkpoint took the place of a damaged store.
-fn tell(fallback: &Fallback) {
+fn tell(fallback: &Fallback, is_sent: bool) {
     let Fallback { restored, passed_over, moved_to } = fallback;
     warn!(
         checkpoint = restored.id,
@@ -196,15 +240,47 @@ fn tell(fallback: &Fallback) {
         "the store is damaged: the run goes on from a checkpoint, and reads and writes again what came \
          after it"
     );
+    if is_sent {
+        warn!(
+            checkpoint = restored.id,
+            "what was accepted from senders after the checkpoint is lost: they have to send it again"
+        );
+    }
 }
 
-fn set_aside(directory: &DataDirectory, now_ms: i64) -> ProcessorResult<()> {
-    if let Some(aside) = directory.set_aside(now_ms)? {
+/// What was accepted and is in no commit of the old state goes into the new one. An old state that cannot
+/// be read is no reason not to begin afresh.
+fn carry_inbox_over(aside: &Path, new: &dyn Store) {
+    match carried_over(aside, new) {
+        Ok(0) => {}
+        Ok(records) => {
+            info!(records, "records that were accepted and not processed go into the new state");
+        }
+        Err(error) => warn!(
+            %error, old_state = %aside.display(),
+            "what was accepted and not processed stays in the old state"
+        ),
+    }
+}
+
+fn carried_over(aside: &Path, new: &dyn Store) -> ProcessorResult<u64> {
+    let Some(backend) = backend_in(aside) else { return Ok(0) };
+    let old = open_store(backend, aside)?;
+    let position = match old.get(COMMIT)? {
+        Some(json) => intake::position_in(&CommitPoint::from_json(&json)?.places()),
+        None => None,
+    };
+    intake::carry_over(old.as_ref(), position.unwrap_or_default(), new)
+}
+
+fn set_aside(directory: &DataDirectory, now_ms: i64) -> ProcessorResult<Option<PathBuf>> {
+    let aside = directory.set_aside(now_ms)?;
+    if let Some(aside) = &aside {
         info!(old_state = %aside.display(), "begins afresh; the old state is kept");
     } else {
         info!(path = %directory.path().display(), "begins afresh; there was no state");
     }
-    Ok(())
+    Ok(aside)
 }
 
 /// The state is of this configuration, or there is none and it will be.

@@ -11,6 +11,7 @@ mod book;
 mod counters;
 mod delivery;
 mod encode;
+mod entrance;
 mod fan_out;
 mod further;
 mod job;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use counters::Counters;
 pub use encode::ResultEncoder;
+pub(crate) use entrance::door;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use observe::{
     Health, HealthReport, Heard, KeptCheckpoints, Listener, Live, LiveResult, MAX_RECENT_RESULTS,

@@ -37,10 +37,10 @@ pub fn decode_settings(config: &ProcessorConfig, until_end: bool) -> DecodeSetti
 fn value_names(event: &EventConfig) -> Vec<String> {
     match (&event.values, event.profile) {
         (Some(values), _) => values.0.iter().map(|(name, _)| name.clone()).collect(),
-        (None, EventProfile::FeedbackEvent | EventProfile::Cloudevents) => {
+        (None, EventProfile::FeedbackEvent | EventProfile::Cloudevents | EventProfile::GenAi) => {
             vec![DEFAULT_VALUE_NAME.to_owned()]
         }
-        (None, EventProfile::GenAi | EventProfile::Custom) => Vec::new(),
+        (None, EventProfile::Custom) => Vec::new(),
     }
 }
 

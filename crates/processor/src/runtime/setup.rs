@@ -9,6 +9,7 @@ use llm_optimizer_config::{
 use tracing::warn;
 
 use super::{
+    entrance,
     job::{Job, JobSettings, RunProgress},
     keeping::{self, Keeping},
     observe::Telemetry,
@@ -75,7 +76,7 @@ pub fn observed_job_from_config(
     }
     let settings = job_settings(config);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let opened = match &keeping {
+    let mut opened = match &keeping {
         Keeping::Embedded(state) => {
             let parts = (Arc::clone(&clock), Arc::clone(&telemetry));
             Some(keeping::open(config, state, &settings, *options, parts)?)
@@ -89,7 +90,12 @@ pub fn observed_job_from_config(
     if let Some(opened) = &opened {
         setup.take_instance(opened.instance_id.clone());
     }
-    let (source, read) = setup.source()?;
+    let limits = setup.batch_limits();
+    let sent = entrance::source(config, opened.as_mut(), limits, (&setup.clock, &telemetry))?;
+    let (source, read) = match sent {
+        Some(source) => (source, ReadProgress::default()),
+        None => setup.source()?,
+    };
     let pipelines = setup.pipelines()?;
     let Setup { clock, give_up, .. } = setup;
     Ok(Job {
@@ -288,6 +294,7 @@ impl<'a> Setup<'a> {
                 (Box::new(source), ReadProgress::default())
             }
             SourceSpec::Kafka => (self.kafka_source()?, ReadProgress::default()),
+            SourceSpec::Http(_) | SourceSpec::Otlp(_) => return Err(entrance::without_state()),
         })
     }
 

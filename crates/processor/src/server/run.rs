@@ -3,7 +3,7 @@
 use std::{net::ToSocketAddrs, sync::Arc};
 
 use llm_optimizer_config::{
-    ProcessorConfig,
+    ProcessorConfig, Source,
     settings::{HttpConfig, StateBackendName},
 };
 use tracing::warn;
@@ -12,7 +12,7 @@ use super::{ApiParts, Bound, Routes, Server, ServerSettings, api_routes};
 use crate::{
     error::ProcessorResult,
     metrics::{Metrics, MetricsKeeper, MetricsKeeperSettings},
-    runtime::{Health, Telemetry},
+    runtime::{Health, Telemetry, door},
     source::StopToken,
 };
 
@@ -26,7 +26,7 @@ pub struct RunServer {
 
 impl RunServer {
     /// Listens and measures, as `config` says; `stop` ends the run. Without `http` in the configuration only runs that go on
-    /// for ever listen, and those run without a server if the port is taken.
+    /// for ever listen, and those run without a server if the port is taken, but where records are sent to it.
     ///
     /// # Errors
     /// [`Unavailable`](crate::ProcessorError::Unavailable) if the configured address cannot be listened at.
@@ -40,6 +40,7 @@ impl RunServer {
         let settings = ServerSettings::at(&http.bind);
         let bound = match (&config.http, is_bounded) {
             (Some(_), _) => Some(Bound::at(&settings)?),
+            (None, false) if is_sent_to(config) => Some(Bound::at(&settings)?),
             (None, true) => None,
             (None, false) => Bound::at(&settings)
                 .inspect_err(|error| warn!("this run has no http server: {error}"))
@@ -49,8 +50,11 @@ impl RunServer {
         let health = Health::new(http.ready_broker_timeout_secs.as_duration(), stop.clone());
         let telemetry = Arc::new(Telemetry::new(metrics.clone(), bound.is_some(), health));
         let serve = |bound: Bound| {
-            let parts = parts(config, &http, &bound, Arc::clone(&telemetry));
-            bound.serve(api_routes(parts))
+            let api = api_routes(parts(config, &http, &bound, Arc::clone(&telemetry)));
+            let Some((door, router)) = door(config) else { return bound.serve(api) };
+            // It is new.
+            let _ = telemetry.door.set(door);
+            bound.serve(api.merge(router))
         };
         let server = bound.map(serve).transpose()?;
         let keeper = metrics.map(|metrics| MetricsKeeper::start(&metrics, keeper_settings(config)));
@@ -76,6 +80,11 @@ impl RunServer {
         }
         drop(self);
     }
+}
+
+/// Whether the server is the way in.
+fn is_sent_to(config: &ProcessorConfig) -> bool {
+    matches!(config.source(), Ok(Source::Http(_) | Source::Otlp(_)))
 }
 
 fn parts(

@@ -6,6 +6,9 @@
 pub mod clock;
 pub mod file;
 pub mod generator;
+pub mod http;
+pub mod intake;
+pub mod otlp;
 mod pauses;
 pub mod send;
 pub mod stdin;

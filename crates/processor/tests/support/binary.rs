@@ -67,10 +67,17 @@ impl Workplace {
 
     /// The same in the background, logs in `log.txt`.
     pub(crate) fn start(&self, more: &[&str]) -> Running {
+        self.start_with(more, &[])
+    }
+
+    /// The same with these variables.
+    pub(crate) fn start_with(&self, more: &[&str], env: &[(&str, &str)]) -> Running {
         let arguments = ["run", "--config", "c.yaml", "--report", "report.json"];
         let arguments: Vec<&str> = arguments.iter().chain(more).copied().collect();
         let log = fs::File::create(self.path("log.txt")).unwrap();
-        Running(self.command(&arguments).stderr(log).stdout(Stdio::null()).spawn().unwrap())
+        let mut command = self.command(&arguments);
+        command.envs(env.iter().copied());
+        Running(command.stderr(log).stdout(Stdio::null()).spawn().unwrap())
     }
 
     /// Waits until a file of the folder satisfies `done`.

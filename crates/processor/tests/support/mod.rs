@@ -10,6 +10,7 @@ pub(crate) mod binary;
 pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
 pub(crate) mod member;
+pub(crate) mod sender;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;
 #[cfg(feature = "kafka")]

@@ -8,6 +8,10 @@ const STATE: u8 = b's';
 const OUTBOX: u8 = b'o';
 /// Cursors: name of the sink.
 const CURSORS: u8 = b'c';
+/// Records that were accepted and are not in a commit yet: number of the first one.
+const INBOX: u8 = b'i';
+/// Requests with a key of their own: number of their first record.
+const REQUESTS: u8 = b'r';
 
 /// Facts about the whole begin with `m`; what the newest commit left but for its rows.
 pub(crate) const COMMIT: &[u8] = b"mcommit";
@@ -18,9 +22,9 @@ pub(crate) const FINGERPRINT: &[u8] = b"mfingerprint";
 
 /// Keys with `from <= key < to`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct KeyRange {
-    pub(super) from: Vec<u8>,
-    pub(super) to: Option<Vec<u8>>,
+pub(crate) struct KeyRange {
+    pub(crate) from: Vec<u8>,
+    pub(crate) to: Option<Vec<u8>>,
 }
 
 impl KeyRange {
@@ -34,6 +38,16 @@ impl KeyRange {
 
     pub(super) fn cursors() -> Self {
         Self::of_prefix(vec![CURSORS])
+    }
+
+    /// Records that were accepted.
+    pub(crate) fn inbox() -> Self {
+        Self::of_prefix(vec![INBOX])
+    }
+
+    /// Requests that are known again.
+    pub(crate) fn requests() -> Self {
+        Self::of_prefix(vec![REQUESTS])
     }
 
     /// Rows of the state of all pipelines.
@@ -54,9 +68,29 @@ pub(crate) fn state_prefix(pipeline: &str) -> Vec<u8> {
 }
 
 pub(super) fn outbox(sequence: u64) -> [u8; 9] {
-    let mut key = [OUTBOX; 9];
-    let (_, number) = key.split_at_mut(1);
-    number.copy_from_slice(&sequence.to_be_bytes());
+    numbered(OUTBOX, sequence)
+}
+
+/// The row of the inbox that begins with this record.
+pub(crate) fn inbox(first: u64) -> [u8; 9] {
+    numbered(INBOX, first)
+}
+
+/// The request that begins with this record.
+pub(crate) fn request(first: u64) -> [u8; 9] {
+    numbered(REQUESTS, first)
+}
+
+/// The number in a key of the inbox or of a request.
+pub(crate) fn number_of(key: &[u8]) -> Option<u64> {
+    let (_, number) = key.split_first()?;
+    Some(u64::from_be_bytes(number.try_into().ok()?))
+}
+
+fn numbered(table: u8, number: u64) -> [u8; 9] {
+    let mut key = [table; 9];
+    let (_, digits) = key.split_at_mut(1);
+    digits.copy_from_slice(&number.to_be_bytes());
     key
 }
 

@@ -17,7 +17,7 @@
 mod cursors;
 mod drain;
 mod entry;
-mod keys;
+pub(crate) mod keys;
 mod outbox;
 mod outlet;
 mod point;
@@ -46,6 +46,7 @@ use super::{Commit, CommitLog, CrashPoint, Recovered};
 use crate::{
     error::{ProcessorError, ProcessorResult},
     runtime::{PipelineOutputs, Telemetry},
+    source::intake::{Inbox, position_in},
     state::{Durability, Store, WriteBatch},
 };
 
@@ -74,6 +75,8 @@ pub struct EmbeddedLog {
     keeps_output: bool,
     drain: Option<Drain>,
     batch: WriteBatch,
+    /// Records that are accepted before they are committed, if the source is sent them.
+    inbox: Option<Arc<Inbox>>,
     /// Dropped after all else, in this order.
     _held: Vec<Box<dyn Any + Send>>,
 }
@@ -101,6 +104,7 @@ impl EmbeddedLog {
             keeps_output,
             drain: None,
             batch: WriteBatch::default(),
+            inbox: None,
             _held: Vec::new(),
         }
     }
@@ -110,6 +114,12 @@ impl EmbeddedLog {
     #[must_use]
     pub fn holding(self, held: Vec<Box<dyn Any + Send>>) -> Self {
         Self { _held: held, ..self }
+    }
+
+    /// Deletes, with each commit, what of `inbox` it has.
+    #[must_use]
+    pub fn with_inbox(self, inbox: Option<Arc<Inbox>>) -> Self {
+        Self { inbox, ..self }
     }
 
     /// Everything of `commit` as one batch, and what goes to the sinks.
@@ -128,6 +138,11 @@ impl EmbeddedLog {
             }
         }
         self.batch.put(keys::COMMIT, &CommitPoint::of(commit).to_json()?);
+        if let Some((inbox, position)) = self.inbox_at(commit) {
+            for first in inbox.rows_behind(position) {
+                self.batch.delete(&keys::inbox(first));
+            }
+        }
         if !commit.has_output() {
             return Ok(None);
         }
@@ -136,6 +151,17 @@ impl EmbeddedLog {
             self.batch.put(&keys::outbox(commit.sequence), &row);
         }
         Ok(Some(entry))
+    }
+
+    /// The inbox, and how far `commit` is in it.
+    fn inbox_at(&self, commit: &Commit) -> Option<(Arc<Inbox>, u64)> {
+        let inbox = self.inbox.as_ref()?;
+        Some((Arc::clone(inbox), position_in(&commit.positions)?))
+    }
+
+    fn write(&self) -> ProcessorResult<()> {
+        let _turn = self.inbox.as_ref().map(|inbox| inbox.commit_turn());
+        self.store.write(&self.batch, Durability::Synced)
     }
 
     fn drain(&mut self) -> ProcessorResult<&mut Drain> {
@@ -165,8 +191,11 @@ impl CommitLog for EmbeddedLog {
         self.drain()?.wait_for_room(max_bytes)?;
         let entry = self.encode(commit)?;
         CrashPoint::BeforeStoreWrite.pass();
-        self.store.write(&self.batch, Durability::Synced)?;
+        self.write()?;
         CrashPoint::AfterStoreWrite.pass();
+        if let Some((inbox, position)) = self.inbox_at(commit) {
+            inbox.forget_behind(position);
+        }
         if let Some(entry) = entry {
             self.drain()?.push(entry);
         }

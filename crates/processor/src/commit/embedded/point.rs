@@ -100,6 +100,11 @@ impl CommitPoint {
         }
     }
 
+    /// Where reading goes on, as a commit has it.
+    pub(crate) fn places(&self) -> Vec<(PartitionKey, Position)> {
+        self.positions.iter().map(|stored| (stored.partition.clone(), stored.position)).collect()
+    }
+
     pub(crate) fn to_json(&self) -> ProcessorResult<Vec<u8>> {
         serde_json::to_vec(self).map_err(|error| ProcessorError::Serialization(error.to_string()))
     }

@@ -5,6 +5,7 @@ mod csv;
 mod custom;
 mod features;
 mod feedback;
+mod gen_ai;
 mod json;
 mod laws;
 mod time;

@@ -21,6 +21,8 @@ pub enum Part {
     Source,
     /// A commit failed: the store is full or broken, or Kafka does not take it.
     Commit,
+    /// Records that are sent cannot be stored.
+    Intake,
     /// A sink does not take what is committed.
     Sink,
     /// The run is being stopped, or has failed.
@@ -159,7 +161,7 @@ impl Health {
         let blocks = match part {
             Part::Source => lasts >= self.source_limit,
             Part::Sink => false,
-            Part::Recovery | Part::Commit | Part::Shutdown => true,
+            Part::Recovery | Part::Commit | Part::Intake | Part::Shutdown => true,
         };
         Reason { part, reason: reason.clone(), since_secs: lasts.as_secs_f64(), blocks }
     }

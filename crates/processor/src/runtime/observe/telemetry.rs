@@ -13,6 +13,7 @@ use super::{Health, Live, Question, RunView};
 use crate::{
     checkpoint::{CheckpointAbout, CheckpointError, CheckpointKind, CheckpointStore, Manifest},
     metrics::Metrics,
+    source::http::Door,
     state::Store,
 };
 
@@ -40,6 +41,8 @@ pub struct Telemetry {
     pub checkpoints: OnceLock<KeptCheckpoints>,
     /// Ends of the Kafka partitions that are read, by topic and partition.
     pub ends: Mutex<BTreeMap<(String, i32), i64>>,
+    /// The way in for records that are sent, if the process has a server.
+    pub(crate) door: OnceLock<Arc<Door>>,
     questions: (Sender<Question>, Receiver<Question>),
 }
 
@@ -81,6 +84,7 @@ impl Telemetry {
             samples: Mutex::default(),
             checkpoints: OnceLock::new(),
             ends: Mutex::default(),
+            door: OnceLock::new(),
             questions: bounded(MAX_QUESTIONS),
         }
     }
