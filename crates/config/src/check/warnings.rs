@@ -154,15 +154,6 @@ fn not_runnable(checks: &Checks<'_>) -> Vec<Note> {
         Some(SourceType::Otlp) => missing.push(("source.type".into(), "the OTLP source")),
         _ => {}
     }
-    for (index, sink) in config.sinks.iter().flatten().enumerate() {
-        let feature = match sink.kind {
-            SinkType::Postgres => "the Postgres sink",
-            SinkType::Websocket => "the WebSocket sink",
-            SinkType::Metrics => "the metrics sink",
-            SinkType::Console | SinkType::File | SinkType::Kafka => continue,
-        };
-        missing.push((format!("sinks[{index}].type"), feature));
-    }
     if config.event.profile == EventProfile::GenAi {
         missing.push(("event.profile".into(), "profile gen_ai"));
     }

@@ -22,7 +22,7 @@ pub use runtime::{
     Delivery, ErrorHandlingConfig, ErrorPolicyName, Exchange, HttpConfig, LimitsConfig,
     MetricsConfig, ProcessorConfig, StateBackendName, StateConfig,
 };
-pub use sink::{ConsoleFormat, SideOutputsConfig, SinkConfig, SinkType};
+pub use sink::{ConsoleFormat, SideOutputsConfig, SinkConfig, SinkType, WebSocketConfirm};
 pub use source::{CsvConfig, FileFormat, GeneratorConfig, SourceConfig, SourceType};
 pub use statistics::{
     ConditionConfig, FieldConditionConfig, FurtherFunction, ScalarValue, StatisticConfig,

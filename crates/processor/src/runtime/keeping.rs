@@ -18,7 +18,10 @@ use crate::{
     checkpoint::{CheckpointKeeper, CheckpointStore, Fallback, KeeperSettings, open_or_fall_back},
     commit::{
         CommitLog, Fingerprint,
-        embedded::{EmbeddedLog, EmbeddedSettings, FINGERPRINT, INSTANCE, Patience, PlantedFault},
+        embedded::{
+            EmbeddedLog, EmbeddedSettings, FINGERPRINT, INSTANCE, Patience, PlantedFault,
+            begin_another_lineage,
+        },
     },
     error::{ProcessorError, ProcessorResult},
     sink::file::OpenMode,
@@ -145,6 +148,9 @@ pub(super) fn open(
     let (store, fallback) =
         open_or_fall_back(state.backend, directory.path(), &checkpoints, now_ms)?;
     fallback.iter().for_each(tell);
+    if fallback.is_some() {
+        begin_another_lineage(store.as_ref())?;
+    }
     let instance_id = match &config.instance_id {
         Some(id) => id.clone(),
         None => directory.instance_id()?,

@@ -388,10 +388,13 @@ impl Work {
             None => return Err(error),
         };
         let Some(progress) = self.progress.get_mut(sink.0) else { return Err(error) };
-        if error.is_final() || progress.attempts >= self.patience.max_retries {
+        // A server that is away is waited for, as long as retries are wanted at all: what it gets is kept.
+        let is_waited_for = error.is_outage() && self.patience.max_retries > 0;
+        let is_enough = progress.attempts >= self.patience.max_retries && !is_waited_for;
+        if error.is_final() || is_enough {
             return Err(error);
         }
-        progress.attempts += 1;
+        progress.attempts = progress.attempts.saturating_add(1);
         let pause = self.patience.pause(progress.attempts);
         progress.rests_until = Some(Instant::now() + pause);
         warn!(

@@ -11,7 +11,8 @@
 //! | kind of sink | after a crash |
 //! | --- | --- |
 //! | file | cut to the length of its cursor, then everything behind it is written again: each result once |
-//! | Kafka | everything behind its cursor is written again: at least once |
+//! | Postgres | has its cursor in its own transactions and leaves out what it has: each result once |
+//! | Kafka, WebSocket | everything behind its cursor is written again: at least once |
 //! | console | was shown or was not; nothing is kept for it |
 
 mod cursors;
@@ -33,6 +34,7 @@ pub use outbox::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,
 };
 pub use point::{CommitPoint, PartitionPoint, PartitionPosition, PipelinePoint};
+pub(crate) use recovery::begin_another_lineage;
 
 use drain::Drain;
 use entry::Entry;
