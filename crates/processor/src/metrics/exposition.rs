@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn open_metrics_is_given_to_those_who_ask_for_it() {
-        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3";
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3";
         assert_eq!(Exposition::accepted_by(Some(prometheus)), Exposition::OpenMetrics);
         assert_eq!(Exposition::accepted_by(Some("text/plain, */*")), Exposition::PlainText);
         assert_eq!(Exposition::accepted_by(None), Exposition::PlainText);

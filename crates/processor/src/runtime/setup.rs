@@ -1,6 +1,9 @@
 //! A job from a configuration: the source, the pipeline, the sinks.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use llm_optimizer_config::{
     NamedPipeline, ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec,
@@ -19,7 +22,7 @@ use crate::{
     commit::CommitSettings,
     decode::{DecodeSettings, Decoder},
     error::ProcessorResult,
-    sink::{ResultSink, SideSink, file::OpenMode},
+    sink::{ResultSink, SideSink, Waiting, file::OpenMode, metrics::ResultSeries},
     source::{
         Source, StopToken,
         clock::{Clock, SystemClock},
@@ -76,7 +79,7 @@ pub fn job_from_config(
     }
     let (source, read) = setup.source()?;
     let pipelines = setup.pipelines()?;
-    let Setup { clock, give_up, .. } = setup;
+    let Setup { clock, give_up, series, .. } = setup;
     Ok(Job {
         source,
         pipelines,
@@ -87,7 +90,7 @@ pub fn job_from_config(
         stop,
         give_up,
         clock,
-        progress: Arc::new(RunProgress { read, ..RunProgress::default() }),
+        progress: Arc::new(RunProgress { read, result_series: series, ..RunProgress::default() }),
     })
 }
 
@@ -125,7 +128,7 @@ fn transactional_job(
         let mut sides = kept.iter().map(super::transactional::Routes::keeps_sides);
         setup.pipelines_with(|_| Ok((PipelineOutputs::default(), sides.next().unwrap_or_default())))
     };
-    let Setup { clock, give_up, .. } = setup;
+    let Setup { clock, give_up, series, .. } = setup;
     Ok(Job {
         source: Box::new(source),
         pipelines,
@@ -133,7 +136,7 @@ fn transactional_job(
         stop,
         give_up,
         clock,
-        progress: Arc::new(RunProgress::default()),
+        progress: Arc::new(RunProgress { result_series: series, ..RunProgress::default() }),
         log: None,
         kafka: Some(committer.commits(routes, Box::new(rebuild))),
     })
@@ -146,6 +149,7 @@ pub(crate) struct Setup<'a> {
     clock: Arc<dyn Clock>,
     give_up: StopToken,
     open_mode: OpenMode,
+    series: Arc<OnceLock<ResultSeries>>,
     #[cfg(feature = "kafka")]
     instance_id: String,
     #[cfg(feature = "kafka")]
@@ -168,6 +172,7 @@ impl<'a> Setup<'a> {
             clock,
             open_mode,
             give_up: StopToken::default(),
+            series: Arc::default(),
             #[cfg(feature = "kafka")]
             producers: crate::kafka::Producers::new(
                 &config.kafka.producer,
@@ -300,7 +305,20 @@ impl<'a> Setup<'a> {
             producers: self.producers.clone(),
             #[cfg(feature = "kafka")]
             give_up: self.give_up.clone(),
+            waiting: self.waiting(),
+            series: Arc::clone(&self.series),
             opened: Opened::default(),
+        }
+    }
+
+    /// With `policy: fail`, or without retries, a server that is away is an error at once.
+    fn waiting(&self) -> Waiting {
+        let settings = job_settings(self.config);
+        let initial = settings.initial_retry_delay;
+        Waiting {
+            initial: if settings.max_retries == 0 { Duration::ZERO } else { initial },
+            longest: settings.max_retry_delay,
+            give_up: self.give_up.clone(),
         }
     }
 

@@ -9,11 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use axum::{
-    Router,
-    extract::Request,
-    serve::ListenerExt,
-};
+use axum::{Router, extract::Request, serve::ListenerExt};
 use tokio::{runtime, sync::watch};
 use tower::{ServiceExt, service_fn};
 use tracing::{debug, info};
@@ -76,7 +72,8 @@ impl Server {
     /// to be had.
     pub fn start(settings: &ServerSettings) -> ProcessorResult<Self> {
         let listener = listen(&settings.bind)?;
-        let address = listener.local_addr().map_err(|cause| cannot_listen(&settings.bind, &cause))?;
+        let address =
+            listener.local_addr().map_err(|cause| cannot_listen(&settings.bind, &cause))?;
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(settings.threads.max(1))
             .thread_name("http")
@@ -169,9 +166,15 @@ fn listen(bind: &str) -> ProcessorResult<TcpListener> {
 
 fn cannot_listen(bind: &str, cause: &std::io::Error) -> ProcessorError {
     let hint = match cause.kind() {
-        ErrorKind::AddrInUse => "another process listens there; stop it, or set `http.bind` to another port",
-        ErrorKind::PermissionDenied => "ports below 1024 need a privilege; set `http.bind` to a higher port",
-        ErrorKind::AddrNotAvailable => "this machine does not have that address; set `http.bind` to one it has",
+        ErrorKind::AddrInUse => {
+            "another process listens there; stop it, or set `http.bind` to another port"
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege; set `http.bind` to a higher port"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; set `http.bind` to one it has"
+        }
         _ => "set `http.bind` to an address of this machine, such as 127.0.0.1:8080",
     };
     ProcessorError::Unavailable {

@@ -6,6 +6,7 @@ pub mod console;
 mod feed;
 pub mod file;
 mod mark;
+pub mod metrics;
 pub mod postgres;
 pub(crate) mod shared;
 pub mod side;
@@ -13,6 +14,7 @@ pub mod side;
 pub(crate) mod testing;
 pub(crate) mod tls;
 mod waiting;
+pub mod websocket;
 
 use std::{io, sync::Arc};
 
