@@ -8,5 +8,7 @@ pub(crate) mod binary;
 pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
 pub(crate) mod member;
+pub(crate) mod postgres;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;
+pub(crate) mod traffic;
