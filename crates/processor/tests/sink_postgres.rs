@@ -140,6 +140,7 @@ fn merged_sessions_take_the_rows_of_their_parts_away() {
   watermark: {{ strategy: bounded_out_of_orderness, max_out_of_orderness_secs: 0 }}
   buffer_size: 1
   commit_interval_ms: 1
+  commit_min_interval_ms: 1
   sinks:
     - {{ type: file, path: results.ndjson }}
     - {{ type: postgres, url: '{}', table: '\"odd \"\"name\"' }}
@@ -151,8 +152,11 @@ fn merged_sessions_take_the_rows_of_their_parts_away() {
     let early: String = (0..4_000).map(|_| event(1_000)).collect();
     let rest = [3_500, 20_000, 2_500].map(event).concat();
     place.write("events.ndjson", (early + &rest).as_bytes());
-    assert!(place.run(&[], &[]).status.success());
+    let run = place.run(&[], &[]);
+    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
     let found = by_revision(place.read("results.ndjson").lines());
+    let merged = found.values().filter(|result| result["supersedes"].is_array()).count();
+    assert_eq!(merged, 1, "{found:?}");
     let expected: BTreeMap<_, _> =
         newest(&found).into_iter().map(|(window, result)| (window, row_of(&result))).collect();
     assert_eq!(rows(&mut cluster.client(), "\"odd \"\"name\""), expected);

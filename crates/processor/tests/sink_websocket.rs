@@ -110,7 +110,10 @@ fn serve(
                 if acknowledges {
                     let id = serde_json::from_str::<serde_json::Value>(&text).unwrap();
                     received.messages.lock().unwrap().push(text.to_string());
-                    socket.send(Message::text(id["result_id"].as_str().unwrap())).unwrap();
+                    // The processor may have been killed.
+                    if socket.send(Message::text(id["result_id"].as_str().unwrap())).is_err() {
+                        return;
+                    }
                 } else {
                     read.push(text.to_string());
                 }

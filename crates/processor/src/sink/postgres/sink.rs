@@ -16,7 +16,7 @@ use super::{
     table::Tables,
 };
 use crate::{
-    error::ProcessorResult,
+    error::{ProcessorError, ProcessorResult},
     sink::{Feed, FeedKey, Output, ResultSink, waiting::Waiting},
 };
 
@@ -54,7 +54,7 @@ impl fmt::Debug for PostgresSettings {
 /// once; otherwise a delivery is written when it returns, and a repeated one changes nothing.
 ///
 /// It connects when there is something to write. A server that is away is reported as
-/// [`Unavailable`](crate::ProcessorError::Unavailable) where an outbox keeps what it should get, and waited for
+/// [`Unavailable`](ProcessorError::Unavailable) where an outbox keeps what it should get, and waited for
 /// where none does.
 pub struct PostgresSink {
     name: String,
@@ -80,7 +80,7 @@ impl PostgresSink {
     /// A sink that connects later.
     ///
     /// # Errors
-    /// [`Config`](crate::ProcessorError::Config) if the URL is none.
+    /// [`Config`](ProcessorError::Config) if the URL is none.
     pub fn new(settings: PostgresSettings, waiting: Waiting) -> ProcessorResult<Self> {
         let address = Address::parse(&settings.url)?;
         Ok(Self {
@@ -244,8 +244,11 @@ impl ResultSink for PostgresSink {
         number: u64,
         output: &Arc<Output>,
     ) -> ProcessorResult<()> {
-        let held = self.claims.get(feed).and_then(|claim| claim.held);
-        if held.is_none_or(|held| number > held.position) {
+        let Some(claim) = self.claims.get(feed) else {
+            let reason = format!("sink {} was not told of outbox {}", self.name, feed.name);
+            return Err(ProcessorError::Internal(reason));
+        };
+        if claim.held.is_none_or(|held| number > held.position) {
             let output = Arc::clone(output);
             self.pending.push_back(Pending { feed: feed.clone(), number, output });
         }
