@@ -116,6 +116,14 @@ fn secret_after(rest: &str, name_end: usize) -> Option<(usize, usize)> {
     let tail = rest.get(name_end..)?;
     let assigned = tail.trim_start_matches(['"', '\'', ' ']);
     let value = assigned.strip_prefix(['=', ':'])?.trim_start_matches([' ', '"', '\'']);
+    // All entries of a section on one line.
+    if let Some(entries) = value.strip_prefix('{').filter(|_| names_section(rest, name_end)) {
+        let start = rest.len() - entries.len();
+        return entries
+            .find('}')
+            .filter(|length| *length > 0)
+            .map(|length| (start, start + length));
+    }
     let scheme = SCHEMES.iter().find_map(|scheme| value.strip_prefix(scheme));
     let value = scheme.unwrap_or(value);
     let start = rest.len() - value.len();
@@ -123,6 +131,12 @@ fn secret_after(rest: &str, name_end: usize) -> Option<(usize, usize)> {
         value.find(|c: char| matches!(c, '&' | '"' | '\'' | ',' | '}') || c.is_whitespace());
     let length = length.unwrap_or(value.len());
     (length > 0).then_some((start, start + length))
+}
+
+/// Whether the name that ends at `end` is one of [`SECRET_SECTIONS`].
+fn names_section(text: &str, end: usize) -> bool {
+    let name = text.get(..end).unwrap_or_default();
+    SECRET_SECTIONS.iter().any(|section| name.ends_with(section))
 }
 
 fn contains(text: &str, name: &str) -> bool {
@@ -155,6 +169,8 @@ mod tests {
             ("{ \"Password\": \"hunter2\", b: 1 }", "{ \"Password\": \"***\", b: 1 }"),
             ("{ Authorization: \"Bearer abc.d\" }", "{ Authorization: \"Bearer ***\" }"),
             ("X-Api-Key: abc", "X-Api-Key: ***"),
+            ("{ headers: { X-Team: abc, b: c }, d: e }", "{ headers: {***}, d: e }"),
+            ("`headers` does not apply", "`headers` does not apply"),
             ("localhost:9092", "localhost:9092"),
             ("user@host:9092", "user@host:9092"),
         ] {

@@ -108,7 +108,7 @@ fn required(checks: &mut Checks<'_>, at: &str, sink: &SinkConfig, is_side: bool)
 fn server(checks: &mut Checks<'_>, at: &str, sink: &SinkConfig) {
     let (what, example) = match sink.kind {
         SinkType::Postgres => {
-            ("a Postgres sink", "write `url: postgres://user:password@host:5432/database`")
+            ("a Postgres sink", "write `url: postgres://user@host:5432/database`")
         }
         SinkType::Websocket => ("a WebSocket sink", "write `url: ws://host:port/path`"),
         _ => return,

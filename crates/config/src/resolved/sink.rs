@@ -243,7 +243,7 @@ fn url_of(at: &str, sink: &SinkConfig) -> Result<String, Unusable> {
 pub(crate) fn wrong_address(kind: SinkType, url: &str) -> Option<String> {
     let (schemes, example): (&[&str], &str) = match kind {
         SinkType::Postgres => {
-            (&["postgres://", "postgresql://"], "postgres://user:password@host:5432/database")
+            (&["postgres://", "postgresql://"], "postgres://user@host:5432/database")
         }
         _ => (&["ws://", "wss://"], "ws://host:port/path"),
     };
