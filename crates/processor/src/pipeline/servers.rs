@@ -156,7 +156,7 @@ impl MetricsSink {
     /// Results in `registry`: one of `prometheus-client`, or the processor's own
     /// [`Metrics`](crate::metrics::Metrics).
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "a registry is given as it is shared")]
+    #[allow(clippy::needless_pass_by_value, reason = "a registry is given as it is shared")]
     pub fn new(registry: impl CollectorRegistry) -> Self {
         let series = ResultSeries::default();
         registry.add(Box::new(series.clone()));

@@ -1,4 +1,4 @@
-//! A real PostgreSQL for tests: a cluster in a folder of its own, reached by a socket there.
+//! A real `PostgreSQL` for tests: a cluster in a folder of its own, reached by a socket there.
 //!
 //! Without the server's programs (Debian: `postgresql`) the tests say loudly that they did not run; with
 //! `CI=true` they fail.

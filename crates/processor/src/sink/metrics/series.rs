@@ -305,8 +305,8 @@ mod tests {
         assert_eq!(
             lines(&metrics),
             [
-                r#"processor_result_series 4"#,
-                r#"processor_result_series_overflow_total 0"#,
+                "processor_result_series 4",
+                "processor_result_series_overflow_total 0",
                 r#"processor_result_window_end_timestamp_seconds{pipeline="default",key="b=1"} 1700158560.0"#,
                 r#"processor_result_window_end_timestamp_seconds{pipeline="default",key="model=\"a\""} 1700158620.0"#,
                 r#"processor_result{pipeline="default",key="b=1",statistic="count"} 2.0"#,

@@ -14,7 +14,7 @@ use crate::{
     sink::Output,
 };
 
-/// Names of the columns, in the order of [`Columns`].
+/// Names of the columns, in the order of the statements.
 pub(super) const NAMES: [&str; 15] = [
     "window_id",
     "pipeline",

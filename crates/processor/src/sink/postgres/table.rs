@@ -11,7 +11,7 @@ const CURSORS: &str = "processor_cursors";
 /// What creating tables is locked by, so that two processes do not do so at once.
 const LOCK: i64 = 0x6c6c_6d5f_7461_626c;
 
-/// Types of the columns of results, in the order of [`NAMES`].
+/// Types of the columns of results, in the order of their names.
 const RESULT_TYPES: [&str; NAMES.len()] = [
     "text",
     "text",
