@@ -21,8 +21,8 @@ pub use reference::reference;
 pub use report::{ConfigError, Excerpt, Fault, Loaded, Place, Warning};
 pub use resolved::{FieldCondition, FieldTest, FurtherKind, FurtherStatistic, NumberFunction};
 pub use resolved::{
-    Intake, NamedPipeline, RecordFormat, ResultSinkSpec, SideSinkSpec, Source, Unusable,
-    WindowSettings,
+    Intake, NamedPipeline, PostgresSpec, RecordFormat, ResultSinkSpec, SideSinkSpec, Source,
+    TableName, Unusable, WebSocketSpec, WindowSettings,
 };
 pub use schema::json_schema;
 pub use settings::ProcessorConfig;

@@ -11,8 +11,23 @@ use serde_json::Value;
 const MASK: &str = "***";
 
 /// Endings of key names whose value is a secret.
-const SECRET_NAMES: [&str; 7] =
-    ["password", "passwd", "pwd", "secret", "token", "api_key", "apikey"];
+const SECRET_NAMES: [&str; 9] = [
+    "password",
+    "passwd",
+    "pwd",
+    "secret",
+    "token",
+    "api_key",
+    "apikey",
+    "api-key",
+    "authorization",
+];
+
+/// Sections all of whose values are secrets.
+const SECRET_SECTIONS: [&str; 1] = ["headers"];
+
+/// Words before a secret in the value of a header.
+const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 
 /// `text` with every password replaced by `***`.
 pub(crate) fn redact(text: &str) -> Cow<'_, str> {
@@ -33,27 +48,32 @@ pub(crate) fn redact(text: &str) -> Cow<'_, str> {
     Cow::Owned(redact_named(&shown))
 }
 
-/// `value` with every password in every text replaced by `***`.
+/// `value` with every password in every text, and every text under the name of a secret, replaced by
+/// `***`.
 pub(crate) fn redact_value(value: &mut Value) {
     match value {
         Value::String(text) => *text = redact(text).into_owned(),
         Value::Array(items) => items.iter_mut().for_each(redact_value),
         Value::Object(entries) => {
-            for (name, value) in entries.iter_mut() {
-                let is_secret = SECRET_NAMES.iter().any(|secret| ends_with(name, secret));
-                match value {
-                    Value::String(text) if is_secret => MASK.clone_into(text),
-                    value => redact_value(value),
-                }
+            for (name, value) in entries {
+                redact_entry(name, value);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
-/// Whether a key ends like the name of a secret.
-fn ends_with(name: &str, secret: &str) -> bool {
-    name.to_ascii_lowercase().ends_with(secret)
+fn redact_entry(name: &str, value: &mut Value) {
+    let lower = name.to_ascii_lowercase();
+    match value {
+        Value::String(text) if SECRET_NAMES.iter().any(|secret| lower.ends_with(secret)) => {
+            MASK.clone_into(text);
+        }
+        Value::Object(entries) if SECRET_SECTIONS.contains(&lower.as_str()) => {
+            entries.values_mut().for_each(|value| *value = MASK.into());
+        }
+        value => redact_value(value),
+    }
 }
 
 /// Masks the password of `user:password@host` in a word without blanks.
@@ -96,11 +116,27 @@ fn secret_after(rest: &str, name_end: usize) -> Option<(usize, usize)> {
     let tail = rest.get(name_end..)?;
     let assigned = tail.trim_start_matches(['"', '\'', ' ']);
     let value = assigned.strip_prefix(['=', ':'])?.trim_start_matches([' ', '"', '\'']);
+    // All entries of a section on one line.
+    if let Some(entries) = value.strip_prefix('{').filter(|_| names_section(rest, name_end)) {
+        let start = rest.len() - entries.len();
+        return entries
+            .find('}')
+            .filter(|length| *length > 0)
+            .map(|length| (start, start + length));
+    }
+    let scheme = SCHEMES.iter().find_map(|scheme| value.strip_prefix(scheme));
+    let value = scheme.unwrap_or(value);
     let start = rest.len() - value.len();
     let length =
         value.find(|c: char| matches!(c, '&' | '"' | '\'' | ',' | '}') || c.is_whitespace());
     let length = length.unwrap_or(value.len());
     (length > 0).then_some((start, start + length))
+}
+
+/// Whether the name that ends at `end` is one of [`SECRET_SECTIONS`].
+fn names_section(text: &str, end: usize) -> bool {
+    let name = text.get(..end).unwrap_or_default();
+    SECRET_SECTIONS.iter().any(|section| name.ends_with(section))
 }
 
 fn contains(text: &str, name: &str) -> bool {
@@ -109,7 +145,16 @@ fn contains(text: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::redact;
+    use serde_json::json;
+
+    use super::{redact, redact_value};
+
+    #[test]
+    fn values_under_the_name_of_a_secret_are_masked() {
+        let mut value = json!({"token": "abc", "headers": {"X-Team": "abc"}, "path": "abc"});
+        redact_value(&mut value);
+        assert_eq!(value, json!({"token": "***", "headers": {"X-Team": "***"}, "path": "abc"}));
+    }
 
     #[test]
     fn passwords_are_masked_wherever_they_sit() {
@@ -122,6 +167,10 @@ mod tests {
             ("ws://host/?token=abc&x=1", "ws://host/?token=***&x=1"),
             ("  sasl_password: hunter2", "  sasl_password: ***"),
             ("{ \"Password\": \"hunter2\", b: 1 }", "{ \"Password\": \"***\", b: 1 }"),
+            ("{ Authorization: \"Bearer abc.d\" }", "{ Authorization: \"Bearer ***\" }"),
+            ("X-Api-Key: abc", "X-Api-Key: ***"),
+            ("{ headers: { X-Team: abc, b: c }, d: e }", "{ headers: {***}, d: e }"),
+            ("`headers` does not apply", "`headers` does not apply"),
             ("localhost:9092", "localhost:9092"),
             ("user@host:9092", "user@host:9092"),
         ] {

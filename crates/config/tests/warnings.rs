@@ -67,20 +67,6 @@ fn exactly_once_from_kafka_is_for_topics() {
 }
 
 #[test]
-fn what_would_give_other_results_blocks_the_run() {
-    for (body, path) in [
-        ("sinks: [{ type: postgres, url: x, table: t }]", "processor.sinks[0].type"),
-        ("sinks: [{ type: console }, { type: websocket, url: x }]", "processor.sinks[1].type"),
-        ("sinks: [{ type: metrics }]", "processor.sinks[0].type"),
-    ] {
-        let loaded = loaded(body);
-        assert_eq!(loaded.blocking().map(|warning| warning.path.as_str()), Some(path), "{body}");
-        let failing = loaded.config.source().is_err() || loaded.config.sinks().is_err();
-        assert_eq!(failing, path.contains("type"), "{body}");
-    }
-}
-
-#[test]
 fn a_warning_says_where() {
     let shown = loaded("source: { type: stdin }\nexchange: kafka").warnings[0].to_string();
     assert_eq!(

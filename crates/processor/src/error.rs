@@ -84,17 +84,31 @@ pub enum ProcessorError {
         /// What happened and what to do.
         reason: String,
     },
+    /// Another process has taken the place of this one at a sink.
+    #[error("sink {name}: {reason}")]
+    Fenced {
+        /// The sink.
+        name: String,
+        /// What happened and what to do.
+        reason: String,
+    },
     /// A promise of the processor itself is broken.
     #[error("internal: {0}")]
     Internal(String),
 }
 
 impl ProcessorError {
+    /// Whether a service is away: waiting helps, and nothing is wrong with what it was asked.
+    #[must_use]
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+
     /// Whether trying again cannot help.
     #[must_use]
     pub fn is_final(&self) -> bool {
         match self {
-            Self::Config(_) | Self::Internal(_) => true,
+            Self::Config(_) | Self::Fenced { .. } | Self::Internal(_) => true,
             Self::Window(error) => matches!(error, WindowError::Impossible(_)),
             Self::Io { cause, .. } => cause.kind() == std::io::ErrorKind::BrokenPipe,
             _ => false,

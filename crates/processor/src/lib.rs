@@ -84,8 +84,8 @@ pub use handlers::{
 #[cfg(feature = "kafka")]
 pub use kafka::DeadLetterSink;
 pub use pipeline::{
-    ConsoleSink, EventSink, EventSource, MemorySource, StreamPipeline, StreamPipelineBuilder,
-    StreamSource, create_pipeline,
+    ConsoleSink, EventSink, EventSource, MemorySource, MetricsSink, PostgresSink, StreamPipeline,
+    StreamPipelineBuilder, StreamSource, WebSocketSink, create_pipeline,
 };
 #[cfg(feature = "kafka")]
 pub use pipeline::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};

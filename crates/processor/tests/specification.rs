@@ -21,6 +21,8 @@ mod architecture;
 mod identifiers;
 #[path = "specification/reference.rs"]
 mod reference;
+#[path = "specification/sinks.rs"]
+mod sinks;
 #[path = "specification/stream_processor.rs"]
 mod stream_processor;
 

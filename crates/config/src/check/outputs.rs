@@ -1,7 +1,10 @@
 //! `sinks:` and `side_outputs:`: which keys an output needs and which belong to another type.
 
 use super::{Checks, source::does_not_apply};
-use crate::settings::{SinkConfig, SinkType};
+use crate::{
+    resolved::{TableName, wrong_address},
+    settings::{Secs, SinkConfig, SinkType},
+};
 
 pub(super) fn check(checks: &mut Checks<'_>) {
     if checks.config.sinks.as_ref().is_some_and(Vec::is_empty) {
@@ -16,6 +19,8 @@ pub(super) fn check(checks: &mut Checks<'_>) {
         }
         applicable(checks, &key, sink);
         required(checks, &key, sink, is_side);
+        server(checks, &key, sink);
+        sizes(checks, &key, sink);
     }
     let both = checks.config.error_handling.dead_letter_topic.is_some()
         && checks.config.side_outputs.dead_letter.is_some();
@@ -57,13 +62,19 @@ fn not_a_side_output(checks: &mut Checks<'_>, key: &str, sink: &SinkConfig) {
 }
 
 fn applicable(checks: &mut Checks<'_>, at: &str, sink: &SinkConfig) {
-    let written: [(&str, bool, &[&str]); 6] = [
+    let written: [(&str, bool, &[&str]); 12] = [
         ("path", sink.path.is_some(), &["file"]),
         ("topic", sink.topic.is_some(), &["kafka"]),
         ("bootstrap_servers", sink.bootstrap_servers.is_some(), &["kafka"]),
         ("format", sink.format.is_some(), &["console"]),
         ("url", sink.url.is_some(), &["websocket", "postgres"]),
         ("table", sink.table.is_some(), &["postgres"]),
+        ("token", sink.token.is_some(), &["websocket"]),
+        ("headers", sink.headers.is_some(), &["websocket"]),
+        ("confirm", sink.confirm.is_some(), &["websocket"]),
+        ("batch_size", sink.batch_size.is_some(), &["postgres", "websocket"]),
+        ("max_series", sink.max_series.is_some(), &["metrics"]),
+        ("stale_after_secs", sink.stale_after_secs.is_some(), &["metrics"]),
     ];
     let kind = sink.kind.name();
     for (key, _, kinds) in written.into_iter().filter(|(_, written, _)| *written) {
@@ -90,5 +101,80 @@ fn required(checks: &mut Checks<'_>, at: &str, sink: &SinkConfig, is_side: bool)
         let message = "a Kafka side output needs its topic";
         let help = "write `topic: <name>`";
         checks.conflict(&format!("{at}.topic"), &[&type_key], message, help);
+    }
+}
+
+/// What a sink that is a server needs.
+fn server(checks: &mut Checks<'_>, at: &str, sink: &SinkConfig) {
+    let (what, example) = match sink.kind {
+        SinkType::Postgres => {
+            ("a Postgres sink", "write `url: postgres://user@host:5432/database`")
+        }
+        SinkType::Websocket => ("a WebSocket sink", "write `url: ws://host:port/path`"),
+        _ => return,
+    };
+    let (type_key, url_key) = (format!("{at}.type"), format!("{at}.url"));
+    match &sink.url {
+        None => {
+            let message = format!("{what} needs the address of its server");
+            checks.conflict(&url_key, &[&type_key], message, example);
+        }
+        Some(url) => {
+            if let Some(reason) = wrong_address(sink.kind, url) {
+                checks.conflict(&url_key, &[&type_key], reason, "");
+            }
+        }
+    }
+    if sink.kind == SinkType::Postgres {
+        table(checks, at, sink);
+    } else {
+        headers(checks, at, sink);
+    }
+}
+
+fn table(checks: &mut Checks<'_>, at: &str, sink: &SinkConfig) {
+    let key = format!("{at}.table");
+    match sink.table.as_deref().map(TableName::parse) {
+        None => {
+            let message = "a Postgres sink needs the table to write";
+            let help = "write `table: results`; it is created if it is not there";
+            checks.conflict(&key, &[&format!("{at}.type")], message, help);
+        }
+        Some(Err(reason)) => checks.fault(&key, reason, "write `table` or `schema.table`"),
+        Some(Ok(_)) => {}
+    }
+}
+
+fn headers(checks: &mut Checks<'_>, at: &str, sink: &SinkConfig) {
+    let key = format!("{at}.headers");
+    let letter = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+    let is_text = |value: &str| value.chars().all(|c| c == '\t' || (' '..='~').contains(&c));
+    for (name, value) in sink.headers.iter().flatten() {
+        if name.is_empty() || !name.chars().all(letter) {
+            checks.fault(&key, format!("`{name}` is no name of a header"), "");
+        } else if !is_text(value) {
+            let message = format!("the value of `{name}` holds what no header can");
+            checks.fault(&key, message, "use printable ASCII");
+        }
+    }
+    let key = format!("{at}.token");
+    if sink.token.as_deref().is_some_and(|token| token.is_empty() || !is_text(token)) {
+        checks.fault(&key, "the token is empty or holds what no header can", "use printable ASCII");
+    }
+    let names_it = |name: &String| name.eq_ignore_ascii_case("authorization");
+    if sink.token.is_some() && sink.headers.iter().flatten().any(|(name, _)| names_it(name)) {
+        let message = "`token` and the header `Authorization` say the same";
+        checks.fault(&key, message, "remove one of them");
+    }
+}
+
+fn sizes(checks: &mut Checks<'_>, at: &str, sink: &SinkConfig) {
+    for (name, size) in [("batch_size", sink.batch_size), ("max_series", sink.max_series)] {
+        if size == Some(0) {
+            checks.fault(&format!("{at}.{name}"), "0 must be greater than 0", "");
+        }
+    }
+    if sink.stale_after_secs.is_some_and(|secs| secs <= Secs::default()) {
+        checks.fault(&format!("{at}.stale_after_secs"), "it must be greater than 0", "");
     }
 }

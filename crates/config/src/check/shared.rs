@@ -44,6 +44,7 @@ pub(super) fn check(pipelines: &mut [Checks<'_>]) {
     files(pipelines);
     topics(pipelines);
     consoles(pipelines);
+    servers(pipelines);
 }
 
 /// The first use that stands in the way of a second: any within a pipeline, of several those of
@@ -111,6 +112,29 @@ fn topics(pipelines: &mut [Checks<'_>]) {
                 others.push("sinks".into());
                 let message = format!("`{}` is also written by {other}", place.topic);
                 conflict(pipelines, pipeline, &key, &others, message, "give each its own topic");
+            }
+            taken.push(Taken { pipeline, key, role, place });
+        }
+    }
+}
+
+/// A table, or a WebSocket server, that one pipeline writes twice: each result would be there twice.
+fn servers(pipelines: &mut [Checks<'_>]) {
+    let mut taken: Vec<Taken<(SinkType, Option<String>, Option<String>)>> = Vec::new();
+    for pipeline in 0..pipelines.len() {
+        let all = pipelines.get(pipeline).map(|checks| outputs(checks)).unwrap_or_default();
+        let all = all.into_iter().filter(|(_, sink, is_side)| {
+            !is_side && matches!(sink.kind, SinkType::Postgres | SinkType::Websocket)
+        });
+        for (key, sink, _) in all {
+            let place = (sink.kind, sink.url.clone(), sink.table.clone());
+            let key =
+                if sink.table.is_some() { format!("{key}.table") } else { format!("{key}.url") };
+            let role = Role::Results;
+            if let Some(twin) = twin(&taken, pipeline, role, |other| *other == place) {
+                let (other, others) = shown(twin, pipeline, pipelines);
+                let message = format!("the same place is also written by {other}");
+                conflict(pipelines, pipeline, &key, &others, message, "remove one of them");
             }
             taken.push(Taken { pipeline, key, role, place });
         }

@@ -1,7 +1,7 @@
 //! What is accepted but not built yet, or does less than its name says. One warning per feature,
 //! and only where it is written.
 
-use super::{Checks, of_pipelines};
+use super::Checks;
 use crate::{
     Place, ProcessorConfig, Warning,
     load::Written,
@@ -19,22 +19,9 @@ pub(crate) fn warnings(
     let mut notes = Vec::new();
     notes.extend(first_written(&checks));
     notes.extend(kafka(&checks));
-    let pipelines = config.pipelines();
-    for checks in of_pipelines(config, &pipelines, written) {
-        for note in not_runnable(&checks) {
-            if !notes.iter().any(|other: &Note| other.key == note.key) {
-                notes.push(note);
-            }
-        }
-    }
     let warning = |note: Note| {
         let path = format!("processor.{}", note.key);
-        Warning {
-            place: place(written.nearest(&path)),
-            path,
-            message: note.message,
-            blocks_run: note.blocks_run,
-        }
+        Warning { place: place(written.nearest(&path)), path, message: note.message }
     };
     notes.into_iter().map(warning).collect()
 }
@@ -42,12 +29,11 @@ pub(crate) fn warnings(
 struct Note {
     key: String,
     message: String,
-    blocks_run: bool,
 }
 
 impl Note {
     fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into(), blocks_run: false }
+        Self { key: key.into(), message: message.into() }
     }
 }
 
@@ -128,25 +114,4 @@ fn kafka(checks: &Checks<'_>) -> Vec<Note> {
         notes.push(Note::new("kafka.producer.retries", message));
     }
     notes
-}
-
-/// What `check` accepts and `run` refuses.
-fn not_runnable(checks: &Checks<'_>) -> Vec<Note> {
-    let config = checks.config;
-    let mut missing: Vec<(String, &str)> = Vec::new();
-    for (index, sink) in config.sinks.iter().flatten().enumerate() {
-        let feature = match sink.kind {
-            SinkType::Postgres => "the Postgres sink",
-            SinkType::Websocket => "the WebSocket sink",
-            SinkType::Metrics => "the metrics sink",
-            SinkType::Console | SinkType::File | SinkType::Kafka => continue,
-        };
-        missing.push((format!("sinks[{index}].type"), feature));
-    }
-    let note = |(key, feature): (String, &str)| Note {
-        key: checks.place(&key, &[]).0.trim_start_matches("processor.").to_owned(),
-        message: format!("{feature} comes in a later release; `run` refuses this configuration"),
-        blocks_run: true,
-    };
-    missing.into_iter().map(note).collect()
 }

@@ -55,8 +55,6 @@ pub struct Warning {
     pub path: String,
     /// What the user should know.
     pub message: String,
-    /// `check` accepts it, `run` must refuse: the results would not be what the file asks for.
-    pub blocks_run: bool,
 }
 
 /// Everything that is wrong with a configuration, in the order of the file.

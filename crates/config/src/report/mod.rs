@@ -16,11 +16,3 @@ pub struct Loaded {
     /// What the user should know before a run, in the order of the file.
     pub warnings: Vec<Warning>,
 }
-
-impl Loaded {
-    /// The first warning that forbids `run`, if there is one.
-    #[must_use]
-    pub fn blocking(&self) -> Option<&Warning> {
-        self.warnings.iter().find(|warning| warning.blocks_run)
-    }
-}

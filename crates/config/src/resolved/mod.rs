@@ -10,13 +10,16 @@ mod pipeline;
 mod sink;
 mod source;
 mod statistics;
+mod table;
 mod window;
 
 pub(crate) use further::tests;
 pub use further::{FieldCondition, FieldTest, FurtherKind, FurtherStatistic, NumberFunction};
 pub use pipeline::NamedPipeline;
-pub use sink::{ResultSinkSpec, SideSinkSpec, plain_path};
+pub(crate) use sink::wrong_address;
+pub use sink::{PostgresSpec, ResultSinkSpec, SideSinkSpec, WebSocketSpec, plain_path};
 pub use source::{Intake, RecordFormat, Source};
+pub use table::TableName;
 pub use window::WindowSettings;
 
 /// Why a setting cannot be used.
@@ -27,6 +30,14 @@ pub enum Unusable {
     Missing {
         /// The absent key, as `processor.source.path`.
         path: String,
+    },
+    /// A key has a value that means nothing.
+    #[error("{path}: {reason}")]
+    Wrong {
+        /// The key.
+        path: String,
+        /// What is wrong about its value; never holds a secret.
+        reason: String,
     },
     /// The feature belongs to a later release.
     #[error("{path}: {feature} is not in this release")]

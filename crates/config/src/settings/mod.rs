@@ -24,7 +24,7 @@ pub use runtime::{
     MetricsConfig, ProcessorConfig, StateBackendName, StateConfig,
 };
 pub use secret::Secret;
-pub use sink::{ConsoleFormat, SideOutputsConfig, SinkConfig, SinkType};
+pub use sink::{ConsoleFormat, SideOutputsConfig, SinkConfig, SinkType, WebSocketConfirm};
 pub use source::{CsvConfig, FileFormat, GeneratorConfig, SourceConfig, SourceType};
 pub use statistics::{
     ConditionConfig, FieldConditionConfig, FurtherFunction, ScalarValue, StatisticConfig,

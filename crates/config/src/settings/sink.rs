@@ -1,10 +1,11 @@
 //! `sinks:` and `side_outputs:`.
 
-use std::{fmt, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Secs;
 use crate::redact::redact;
 
 /// Kind of sink.
@@ -58,8 +59,32 @@ pub struct SinkConfig {
     pub format: Option<ConsoleFormat>,
     /// `websocket`, `postgres`: address of the server; a secret where it holds a password.
     pub url: Option<String>,
-    /// `postgres`: the table.
+    /// `postgres`: the table, if need be with its schema (`metrics.results`).
     pub table: Option<String>,
+    /// `websocket`: sent as `Authorization: Bearer`; a secret.
+    pub token: Option<String>,
+    /// `websocket`: further headers of the handshake; their values are secrets.
+    pub headers: Option<BTreeMap<String, String>>,
+    /// `websocket`: what says that the server has a result (`pong`).
+    pub confirm: Option<WebSocketConfirm>,
+    /// `postgres`, `websocket`: results that are written or confirmed together (1000).
+    pub batch_size: Option<u32>,
+    /// `metrics`: statistics of keys that are shown at most (10000).
+    pub max_series: Option<u32>,
+    /// `metrics`: how long a key without a new result is shown (the larger of 5 min and two windows).
+    pub stale_after_secs: Option<Secs>,
+}
+
+/// What says that a WebSocket server has a result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WebSocketConfirm {
+    /// Its pong answers a ping that was sent behind the result: it has read it.
+    #[default]
+    Pong,
+    /// It sends back the `result_id` of the last result that it has dealt with: nothing is lost even if it
+    /// dies between reading and dealing with one.
+    ResultId,
 }
 
 /// How the console shows results.
@@ -92,6 +117,15 @@ impl fmt::Debug for SinkConfig {
             .field("format", &self.format)
             .field("url", &self.url.as_deref().map(redact))
             .field("table", &self.table)
+            .field("token", &self.token.as_ref().map(|_| "***"))
+            .field(
+                "headers",
+                &self.headers.as_ref().map(|headers| headers.keys().collect::<Vec<_>>()),
+            )
+            .field("confirm", &self.confirm)
+            .field("batch_size", &self.batch_size)
+            .field("max_series", &self.max_series)
+            .field("stale_after_secs", &self.stale_after_secs)
             .finish()
     }
 }

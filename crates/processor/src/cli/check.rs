@@ -6,7 +6,6 @@ use llm_optimizer_config::{Loaded, load_with_process_env};
 use tracing::warn;
 
 use super::exit::{Exit, print};
-use crate::error::ProcessorError;
 
 /// Lists the faults and warnings of a configuration.
 pub(super) fn check(path: &Path) -> Exit {
@@ -33,12 +32,4 @@ pub(super) fn load(path: &Path) -> Result<Loaded, Exit> {
         warn!("{warning}");
     }
     Ok(loaded)
-}
-
-/// Refuses what this release does not have.
-pub(super) fn refuse_blocked(loaded: &Loaded) -> Result<(), ProcessorError> {
-    match loaded.blocking() {
-        Some(warning) => Err(ProcessorError::Config(warning.to_string())),
-        None => Ok(()),
-    }
 }

@@ -73,7 +73,7 @@ impl Exit {
             ProcessorError::Source { .. } => Self::NoInput,
             ProcessorError::Sink { .. } => Self::CannotCreate,
             ProcessorError::State(_) => Self::Io,
-            ProcessorError::Unavailable { .. } => Self::Unavailable,
+            ProcessorError::Unavailable { .. } | ProcessorError::Fenced { .. } => Self::Unavailable,
             ProcessorError::Denied { .. } => Self::NoPermission,
             #[cfg(feature = "kafka")]
             ProcessorError::Kafka(_) => Self::Unavailable,

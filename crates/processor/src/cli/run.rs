@@ -12,11 +12,7 @@ use llm_optimizer_config::{ProcessorConfig, ResultSinkSpec};
 use tracing::info;
 
 use super::{
-    args::RunArgs,
-    check::{load, refuse_blocked},
-    exit::Exit,
-    progress::InputProgress,
-    signals::stop_on_signal,
+    args::RunArgs, check::load, exit::Exit, progress::InputProgress, signals::stop_on_signal,
 };
 use crate::{
     error::ProcessorError,
@@ -42,9 +38,7 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         new_state: args.new_state,
         ..SetupOptions::default()
     };
-    let server = refuse_blocked(&loaded)
-        .and_then(|()| RunServer::start(&loaded.config, args.until_end, &stop));
-    let (server, job) = match server {
+    let (server, job) = match RunServer::start(&loaded.config, args.until_end, &stop) {
         Ok(server) => {
             let telemetry = server.telemetry();
             let job = observed_job_from_config(&loaded.config, &options, telemetry, stop);

@@ -33,6 +33,7 @@ mod operators;
 mod parts;
 mod plan;
 mod run;
+mod servers;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -45,4 +46,5 @@ pub use event_sink::{EventSink, PipelineSink, SinkContext};
 #[cfg(feature = "kafka")]
 pub use kafka::{KafkaAggregationSink, KafkaConfig, KafkaProducerConfig};
 pub use run::StreamPipeline;
+pub use servers::{MetricsSink, PostgresSink, WebSocketSink};
 pub use source::{EventSource, MemorySource, SourceContext, StreamSource};

@@ -26,7 +26,7 @@ use crate::{
         CommitLog, Fingerprint,
         embedded::{
             CommitPoint, EmbeddedLog, EmbeddedSettings, FINGERPRINT, INSTANCE, Patience,
-            PlantedFault, keys::COMMIT,
+            PlantedFault, begin_another_lineage, keys::COMMIT,
         },
     },
     error::{ProcessorError, ProcessorResult},
@@ -159,6 +159,9 @@ pub(super) fn open(
         open_or_fall_back(state.backend, directory.path(), &checkpoints, now_ms)?;
     let intake = intake_of(config)?;
     fallback.iter().for_each(|fallback| tell(fallback, intake.is_some()));
+    if fallback.is_some() {
+        begin_another_lineage(store.as_ref())?;
+    }
     let instance_id = match &config.instance_id {
         Some(id) => id.clone(),
         None => directory.instance_id()?,

@@ -1,20 +1,28 @@
 //! Opens the sinks of all pipelines. A file or standard output that several of them write is opened
 //! once; on Kafka they share the producer.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+};
 
 use llm_optimizer_config::{
-    NamedPipeline, ResultSinkSpec, SideSinkSpec, Unusable, resolved::plain_path,
+    NamedPipeline, PostgresSpec, ResultSinkSpec, SideSinkSpec, Unusable, WebSocketSpec,
+    resolved::plain_path,
 };
 
 use super::worker::PipelineOutputs;
 use crate::{
     error::{ProcessorError, ProcessorResult},
     sink::{
-        ResultSink, SideSink,
+        ResultSink, SideSink, Waiting,
         console::{ConsoleLayout, ConsoleSink},
         file::{FileSink, OpenMode, SideFileSink},
+        metrics::{MetricsSink, ResultSeries, ResultSeriesSettings},
+        postgres::PostgresSink,
         shared::Shared,
+        websocket::WebSocketSink,
     },
 };
 #[cfg(feature = "kafka")]
@@ -29,6 +37,10 @@ pub(super) struct OutputOpener {
     pub(super) producers: Producers,
     #[cfg(feature = "kafka")]
     pub(super) give_up: StopToken,
+    /// How sinks wait for their servers where nothing keeps what they should get.
+    pub(super) waiting: Waiting,
+    /// What metrics sinks show, made when there is one.
+    pub(super) series: Arc<OnceLock<ResultSeries>>,
     pub(super) opened: Opened,
 }
 
@@ -38,6 +50,8 @@ pub(super) struct Opened {
     console: Option<Shared<dyn ResultSink>>,
     results: HashMap<PathBuf, Shared<dyn ResultSink>>,
     sides: HashMap<PathBuf, Shared<dyn SideSink>>,
+    tables: HashMap<PostgresSpec, Shared<dyn ResultSink>>,
+    servers: HashMap<WebSocketSpec, Shared<dyn ResultSink>>,
 }
 
 impl OutputOpener {
@@ -80,6 +94,26 @@ impl OutputOpener {
                     self.opened.results.insert(key.clone(), Shared::results(Box::new(sink)));
                 }
                 Box::new(self.opened.results.get(&key).cloned().ok_or_else(vanished)?)
+            }
+            ResultSinkSpec::Postgres(spec) => {
+                if !self.opened.tables.contains_key(&spec) {
+                    let sink = PostgresSink::new(spec.clone().into(), self.waiting.clone())?;
+                    self.opened.tables.insert(spec.clone(), Shared::results(Box::new(sink)));
+                }
+                Box::new(self.opened.tables.get(&spec).cloned().ok_or_else(vanished)?)
+            }
+            ResultSinkSpec::WebSocket(spec) => {
+                if !self.opened.servers.contains_key(&spec) {
+                    let sink = WebSocketSink::new(spec.clone().into(), self.waiting.clone())?;
+                    self.opened.servers.insert(spec.clone(), Shared::results(Box::new(sink)));
+                }
+                Box::new(self.opened.servers.get(&spec).cloned().ok_or_else(vanished)?)
+            }
+            ResultSinkSpec::Metrics { max_series, stale_after } => {
+                let settings = ResultSeriesSettings { max_series, stale_after };
+                let series = self.series.get_or_init(ResultSeries::default);
+                series.allow(settings);
+                Box::new(MetricsSink::new(series.clone()))
             }
             #[cfg(feature = "kafka")]
             ResultSinkSpec::Kafka { bootstrap_servers, topic } => {

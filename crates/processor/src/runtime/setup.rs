@@ -1,6 +1,9 @@
 //! A job from a configuration: the source, the pipeline, the sinks.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use llm_optimizer_config::{
     NamedPipeline, ProcessorConfig, RecordFormat, ResultSinkSpec, SideSinkSpec,
@@ -21,7 +24,7 @@ use crate::{
     commit::CommitSettings,
     decode::{DecodeSettings, Decoder},
     error::ProcessorResult,
-    sink::{ResultSink, SideSink, file::OpenMode},
+    sink::{ResultSink, SideSink, Waiting, file::OpenMode, metrics::ResultSeries},
     source::{
         Source, StopToken,
         clock::{Clock, SystemClock},
@@ -97,7 +100,7 @@ pub fn observed_job_from_config(
         None => setup.source()?,
     };
     let pipelines = setup.pipelines()?;
-    let Setup { clock, give_up, .. } = setup;
+    let Setup { clock, give_up, series, .. } = setup;
     Ok(Job {
         source,
         pipelines,
@@ -109,7 +112,7 @@ pub fn observed_job_from_config(
         stop,
         give_up,
         clock,
-        progress: Arc::new(RunProgress { read, ..RunProgress::default() }),
+        progress: Arc::new(RunProgress { read, result_series: series, ..RunProgress::default() }),
     })
 }
 
@@ -160,7 +163,7 @@ fn transactional_job(
         let mut sides = kept.iter().map(super::transactional::Routes::keeps_sides);
         setup.pipelines_with(|_| Ok((PipelineOutputs::default(), sides.next().unwrap_or_default())))
     };
-    let Setup { clock, give_up, .. } = setup;
+    let Setup { clock, give_up, series, .. } = setup;
     Ok(Job {
         source: Box::new(source),
         pipelines,
@@ -168,7 +171,7 @@ fn transactional_job(
         stop,
         give_up,
         clock,
-        progress: Arc::new(RunProgress::default()),
+        progress: Arc::new(RunProgress { result_series: series, ..RunProgress::default() }),
         telemetry,
         log: None,
         kafka: Some(committer.commits(routes, Box::new(rebuild))),
@@ -182,6 +185,7 @@ pub(crate) struct Setup<'a> {
     clock: Arc<dyn Clock>,
     give_up: StopToken,
     open_mode: OpenMode,
+    series: Arc<OnceLock<ResultSeries>>,
     #[cfg(feature = "kafka")]
     instance_id: String,
     #[cfg(feature = "kafka")]
@@ -204,6 +208,7 @@ impl<'a> Setup<'a> {
             clock,
             open_mode,
             give_up: StopToken::default(),
+            series: Arc::default(),
             #[cfg(feature = "kafka")]
             producers: crate::kafka::Producers::new(
                 &config.kafka.producer,
@@ -337,7 +342,20 @@ impl<'a> Setup<'a> {
             producers: self.producers.clone(),
             #[cfg(feature = "kafka")]
             give_up: self.give_up.clone(),
+            waiting: self.waiting(),
+            series: Arc::clone(&self.series),
             opened: Opened::default(),
+        }
+    }
+
+    /// With `policy: fail`, or without retries, a server that is away is an error at once.
+    fn waiting(&self) -> Waiting {
+        let settings = job_settings(self.config);
+        let initial = settings.initial_retry_delay;
+        Waiting {
+            initial: if settings.max_retries == 0 { Duration::ZERO } else { initial },
+            longest: settings.max_retry_delay,
+            give_up: self.give_up.clone(),
         }
     }
 

@@ -3,18 +3,26 @@
 //! Sinks are called from one delivery thread with one frozen [`Output`] after the other.
 
 pub mod console;
+mod feed;
 pub mod file;
 mod mark;
+pub mod metrics;
+pub mod postgres;
 pub(crate) mod shared;
 pub mod side;
 #[cfg(test)]
 pub(crate) mod testing;
+pub(crate) mod tls;
+mod waiting;
+pub mod websocket;
 
 use std::{io, sync::Arc};
 
 use llm_optimizer_types::{ResultRecord, SideRecord};
 
+pub use feed::{Feed, FeedKey};
 pub use mark::SinkMark;
+pub use waiting::Waiting;
 
 use crate::error::{ProcessorError, ProcessorResult};
 
@@ -90,6 +98,10 @@ impl Output {
 /// | `rewind(Some(mark))` returned `Ok` | the sink holds exactly what it held at `mark`, durably |
 /// | `rewind(None)` returned `Ok` | the sink is ready, and keeps what it holds |
 /// | `close()` returned `Ok` | everything delivered is synced |
+/// | `attach(&feed)` | `deliver_at` of this outbox may come, and `sync` is called behind it; nothing was waited for |
+/// | `deliver_at(feed, number, &output)` returned `Ok` | as `deliver`, but what it wrote may wait for `sync`; a number comes once per pipeline |
+/// | `sync()` returned `Err` | it may be called again: what was delivered and is not durable is still with the sink |
+/// | `detach(&feed)` | what was delivered of it and not synced is forgotten: it belongs to whoever attaches next |
 pub trait ResultSink: Send {
     /// Name for logs and errors: path, topic or `console`.
     fn name(&self) -> &str;
@@ -104,6 +116,31 @@ pub trait ResultSink: Send {
     /// run lasts, and is not owed anything afterwards.
     fn cursor_name(&self) -> Option<String> {
         None
+    }
+
+    /// Whether the sink keeps how far it is itself, in one step with what it is handed. It then leaves out
+    /// what it has, and refuses to go on where another process took its place.
+    fn keeps_cursor(&self) -> bool {
+        false
+    }
+
+    /// Says which outbox the sink is fed from; without one, `deliver` is all there is.
+    fn attach(&mut self, _feed: &Feed) {}
+
+    /// Says that an outbox is not this process's any more.
+    fn detach(&mut self, _feed: &FeedKey) {}
+
+    /// Writes the results of one commit, which is `number` of an outbox that was attached.
+    ///
+    /// # Errors
+    /// As `deliver`.
+    fn deliver_at(
+        &mut self,
+        _feed: &FeedKey,
+        _number: u64,
+        output: &Arc<Output>,
+    ) -> ProcessorResult<()> {
+        self.deliver(output)
     }
 
     /// Where the sink stands with what was delivered, synced or not; `None` if it cannot go back.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Output, ResultSink, SideOutput, SideSink, SinkMark};
+use super::{Feed, FeedKey, Output, ResultSink, SideOutput, SideSink, SinkMark};
 use crate::error::ProcessorResult;
 
 /// One of several handles to the same sink. Deliveries follow one another, so each of them and its
@@ -47,6 +47,27 @@ impl ResultSink for Shared<dyn ResultSink> {
 
     fn cursor_name(&self) -> Option<String> {
         self.lock().cursor_name()
+    }
+
+    fn keeps_cursor(&self) -> bool {
+        self.lock().keeps_cursor()
+    }
+
+    fn attach(&mut self, feed: &Feed) {
+        self.lock().attach(feed);
+    }
+
+    fn detach(&mut self, feed: &FeedKey) {
+        self.lock().detach(feed);
+    }
+
+    fn deliver_at(
+        &mut self,
+        feed: &FeedKey,
+        number: u64,
+        output: &Arc<Output>,
+    ) -> ProcessorResult<()> {
+        self.lock().deliver_at(feed, number, output)
     }
 
     fn mark(&self) -> Option<SinkMark> {

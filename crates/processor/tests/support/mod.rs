@@ -10,8 +10,10 @@ pub(crate) mod binary;
 pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
 pub(crate) mod member;
+pub(crate) mod postgres;
 pub(crate) mod sender;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;
 #[cfg(feature = "kafka")]
 pub(crate) mod topics;
+pub(crate) mod traffic;

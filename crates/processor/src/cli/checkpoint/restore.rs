@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     checkpoint::{CheckpointAbout, CheckpointKind, Manifest, is_empty},
+    commit::embedded::begin_another_lineage,
     error::ProcessorError,
     source::clock::{Clock, SystemClock},
     state::{
@@ -55,6 +56,7 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<Exit, Failure> {
     let store = open_unchecked(place.backend, &place.folder)?;
     clear(&store)?;
     place.checkpoints.restore(manifest.id, &*store)?;
+    begin_another_lineage(&*store)?;
     drop(store);
     end_restore(&place.folder)?;
 

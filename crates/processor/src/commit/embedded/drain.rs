@@ -434,12 +434,15 @@ impl Work {
             None => return Err(error),
         };
         let Some(progress) = self.progress.get_mut(sink.0) else { return Err(error) };
-        let is_retried = !error.is_final() && progress.attempts < self.patience.max_retries;
+        // A server that is away is waited for, as long as retries are wanted at all: what it gets is kept.
+        let is_waited_for = error.is_outage() && self.patience.max_retries > 0;
+        let is_enough = progress.attempts >= self.patience.max_retries && !is_waited_for;
+        let is_retried = !error.is_final() && !is_enough;
         self.told.fails(&name, &error, is_retried);
         if !is_retried {
             return Err(error);
         }
-        progress.attempts += 1;
+        progress.attempts = progress.attempts.saturating_add(1);
         let pause = self.patience.pause(progress.attempts);
         progress.rests_until = Some(Instant::now() + pause);
         warn!(

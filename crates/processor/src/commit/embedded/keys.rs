@@ -17,6 +17,8 @@ const REQUESTS: u8 = b'r';
 pub(crate) const COMMIT: &[u8] = b"mcommit";
 /// Name of the instance that keeps the state.
 pub(crate) const INSTANCE: &[u8] = b"minstance";
+/// Which history the numbers of commits are of; made when a sink first asks, and anew after a restore.
+pub(crate) const LINEAGE: &[u8] = b"mlineage";
 /// What the state is of.
 pub(crate) const FINGERPRINT: &[u8] = b"mfingerprint";
 

@@ -11,7 +11,8 @@
 //! | kind of sink | after a crash |
 //! | --- | --- |
 //! | file | cut to the length of its cursor, then everything behind it is written again: each result once |
-//! | Kafka | everything behind its cursor is written again: at least once |
+//! | Postgres | has its cursor in its own transactions and leaves out what it has: each result once |
+//! | Kafka, WebSocket | everything behind its cursor is written again: at least once |
 //! | console | was shown or was not; nothing is kept for it |
 
 mod cursors;
@@ -39,6 +40,7 @@ pub use outbox::{
 };
 pub(crate) use outlet::{Outlet, outlets};
 pub use point::{CommitPoint, PartitionPoint, PartitionPosition, PipelinePoint};
+pub(crate) use recovery::begin_another_lineage;
 
 use drain::Drain;
 

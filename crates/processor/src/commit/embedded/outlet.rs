@@ -6,7 +6,7 @@ use super::{SinkAbility, entry::Entry};
 use crate::{
     error::ProcessorResult,
     runtime::PipelineOutputs,
-    sink::{Output, ResultSink, SideSink, SinkMark},
+    sink::{Feed, FeedKey, Output, ResultSink, SideSink, SinkMark},
 };
 
 /// A sink with what it is fed.
@@ -18,6 +18,8 @@ pub(crate) struct Outlet {
     begun: Option<(u64, usize)>,
     /// The newest entry that was handed over in full.
     pub(crate) written: u64,
+    /// The outbox, once it was told of.
+    feed: Option<FeedKey>,
 }
 
 enum Target {
@@ -58,7 +60,7 @@ pub(crate) fn outlets(outputs: Vec<PipelineOutputs>) -> Vec<Outlet> {
                 outlet.feeds.push((pipeline, stream));
             } else {
                 let feeds = vec![(pipeline, stream)];
-                outlets.push(Outlet { target, feeds, begun: None, written: 0 });
+                outlets.push(Outlet { target, feeds, begun: None, written: 0, feed: None });
             }
         }
     }
@@ -110,6 +112,22 @@ impl Outlet {
         }
     }
 
+    /// Whether the sink keeps its cursor itself.
+    pub(super) fn keeps_cursor(&self) -> bool {
+        match &self.target {
+            Target::Results(sink) => sink.keeps_cursor(),
+            Target::Sides(_) => false,
+        }
+    }
+
+    /// Tells a sink of results which outbox feeds it.
+    pub(super) fn attach(&mut self, feed: &Feed) {
+        if let Target::Results(sink) = &mut self.target {
+            sink.attach(feed);
+            self.feed = Some(feed.key.clone());
+        }
+    }
+
     /// Hands over what it gets of an entry. A second attempt goes on behind what it took.
     pub(crate) fn write(&mut self, entry: &Entry) -> ProcessorResult<()> {
         let done = match self.begun {
@@ -123,7 +141,10 @@ impl Outlet {
                 continue;
             }
             match (&mut self.target, stream) {
-                (Target::Results(sink), _) => sink.deliver(output)?,
+                (Target::Results(sink), _) => match &self.feed {
+                    Some(feed) => sink.deliver_at(feed, entry.sequence, output)?,
+                    None => sink.deliver(output)?,
+                },
                 (Target::Sides(sink), Stream::Side(SideKind::DeadLetter)) => {
                     sink.deliver(&output.dead_letters)?;
                 }

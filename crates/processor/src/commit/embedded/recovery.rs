@@ -15,6 +15,7 @@ use super::{
 use crate::{
     commit::{CrashPoint, Recovered, RecoveredPipeline},
     error::{ProcessorError, ProcessorResult},
+    sink::{Feed, FeedKey},
     state::{Durability, Store, WriteBatch},
 };
 
@@ -89,6 +90,8 @@ pub(super) fn start(
     let oldest = entries.first().map_or(newest, |entry| entry.sequence.saturating_sub(1));
     let mut sinks = Vec::new();
     let mut batch = WriteBatch::default();
+    let needs_lineage = outlets.iter().any(Outlet::keeps_cursor);
+    let feed = StoreFeed::read(store.as_ref(), newest, needs_lineage.then_some(&mut batch))?;
     for outlet in &mut outlets {
         let Some(name) = outlet.cursor_name() else {
             sinks.push((SinkAbility::Live, Cursor { sequence: newest, mark: None }));
@@ -100,6 +103,7 @@ pub(super) fn start(
         let mark = mark.filter(|_| settings.planted != Some(PlantedFault::SkipRewind));
         outlet.rewind(sequence, mark.as_ref())?;
         CrashPoint::AfterTruncation.pass();
+        outlet.attach(&feed.at(sequence));
         let cursor = Cursor { sequence, mark: outlet.mark() };
         batch.put(&keys::cursor(&name), &StoredCursor::of(cursor).to_json()?);
         sinks.push((outlet.ability(), cursor));
@@ -126,6 +130,58 @@ pub(super) fn start(
     let machine = OutboxMachine::new(&sinks, newest).with_fault(settings.planted);
     let told = Told::new(&settings.telemetry, settings.max_outbox_bytes);
     Drain::start(Arc::clone(store), (outlets, machine), entries, settings.patience, told)
+}
+
+/// The store as an outbox that feeds sinks.
+struct StoreFeed {
+    instance: Arc<str>,
+    lineage: String,
+    newest: u64,
+}
+
+impl StoreFeed {
+    /// With the lineage of the store. Where it has none, one is put into `made`: as long as no sink
+    /// keeps its own cursor, nobody needs one.
+    fn read(
+        store: &dyn Store,
+        newest: u64,
+        made: Option<&mut WriteBatch>,
+    ) -> ProcessorResult<Self> {
+        let text = |bytes: Option<Vec<u8>>| {
+            bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        };
+        let instance = text(store.get(keys::INSTANCE)?).into();
+        let mut lineage = text(store.get(keys::LINEAGE)?);
+        if let (true, Some(batch)) = (lineage.is_empty(), made) {
+            lineage = uuid::Uuid::new_v4().to_string();
+            batch.put(keys::LINEAGE, lineage.as_bytes());
+        }
+        Ok(Self { instance, lineage, newest })
+    }
+
+    /// The feed of a sink that has everything up to and with `delivered`.
+    fn at(&self, delivered: u64) -> Feed {
+        Feed {
+            key: FeedKey { name: Arc::clone(&self.instance), partition: 0 },
+            lineage: self.lineage.clone(),
+            delivered,
+            newest: Some(self.newest),
+        }
+    }
+}
+
+/// Takes note that the rows of `store` are those of another time: what sinks know of its commits is
+/// not of this history any more.
+///
+/// # Errors
+/// If the store cannot be written.
+pub(crate) fn begin_another_lineage(store: &dyn Store) -> ProcessorResult<()> {
+    if store.get(keys::LINEAGE)?.is_none() {
+        return Ok(());
+    }
+    let mut batch = WriteBatch::default();
+    batch.delete(keys::LINEAGE);
+    store.write(&batch, Durability::Synced)
 }
 
 fn read_cursors(store: &dyn Store) -> ProcessorResult<BTreeMap<String, Cursor>> {
