@@ -14,7 +14,7 @@ use super::{
 };
 
 /// Bytes of an answer that are read; the rest is not needed to know how it went.
-const MAX_ANSWER: u64 = 64 << 10;
+const MAX_ANSWER: u64 = 1 << 20;
 
 /// Where the server listens when nothing else is said.
 const DEFAULT_BIND: &str = "127.0.0.1:8080";
