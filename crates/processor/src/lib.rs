@@ -43,6 +43,7 @@
 //! | [`config`] | settings of a file and the environment |
 //! | [`checkpoint`] | kept copies of state |
 //! | [`source`], [`decode`], [`runtime`], [`commit`], [`sink`] | what pipelines are made of |
+//! | [`metrics`], [`server`] | what a run says of itself: numbers, health, the HTTP API |
 //! | `kafka` | Kafka at both ends (feature `kafka`, on by default) |
 //! | [`engine`], [`types`] | the crates below this one |
 
@@ -57,9 +58,11 @@ pub mod error;
 pub mod handlers;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+pub mod metrics;
 pub mod pipeline;
 pub mod record;
 pub mod runtime;
+pub mod server;
 pub mod sink;
 pub mod source;
 pub mod state;

@@ -3,6 +3,7 @@
 mod key_texts;
 mod plan;
 mod state;
+mod view;
 mod window_task;
 mod windows;
 

@@ -5,7 +5,10 @@ use crate::{
     aggregation::{AggregationPlan, Measures},
     core::{KeyId, KeyRegistry},
     state::{Rows, StateChanges, StateDamage},
-    window::{Admission, AssignedWindows, Firing, SessionWindows, SlicedWindows, WindowKind},
+    window::{
+        Admission, AssignedWindows, Firing, OpenWindow, SessionWindows, SlicedWindows, Wanted,
+        WindowKind,
+    },
 };
 
 /// One of the stores of windows; each call is theirs.
@@ -134,6 +137,23 @@ impl Windows {
 
     pub(super) fn open_windows(&self) -> usize {
         each!(self, windows => windows.open_windows())
+    }
+
+    pub(super) fn begun(&self) -> u64 {
+        each!(self, windows => windows.begun())
+    }
+
+    pub(super) fn accumulators(&self) -> usize {
+        each!(self, windows => windows.accumulators())
+    }
+
+    pub(super) fn view(
+        &self,
+        wanted: &Wanted,
+        keys: &KeyRegistry,
+        plan: &AggregationPlan,
+    ) -> Vec<OpenWindow> {
+        each!(self, windows => windows.view(wanted, keys, plan))
     }
 
     pub(super) fn size_bytes(&self) -> usize {

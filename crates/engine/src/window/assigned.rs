@@ -12,6 +12,7 @@
 
 mod early;
 mod state;
+mod view;
 
 use std::{
     collections::BTreeMap,
@@ -73,6 +74,8 @@ pub struct AssignedWindows {
     /// W up to which windows have fired.
     watermark: i64,
     purged_up_to: i64,
+    /// Windows begun since the start, of all keys.
+    begun: u64,
     /// `None` without triggers.
     early: Option<Box<AssignedEarly>>,
     /// Windows that passed their end before a restart: keys that have not fired.
@@ -101,6 +104,7 @@ impl AssignedWindows {
             spans: Vec::new(),
             watermark: BEGINNING,
             purged_up_to: BEGINNING,
+            begun: 0,
             early: None,
             owed: BTreeMap::new(),
             tracking: None,
@@ -191,6 +195,18 @@ impl AssignedWindows {
         self.windows.len() + self.held()
     }
 
+    /// Windows begun since the start, of all keys.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Number of accumulators: one per key and window.
+    #[must_use]
+    pub fn accumulators(&self) -> usize {
+        self.windows.values().map(HashMap::len).sum()
+    }
+
     /// Greatest `end + allowed lateness` that was purged.
     #[must_use]
     pub fn purged_up_to(&self) -> i64 {
@@ -232,9 +248,10 @@ impl AssignedWindows {
 
     fn add_to(&mut self, span: Span, (key, values): (KeyId, Measures<'_>), keys: &mut KeyRegistry) {
         let place = (span.end_ms, span.start_ms);
-        let (table, counts) = (&mut self.table, &mut self.counts);
+        let (table, counts, begun) = (&mut self.table, &mut self.counts, &mut self.begun);
         let window = self.windows.entry(place).or_default().entry(key).or_insert_with(|| {
             keys.retain(key);
+            *begun += 1;
             if let Some(count) = counts.get_mut(key.index()) {
                 *count += 1;
             }

@@ -22,6 +22,7 @@ mod sliced;
 mod slices;
 mod spec;
 mod trigger;
+mod view;
 
 pub use assigned::AssignedWindows;
 pub use assigner::{AssignWindows, Span};
@@ -31,3 +32,5 @@ pub use sliced::SlicedWindows;
 pub use slices::Slices;
 pub use spec::{SpecError, WindowKind, WindowSpec};
 pub use trigger::{Trigger, TriggerContext, TriggerSpec};
+pub use view::OpenWindow;
+pub(crate) use view::Wanted;

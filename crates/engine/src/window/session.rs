@@ -12,6 +12,7 @@
 
 mod early;
 mod state;
+mod view;
 
 use std::{
     cmp::Reverse,
@@ -51,6 +52,8 @@ pub struct SessionWindows {
     /// Keys with dirty sessions, and some that had such.
     dirty: BTreeSet<KeyId>,
     open: usize,
+    /// Sessions begun since the start, also those that others absorbed.
+    begun: u64,
     /// W up to which sessions have fired.
     watermark: i64,
     purged_up_to: i64,
@@ -80,6 +83,7 @@ impl SessionWindows {
             timers: BinaryHeap::new(),
             dirty: BTreeSet::new(),
             open: 0,
+            begun: 0,
             watermark: BEGINNING,
             purged_up_to: BEGINNING,
             early: None,
@@ -174,6 +178,18 @@ impl SessionWindows {
         self.open
     }
 
+    /// Sessions begun since the start, also those that others absorbed.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun
+    }
+
+    /// Number of accumulators: one per session.
+    #[must_use]
+    pub fn accumulators(&self) -> usize {
+        self.open
+    }
+
     /// Greatest `end + gap + allowed lateness` that was purged.
     #[must_use]
     pub fn purged_up_to(&self) -> i64 {
@@ -200,6 +216,7 @@ impl SessionWindows {
         }
         keys.retain(key);
         self.open += 1;
+        self.begun += 1;
         self.changed(key, place);
     }
 

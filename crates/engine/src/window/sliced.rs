@@ -9,6 +9,7 @@
 
 mod early;
 mod state;
+mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +70,8 @@ pub struct SlicedWindows {
     /// W up to which windows have fired.
     watermark: i64,
     purged_up_to: i64,
+    /// Accumulators made since the start.
+    begun: u64,
     /// `None` without triggers.
     early: Option<Box<SlicedEarly>>,
     /// `None` if nobody stores rows.
@@ -93,6 +96,7 @@ impl SlicedWindows {
             spans: Vec::new(),
             watermark: BEGINNING,
             purged_up_to: BEGINNING,
+            begun: 0,
             early: None,
             tracking: None,
         }
@@ -179,6 +183,12 @@ impl SlicedWindows {
     #[must_use]
     pub fn accumulators(&self) -> usize {
         self.panes.iter().map(Pane::len).sum()
+    }
+
+    /// Accumulators made since the start.
+    #[must_use]
+    pub fn begun(&self) -> u64 {
+        self.begun
     }
 
     /// Greatest `end + allowed lateness` that was purged.
@@ -283,6 +293,7 @@ impl SlicedWindows {
         });
         self.schedule(at, from);
         keys.retain(key);
+        self.begun += 1;
         self.panes.get_mut(at).map(|pane| (at, pane.insert(key, from)))
     }
 
