@@ -81,7 +81,10 @@ def image_settings():
 
 
 class Pod:
-    """The first pod of the StatefulSet in a render; its volumes outlive `stop`."""
+    """The first pod of the StatefulSet in a render; its volumes outlive `stop`.
+
+    Whoever removes `folder` does so after these namespaces have ended: until then proc and devices are in it.
+    """
 
     def __init__(self, render, folder, hosts=()):
         self.render, self.spec, self.container = render, pod(render), container(render)
@@ -127,6 +130,7 @@ class Pod:
         for device in ("null", "zero", "random", "urandom"):
             (self.root / "dev" / device).touch()
             mount(f"/dev/{device}", self.root / "dev" / device, flags=MS_BIND)
+            mount(None, self.root / "dev" / device, flags=MS_BIND | MS_REMOUNT | MS_RDONLY)
         mount("proc", self.root / "proc", "proc")
         assert self.container["securityContext"]["readOnlyRootFilesystem"]
         mount(None, self.root, flags=MS_BIND | MS_REMOUNT | MS_RDONLY)

@@ -89,7 +89,10 @@ class Alerts(unittest.TestCase):
         files = [RULES, *TESTS, *RUNBOOKS.glob("*.md"), ROOT / "docs/deployment.md"]
         files += (DEPLOY / "grafana/dashboards").glob("*.json")
         for path in files:
-            unknown = {*METRIC.findall(path.read_text())} - known
+            # Prose may name a histogram itself, which no query can.
+            named = {f"{name}_bucket" if path.suffix == ".md" and f"{name}_bucket" in known else name
+                     for name in METRIC.findall(path.read_text())}
+            unknown = named - known
             self.assertEqual(unknown, set(), path)
 
     def test_prometheus_of_compose_is_sound(self):

@@ -20,6 +20,18 @@ class Compose(unittest.TestCase):
         done = run(tool("yamllint"), "--strict", "-d", rules, *files)
         self.assertEqual((done.returncode, done.stdout), (0, ""))
 
+    def test_it_is_what_the_compose_specification_allows(self):
+        from compose_spec import PyCompose
+
+        text = COMPOSE.read_text()
+        PyCompose.from_yaml(text).validate()
+        with self.assertRaises(ValueError):
+            PyCompose.from_yaml(text.replace("read_only:", "read_onlyy:"))
+
+    def test_services_wait_for_services_that_exist(self):
+        for name, service in services().items():
+            self.assertLessEqual({*service.get("depends_on", [])}, {*services()}, name)
+
     def test_what_is_mounted_from_here_exists(self):
         volumes = {*yaml.safe_load(COMPOSE.read_text())["volumes"]}
         for name, service in services().items():
