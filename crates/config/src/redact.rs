@@ -14,6 +14,16 @@ const MASK: &str = "***";
 const SECRET_NAMES: [&str; 7] =
     ["password", "passwd", "pwd", "secret", "token", "api_key", "apikey"];
 
+impl crate::ProcessorConfig {
+    /// Everything with defaults filled in, as JSON, with every secret replaced by `***`.
+    #[must_use]
+    pub fn redacted(&self) -> Value {
+        let mut shown = serde_json::to_value(self).unwrap_or_default();
+        redact_value(&mut shown);
+        shown
+    }
+}
+
 /// `text` with every password replaced by `***`.
 pub(crate) fn redact(text: &str) -> Cow<'_, str> {
     let suspicious = text.contains('@') || SECRET_NAMES.iter().any(|name| contains(text, name));
@@ -38,9 +48,22 @@ pub(crate) fn redact_value(value: &mut Value) {
     match value {
         Value::String(text) => *text = redact(text).into_owned(),
         Value::Array(items) => items.iter_mut().for_each(redact_value),
-        Value::Object(entries) => entries.values_mut().for_each(redact_value),
+        Value::Object(entries) => {
+            for (name, value) in entries.iter_mut() {
+                let is_secret = SECRET_NAMES.iter().any(|secret| ends_with(name, secret));
+                match value {
+                    Value::String(text) if is_secret => MASK.clone_into(text),
+                    value => redact_value(value),
+                }
+            }
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
+}
+
+/// Whether a key ends like the name of a secret.
+fn ends_with(name: &str, secret: &str) -> bool {
+    name.to_ascii_lowercase().ends_with(secret)
 }
 
 /// Masks the password of `user:password@host` in a word without blanks.

@@ -101,6 +101,10 @@ fn http(checks: &mut Checks<'_>) {
         let message = format!("`{}` is no address to listen on", http.bind);
         checks.fault("http.bind", message, "write host:port, such as 127.0.0.1:8080");
     }
+    if http.token.as_deref().is_some_and(|token| token.trim().is_empty()) {
+        checks.fault("http.token", "the token is empty", "write a long random text or remove the key");
+    }
+    not_negative(checks, "http.ready_broker_timeout_secs", http.ready_broker_timeout_secs);
 }
 
 /// Notes a fault unless `secs` is greater than 0.

@@ -70,14 +70,12 @@ fn local_state(checks: &Checks<'_>) -> Option<Note> {
 }
 
 /// Groups of keys of one later feature; the first that is written speaks for all.
-const LATER: [(&[&str], &str); 4] = [
+const LATER: [(&[&str], &str); 2] = [
     (&["parallelism"], "one worker thread reads, computes and fires in this release"),
-    (&["http"], "there is no HTTP server yet; nothing listens at this address"),
     (
         &["limits.memory_bytes"],
         "memory is not limited by bytes yet; limits.max_keys and max_windows_per_key are",
     ),
-    (&["metrics"], "metrics are not exported yet; `run --report` writes the final statistics"),
 ];
 
 fn first_written(checks: &Checks<'_>) -> Vec<Note> {

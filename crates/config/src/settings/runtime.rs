@@ -85,7 +85,7 @@ pub struct ProcessorConfig {
     pub metrics: MetricsConfig,
     /// Bounds on keys, windows and records.
     pub limits: LimitsConfig,
-    /// The HTTP server.
+    /// The HTTP server; bounded runs have it only if it is written.
     pub http: Option<HttpConfig>,
     /// Several queries over one read; none = one, called `default`, of what is written above.
     pub pipelines: Option<Vec<PipelineConfig>>,
@@ -179,6 +179,11 @@ pub struct LimitsConfig {
 pub struct HttpConfig {
     /// Address to listen on (`127.0.0.1:8080`).
     pub bind: String,
+    /// What requests that change something must bring as `Authorization: Bearer …`; none = only those of this machine may,
+    /// and nobody where `bind` is reached by others.
+    pub token: Option<String>,
+    /// Time without a broker after which the processor is not ready (30).
+    pub ready_broker_timeout_secs: Secs,
 }
 
 impl Default for ProcessorConfig {
@@ -256,6 +261,10 @@ impl Default for LimitsConfig {
 
 impl Default for HttpConfig {
     fn default() -> Self {
-        Self { bind: "127.0.0.1:8080".into() }
+        Self {
+            bind: "127.0.0.1:8080".into(),
+            token: None,
+            ready_broker_timeout_secs: Secs::new(30),
+        }
     }
 }

@@ -9,7 +9,12 @@ use std::{
 use tracing::{info, warn};
 
 use super::{CheckpointAbout, CheckpointError, CheckpointKind, CheckpointStore};
-use crate::{error::ProcessorError, source::clock::Clock, state::Store};
+use crate::{
+    error::ProcessorError,
+    metrics::{Counter, DurationHistogram, Gauge, Metrics, catalogue as names},
+    source::clock::Clock,
+    state::Store,
+};
 
 /// What changes with every commit.
 const COMMIT: &[u8] = b"mcommit";
@@ -65,15 +70,21 @@ impl CheckpointKeeper {
         checkpoints: CheckpointStore,
         settings: KeeperSettings,
         clock: Arc<dyn Clock>,
+        metrics: Option<Arc<Metrics>>,
     ) -> Result<Self, ProcessorError> {
         let stopping = Arc::new(Stopping::default());
         let seen = Arc::clone(&stopping);
         let work = move || {
+            let meters = metrics.as_deref().map(Meters::new);
             let mut last = None;
             while !seen.wait(settings.interval) {
-                if let Err(failure) =
-                    keep(&*store, &checkpoints, settings.retain, &*clock, &mut last)
-                {
+                let kept = keep(&*store, &checkpoints, settings.retain, &*clock, &mut last);
+                match (&kept, &meters) {
+                    (Ok(Some(kept)), Some(meters)) => meters.kept(kept, clock.now_ms()),
+                    (Err(_), Some(meters)) => meters.failed(),
+                    _ => {}
+                }
+                if let Err(failure) = kept {
                     warn!("no checkpoint: {failure}; tried again after the interval");
                 }
             }
@@ -103,26 +114,68 @@ fn keep(
     retain: usize,
     clock: &dyn Clock,
     last: &mut Option<Vec<u8>>,
-) -> Result<(), CheckpointError> {
+) -> Result<Option<Kept>, CheckpointError> {
+    let _span = tracing::info_span!("checkpoint").entered();
     let view = store.snapshot()?;
     let commit = view.get(COMMIT)?;
     if commit.is_none() || commit == *last {
-        return Ok(());
+        return Ok(None);
     }
     let about = CheckpointAbout::of(&*view, CheckpointKind::Checkpoint, clock.now_ms())?;
     let begun = clock.elapsed();
     let made = checkpoints.create(&*view, &about)?;
-    let elapsed_ms = clock.elapsed().saturating_sub(begun).as_millis();
+    let took = clock.elapsed().saturating_sub(begun);
     info!(
         checkpoint = made.id,
         rows = made.rows(),
         bytes = made.bytes(),
-        elapsed_ms,
+        elapsed_ms = took.as_millis(),
         "checkpoint kept"
     );
     *last = commit;
     checkpoints.retain(retain)?;
-    Ok(())
+    Ok(Some(Kept { took, bytes: made.bytes() }))
+}
+
+/// A checkpoint that was kept.
+struct Kept {
+    took: Duration,
+    bytes: u64,
+}
+
+/// What is measured of checkpoints.
+struct Meters {
+    duration: DurationHistogram,
+    kept: Counter,
+    failures: Counter,
+    errors: Counter,
+    bytes: Gauge,
+    last: Gauge,
+}
+
+impl Meters {
+    fn new(metrics: &Metrics) -> Self {
+        Self {
+            duration: metrics.durations(&names::CHECKPOINT_DURATION),
+            kept: metrics.counter(&names::CHECKPOINTS, &[]),
+            failures: metrics.counter(&names::CHECKPOINT_FAILURES, &[]),
+            errors: metrics.counter(&names::ERRORS, &["checkpoint"]),
+            bytes: metrics.gauge(&names::CHECKPOINT_BYTES, &[]),
+            last: metrics.gauge(&names::LAST_CHECKPOINT_TIMESTAMP, &[]),
+        }
+    }
+
+    fn kept(&self, kept: &Kept, now_ms: i64) {
+        self.kept.inc();
+        self.duration.observe(kept.took);
+        self.bytes.set(kept.bytes as f64);
+        self.last.set(now_ms as f64 / 1e3);
+    }
+
+    fn failed(&self) {
+        self.failures.inc();
+        self.errors.inc();
+    }
 }
 
 #[cfg(test)]
@@ -158,7 +211,7 @@ mod tests {
         let settings = KeeperSettings { interval: Duration::from_millis(1), retain: 2 };
         let clock = Arc::new(SystemClock::new());
         let keeper =
-            CheckpointKeeper::start(store.clone(), checkpoints.clone(), settings, clock).unwrap();
+            CheckpointKeeper::start(store.clone(), checkpoints.clone(), settings, clock, None).unwrap();
         for number in 1..=4_u8 {
             commit(&*store, number);
             let id = u64::from(number);

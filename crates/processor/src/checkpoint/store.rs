@@ -6,6 +6,7 @@ use std::{
     io::Write,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use super::{
@@ -102,7 +103,7 @@ impl CheckpointStore {
         &self.folder.path
     }
 
-    /// Keeps the rows of `view` under a new number. One at a time per folder.
+    /// Keeps the rows of `view` under a new number. One at a time per process; another one keeps out by the lock of the state.
     ///
     /// # Errors
     /// [`Processor`](CheckpointError::Processor) if the rows cannot be read or the files not be written.
@@ -111,6 +112,9 @@ impl CheckpointStore {
         view: &dyn StoreView,
         about: &CheckpointAbout,
     ) -> Result<Manifest, CheckpointError> {
+        // The keeper and a person may want one at the same time.
+        static NUMBERING: Mutex<()> = Mutex::new(());
+        let _one_at_a_time = NUMBERING.lock().unwrap_or_else(PoisonError::into_inner);
         self.create_as(self.folder.next_id()?, view, about)
     }
 

@@ -20,7 +20,8 @@ use super::{
 };
 use crate::{
     error::ProcessorError,
-    runtime::{Job, Outcome, RunReport, SetupOptions, job_from_config},
+    runtime::{Job, Outcome, RunReport, SetupOptions, observed_job_from_config},
+    server::RunServer,
     source::StopToken,
 };
 
@@ -41,8 +42,16 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         new_state: args.new_state,
         ..SetupOptions::default()
     };
-    let job =
-        refuse_blocked(&loaded).and_then(|()| job_from_config(&loaded.config, &options, stop));
+    let server = refuse_blocked(&loaded)
+        .and_then(|()| RunServer::start(&loaded.config, args.until_end, &stop));
+    let (server, job) = match server {
+        Ok(server) => {
+            let telemetry = server.telemetry();
+            let job = observed_job_from_config(&loaded.config, &options, telemetry, stop);
+            (Some(server), job)
+        }
+        Err(error) => (None, Err(error)),
+    };
     let Outcome { report, result } = match job {
         Ok(job) => {
             info!(config = %args.config.display(), "running");
@@ -50,7 +59,10 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         }
         Err(error) => Outcome { report: RunReport::failed(&error), result: Err(error) },
     };
-    conclude(&report, args.report.as_deref(), result)
+    let exit = conclude(&report, args.report.as_deref(), result);
+    // Whoever asks about health sees the end of the run until here.
+    server.into_iter().for_each(RunServer::end);
+    exit
 }
 
 /// A bar and a table on one terminal would write over each other.

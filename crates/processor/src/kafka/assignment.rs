@@ -18,7 +18,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 use rdkafka::{
-    ClientContext, Offset, TopicPartitionList,
+    ClientContext, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, base_consumer::PartitionQueue},
     error::{KafkaError, KafkaResult},
@@ -29,9 +29,10 @@ use super::{
     cluster::TopicPartition,
     desk::{GroupDesk, GroupNews},
     notices::Notices,
+    statistics,
     transaction::GroupMetadata,
 };
-use crate::commit::kafka::Membership;
+use crate::{commit::kafka::Membership, runtime::Telemetry};
 
 /// The consumer of the source.
 pub(super) type GroupConsumer = BaseConsumer<GroupContext>;
@@ -57,6 +58,7 @@ pub(super) struct GroupContext {
     /// A connection failed since the reader last asked.
     disturbed: AtomicBool,
     desk: Option<Arc<GroupDesk>>,
+    telemetry: Option<Arc<Telemetry>>,
     state: Mutex<State>,
 }
 
@@ -76,7 +78,13 @@ impl GroupContext {
     ) -> Self {
         let state = Mutex::new(State { positions, changes: Vec::new() });
         let disturbed = AtomicBool::new(false);
-        Self { notices, wake, consumer: OnceLock::new(), disturbed, desk, state }
+        let telemetry = None;
+        Self { notices, wake, consumer: OnceLock::new(), disturbed, desk, telemetry, state }
+    }
+
+    /// Tells where partitions end and whether a broker is connected.
+    pub(super) fn telling(self, telemetry: Option<Arc<Telemetry>>) -> Self {
+        Self { telemetry, ..self }
     }
 
     /// Makes the consumer known; before it subscribes.
@@ -218,6 +226,12 @@ impl ClientContext for GroupContext {
         self.disturbed.store(true, Ordering::Release);
         self.wake();
         self.notices.client_error(&error, reason);
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        if let Some(telemetry) = &self.telemetry {
+            statistics::tell(&statistics, telemetry);
+        }
     }
 }
 

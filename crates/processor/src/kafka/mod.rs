@@ -45,6 +45,7 @@ mod side_message;
 mod sink;
 mod source;
 mod starts;
+mod statistics;
 mod transaction;
 mod wire;
 

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     error::{ProcessorError, ProcessorResult},
+    runtime::Telemetry,
     source::{PartitionPauses, Source, SourceEvent, StopToken},
 };
 
@@ -66,6 +67,7 @@ pub struct KafkaSource {
     options: KafkaSourceOptions,
     pauses: PartitionPauses,
     commits: Option<Commits>,
+    telemetry: Option<Arc<Telemetry>>,
 }
 
 /// Where positions come from, if they are committed.
@@ -84,6 +86,7 @@ impl KafkaSource {
             options,
             pauses: PartitionPauses::default(),
             commits: None,
+            telemetry: None,
         }
     }
 
@@ -92,6 +95,13 @@ impl KafkaSource {
     #[must_use]
     pub fn with_commits(mut self, desk: Arc<GroupDesk>, requirements: Requirements) -> Self {
         self.commits = Some(Commits { desk, requirements });
+        self
+    }
+
+    /// Tells `telemetry` where partitions end and whether a broker is connected, once a second, if anybody looks.
+    #[must_use]
+    pub fn with_telemetry(mut self, telemetry: &Arc<Telemetry>) -> Self {
+        self.telemetry = telemetry.is_on().then(|| Arc::clone(telemetry));
         self
     }
 
@@ -155,8 +165,12 @@ impl KafkaSource {
         let desk = self.commits.as_ref().map(|commits| Arc::clone(&commits.desk));
         let starts =
             Starts { desk: desk.clone(), configured: start.positions.clone(), stop: stop.clone() };
-        let context = GroupContext::new(notices, start.positions.clone(), waker, desk.clone());
-        let settings = config::consumer(&self.settings, &self.member(), partitions.len());
+        let context = GroupContext::new(notices, start.positions.clone(), waker, desk.clone())
+            .telling(self.telemetry.clone());
+        let mut settings = config::consumer(&self.settings, &self.member(), partitions.len());
+        if self.telemetry.is_some() {
+            settings.set("statistics.interval.ms", "1000");
+        }
         let mut consumer: GroupConsumer = settings.create_with_context(context)?;
         let waker = Arc::clone(Consumer::context(&consumer));
         consumer.set_nonempty_callback(move || waker.wake());

@@ -33,7 +33,7 @@ const QUANTILES: [(f64, &str); 3] = [(0.5, "0.5"), (0.95, "0.95"), (0.99, "0.99"
 
 /// What a keeper has to know.
 #[derive(Debug, Clone, Default)]
-pub struct KeeperSettings {
+pub struct MetricsKeeperSettings {
     /// Distance of summary log lines.
     pub summary_interval: Duration,
     /// Name of the pipeline whose records are the rate.
@@ -54,7 +54,7 @@ pub struct MetricsKeeper {
 impl MetricsKeeper {
     /// Begins.
     #[must_use]
-    pub fn start(metrics: &Arc<Metrics>, settings: KeeperSettings) -> Self {
+    pub fn start(metrics: &Arc<Metrics>, settings: MetricsKeeperSettings) -> Self {
         let (stop, stopped) = mpsc::channel::<()>();
         let mut work = Work::new(metrics, settings);
         let run = move || {
@@ -88,7 +88,7 @@ struct Stage {
 }
 
 struct Work {
-    settings: KeeperSettings,
+    settings: MetricsKeeperSettings,
     process: ProcessMeter,
     stages: Vec<Stage>,
     read: Counter,
@@ -109,7 +109,7 @@ struct Summary {
 }
 
 impl Work {
-    fn new(metrics: &Metrics, settings: KeeperSettings) -> Self {
+    fn new(metrics: &Metrics, settings: MetricsKeeperSettings) -> Self {
         let pipeline = [settings.first_pipeline.as_str()];
         let stage = |metric, name: &str, forgets| Stage {
             histogram: metrics.durations(metric),

@@ -138,6 +138,7 @@ impl<T: 'static> StreamPipeline<T> {
             give_up,
             clock,
             progress: Arc::new(RunProgress::default()),
+            telemetry: Arc::default(),
             log: None,
             #[cfg(feature = "kafka")]
             kafka: None,

@@ -28,6 +28,11 @@ impl PartitionBook {
         stored
     }
 
+    /// Partitions that are read.
+    pub(super) fn assigned(&self) -> impl Iterator<Item = (&PartitionId, &PartitionKey)> {
+        self.assigned.iter()
+    }
+
     pub(super) fn revoke(&mut self, id: PartitionId, progress: Option<PartitionProgress>) {
         if let (Some(key), Some(progress)) = (self.assigned.remove(&id), progress) {
             self.stored.insert(key, progress);

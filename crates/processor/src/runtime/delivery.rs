@@ -7,6 +7,7 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
+use tracing::info_span;
 
 use crate::{
     commit::{Commit, CommitLog, CommitNumber},
@@ -127,6 +128,7 @@ impl Deliverer {
         let Some((_, commit)) = self.flight.as_ref().filter(|(flying, _)| *flying == number) else {
             return DeliveryReport::Delivered(number);
         };
+        let _span = info_span!("commit", number = number.0).entered();
         match self.log.append(commit) {
             Ok(()) => {
                 self.flight = None;

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use llm_optimizer_engine::{
     aggregation::{self, AggregationPlan, Outcome, Statistic, StatisticKind, Statistics},
     core::{GroupingKey, KeyPart, Rfc3339Millis, window_id},
-    window::{Firing, Timing},
+    window::{Firing, OpenWindow, Timing},
 };
 use llm_optimizer_types::{
     Pane, PaneTiming, Quality, ResultKey, ResultRecord, ResultWindow, output::SCHEMA_VERSION,
 };
 use serde_json::{Number, Value};
 
+use super::observe::OpenWindowView;
 use crate::{
     error::{ProcessorError, ProcessorResult},
     sink::EncodedResult,
@@ -47,6 +48,20 @@ impl ResultEncoder {
         let json = serde_json::to_vec(&record)
             .map_err(|cause| ProcessorError::Serialization(cause.to_string()))?;
         Ok(EncodedResult { record, json })
+    }
+
+    /// An open window with what it holds so far.
+    pub(super) fn open(&self, window: &OpenWindow, plan: &AggregationPlan) -> OpenWindowView {
+        let (results, errors) = results(plan, &window.statistics);
+        OpenWindowView {
+            pipeline: self.pipeline.clone(),
+            start: Rfc3339Millis(window.start_ms).to_string(),
+            end: Rfc3339Millis(window.end_ms).to_string(),
+            key: window.key.to_string(),
+            results_emitted: window.results,
+            results,
+            errors,
+        }
     }
 
     fn record(&self, firing: &Firing, plan: &AggregationPlan, now_ms: i64) -> ResultRecord {

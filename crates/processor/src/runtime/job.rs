@@ -10,13 +10,14 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
-use tracing::warn;
+use tracing::{info_span, warn};
 
 #[cfg(feature = "kafka")]
 use super::transactional::KafkaCommits;
 use super::{
     book::Positions,
     delivery::{Delivery, DeliveryReport},
+    observe::{Observer, Telemetry},
     pace::Pace,
     pass_through::PassThrough,
     report::{RunReport, RunTimes},
@@ -78,6 +79,8 @@ pub struct Job {
     pub clock: Arc<dyn Clock>,
     /// How far the run is.
     pub progress: Arc<RunProgress>,
+    /// What the run tells those who look at it.
+    pub telemetry: Arc<Telemetry>,
     /// Where commits go; `None` keeps nothing: they are handed to the sinks.
     pub log: Option<OpenLog>,
     /// Commits are transactions of Kafka, which then take the place of `log`.
@@ -131,7 +134,7 @@ impl Job {
     /// Recovers, then begins to read.
     fn start(self, started: Duration) -> ProcessorResult<(Worker, Receiver<SourceEvent>, Reader)> {
         let Self {
-            mut source, mut pipelines, settings, stop, give_up, clock, progress, log, ..
+            mut source, mut pipelines, settings, stop, give_up, clock, progress, log, telemetry, ..
         } = self;
         let outputs =
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
@@ -144,12 +147,21 @@ impl Job {
             let keeping = pipelines.into_iter().map(Pipeline::keeping_state);
             pipelines = keeping.collect::<ProcessorResult<_>>()?;
         }
-        let recovered = log.recover()?.unwrap_or_default();
+        if telemetry.live.is_some() {
+            pipelines = pipelines.into_iter().map(Pipeline::sampling).collect();
+        }
+        let recovery = info_span!("recovery").entered();
+        let found = log.recover()?;
+        let had_state = found.is_some();
+        let recovered = found.unwrap_or_default();
         source.resume(&recovered.positions)?;
         let positions = Positions::new(&recovered.positions);
         let sequence = recovered.sequence;
         restore(&mut pipelines, recovered, clock.now_ms())?;
         CrashPoint::AfterRecovery.pass();
+        let mut observer = Observer::new(telemetry, Arc::clone(&clock), &pipelines);
+        drop(recovery);
+        observer.recovered(clock.elapsed().saturating_sub(started), had_state, &pipelines);
         let read_before = pipelines.first().map_or(0, |first| first.counters().records_read);
         let pace = Pace::new(source.pauses());
         let delivery = Delivery::start(log)?;
@@ -179,6 +191,7 @@ impl Job {
             paused: false,
             attempts: 0,
             finished: false,
+            observer,
         };
         Ok((worker, events, reader))
     }
@@ -227,11 +240,13 @@ struct Worker {
     paused: bool,
     attempts: u32,
     finished: bool,
+    observer: Observer,
 }
 
 impl Worker {
     fn run(mut self, events: Receiver<SourceEvent>, reader: Reader) -> Outcome {
         let worked = self.work(&events);
+        self.observer.ends("the run ends");
         self.stop_reading(worked.is_err());
         drop(events);
         let read = reader.join().unwrap_or_else(|_| {
@@ -296,6 +311,7 @@ impl Worker {
         }
         if let SourceEvent::Batch(batch) = event {
             Pipeline::process_all(&mut self.pipelines, batch, now_ms);
+            self.observer.processed(batch.received_ms);
             self.moved = true;
             self.positions.read(batch);
             let elapsed = self.clock.elapsed();
@@ -319,6 +335,8 @@ impl Worker {
         }
         let emitted = self.pipelines.iter().map(|p| p.counters().results_emitted).sum();
         self.progress.results_emitted.store(emitted, Ordering::Relaxed);
+        let positions = || self.positions.all().into_iter().map(|(key, p)| (key, p.offset)).collect();
+        self.observer.advanced(&mut self.pipelines, now_ms, self.paused, positions);
         let waiting_bytes = self.pipelines.iter().map(Pipeline::waiting_bytes).sum();
         self.tell(CommitEvent::Progress { now_ms, waiting_bytes, moved: self.moved })
     }
@@ -328,6 +346,7 @@ impl Worker {
             match command {
                 CommitCommand::Cut(number) => {
                     let commit = self.cut(number)?;
+                    self.observer.cut(number.0, commit.pipelines.iter().map(|p| &p.output));
                     (self.moved, self.attempts) = (false, 0);
                     self.delivery.append(number, Arc::new(commit));
                 }
@@ -357,9 +376,14 @@ impl Worker {
 
     fn take_report(&mut self, report: DeliveryReport) -> ProcessorResult<()> {
         match report {
-            DeliveryReport::Delivered(number) => self.tell(CommitEvent::Acknowledged { number }),
+            DeliveryReport::Delivered(number) => {
+                self.observer.acknowledged(number.0);
+                self.tell(CommitEvent::Acknowledged { number })
+            }
             DeliveryReport::Failed(number, error) => {
-                if error.is_final() || self.attempts >= self.settings.max_retries {
+                let is_final = error.is_final() || self.attempts >= self.settings.max_retries;
+                self.observer.failed(&error, !is_final);
+                if is_final {
                     return Err(error);
                 }
                 self.attempts += 1;
@@ -369,7 +393,10 @@ impl Worker {
                 );
                 self.tell(CommitEvent::Aborted { number })
             }
-            DeliveryReport::Broken(error) => Err(error),
+            DeliveryReport::Broken(error) => {
+                self.observer.failed(&error, false);
+                Err(error)
+            }
             DeliveryReport::Closed(result) => result,
         }
     }

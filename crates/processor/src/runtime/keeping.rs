@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use super::{
     job::{JobSettings, OpenLog},
+    observe::{KeptCheckpoints, Telemetry},
     outputs::unusable,
     setup::SetupOptions,
     worker::PipelineOutputs,
@@ -132,7 +133,7 @@ pub(super) fn open(
     state: &StateConfig,
     settings: &JobSettings,
     options: SetupOptions,
-    clock: Arc<dyn Clock>,
+    (clock, telemetry): (Arc<dyn Clock>, Arc<Telemetry>),
 ) -> ProcessorResult<Opened> {
     let directory = DataDirectory::lock(&state.path)?;
     if options.new_state {
@@ -159,12 +160,17 @@ pub(super) fn open(
         },
         pipelines: config.pipelines().into_iter().map(|pipeline| pipeline.name).collect(),
         planted: planted_fault()?,
+        telemetry: Arc::clone(&telemetry),
     };
     let keeping = KeeperSettings {
         interval: config.checkpoint_interval_secs.as_duration(),
         retain: state.checkpoint_retain,
     };
-    let keeper = CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, clock)?;
+    let kept = KeptCheckpoints::new(Arc::clone(&store), checkpoints.clone());
+    // A second run would have a telemetry of its own.
+    let _ = telemetry.checkpoints.set(kept);
+    let metrics = telemetry.metrics.clone();
+    let keeper = CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, clock, metrics)?;
     Ok(Opened { instance_id, directory, keeper, store, settings })
 }
 

@@ -15,6 +15,7 @@ mod fan_out;
 mod further;
 mod job;
 mod keeping;
+mod observe;
 mod outputs;
 mod pace;
 mod pass_through;
@@ -31,9 +32,14 @@ mod tests;
 pub use counters::Counters;
 pub use encode::ResultEncoder;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
+pub use observe::{
+    Health, HealthReport, Heard, KeptCheckpoints, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
+    OpenWindowView, Part, PartitionView, PipelineView, Question, Reason, RunView, Samples, Telemetry,
+    WindowsQuestion,
+};
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};
-pub use setup::{SetupOptions, job_from_config};
+pub use setup::{SetupOptions, job_from_config, observed_job_from_config};
 #[cfg(feature = "kafka")]
 pub use transactional::KafkaCommits;
 pub use worker::{Pipeline, PipelineOutputs, RejectPolicy};

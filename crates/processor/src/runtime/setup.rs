@@ -11,6 +11,7 @@ use tracing::warn;
 use super::{
     job::{Job, JobSettings, RunProgress},
     keeping::{self, Keeping},
+    observe::Telemetry,
     outputs::{Opened, OutputOpener, unusable},
     plan::{decode_settings, task_plan},
     worker::{Pipeline, PipelineOutputs},
@@ -51,9 +52,22 @@ pub fn job_from_config(
     options: &SetupOptions,
     stop: StopToken,
 ) -> ProcessorResult<Job> {
+    observed_job_from_config(config, options, Arc::default(), stop)
+}
+
+/// [`job_from_config`] that tells `telemetry` what it does.
+///
+/// # Errors
+/// As [`job_from_config`].
+pub fn observed_job_from_config(
+    config: &ProcessorConfig,
+    options: &SetupOptions,
+    telemetry: Arc<Telemetry>,
+    stop: StopToken,
+) -> ProcessorResult<Job> {
     #[cfg(feature = "kafka")]
     if config.source().is_ok_and(|source| source == SourceSpec::Kafka) && !options.in_memory {
-        return transactional_job(config, *options, stop);
+        return transactional_job(config, *options, telemetry, stop);
     }
     let keeping = Keeping::of(config, *options)?;
     if !options.in_memory {
@@ -63,7 +77,8 @@ pub fn job_from_config(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let opened = match &keeping {
         Keeping::Embedded(state) => {
-            Some(keeping::open(config, state, &settings, *options, Arc::clone(&clock))?)
+            let parts = (Arc::clone(&clock), Arc::clone(&telemetry));
+            Some(keeping::open(config, state, &settings, *options, parts)?)
         }
         Keeping::Afresh | Keeping::Nothing => None,
     };
@@ -81,6 +96,7 @@ pub fn job_from_config(
         source,
         pipelines,
         settings,
+        telemetry,
         log: opened.map(keeping::Opened::log),
         #[cfg(feature = "kafka")]
         kafka: None,
@@ -96,6 +112,7 @@ pub fn job_from_config(
 fn transactional_job(
     config: &ProcessorConfig,
     options: SetupOptions,
+    telemetry: Arc<Telemetry>,
     stop: StopToken,
 ) -> ProcessorResult<Job> {
     use super::transactional::{Committer, Inside, announce};
@@ -116,7 +133,8 @@ fn transactional_job(
     announce(config, &routes);
     let (desk, requirements) = (Arc::clone(&committer.desk), committer.requirements.clone());
     let source = crate::kafka::KafkaSource::new(&config.kafka.consumer, setup.kafka_options())
-        .with_commits(desk, requirements);
+        .with_commits(desk, requirements)
+        .with_telemetry(&telemetry);
     let (config, kept) = (config.clone(), routes.clone());
     let rebuild = move || {
         // Its folder stays locked as long as the run lasts.
@@ -134,6 +152,7 @@ fn transactional_job(
         give_up,
         clock,
         progress: Arc::new(RunProgress::default()),
+        telemetry,
         log: None,
         kafka: Some(committer.commits(routes, Box::new(rebuild))),
     })

@@ -1,6 +1,7 @@
 //! One pipeline at work: batches in, a growing commit out.
 
 mod sides;
+mod view;
 
 use std::{
     mem::{replace, take},
@@ -16,6 +17,7 @@ use llm_optimizer_engine::{
 };
 use tracing::warn;
 
+use self::view::Sampler;
 use super::{
     book::PartitionBook, counters::Counters, encode::ResultEncoder, fan_out, report::PipelineReport,
 };
@@ -79,6 +81,8 @@ pub struct Pipeline {
     overflowed_before: u64,
     /// Partitions by what they are, and progress of those that are not read.
     partitions: PartitionBook,
+    sampler: Sampler,
+    max_windows_per_key: u64,
 }
 
 impl Pipeline {
@@ -91,6 +95,7 @@ impl Pipeline {
         outputs: PipelineOutputs,
     ) -> Self {
         let name = name.into();
+        let max_windows_per_key = plan.limits.max_windows_per_key;
         let (values, features) = (decoder.value_names().len(), decoder.feature_shape());
         Self {
             encoder: ResultEncoder::new(&name),
@@ -114,6 +119,8 @@ impl Pipeline {
             keeps_state: false,
             overflowed_before: 0,
             partitions: PartitionBook::default(),
+            sampler: Sampler::default(),
+            max_windows_per_key,
         }
     }
 
@@ -262,6 +269,7 @@ impl Pipeline {
         now_ms: i64,
     ) {
         self.fired.accepted = 0;
+        self.sampler.begin();
         self.task.process(batch.origin.id, events, now_ms, &mut self.fired);
         if decoded.fans_out {
             let in_part = fan_out::by_record(events, &mut self.fired);

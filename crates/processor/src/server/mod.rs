@@ -24,9 +24,16 @@
 //! | --- | --- |
 //! | `serve` | the thread, the listener, the stop |
 //! | `limits` | size, time and number of requests |
+//! | `api` | the routes of a run |
+//! | `run` | what a run of the command line has of all this |
 
+mod api;
 mod limits;
+mod run;
 mod serve;
 
+pub use api::{ApiParts, api_routes};
 pub use limits::{RouteLimits, limited};
+pub(crate) use run::own_address;
+pub use run::RunServer;
 pub use serve::{Routes, Server, ServerSettings};

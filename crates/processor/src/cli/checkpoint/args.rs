@@ -19,7 +19,7 @@ pub(super) enum Verb {
     Show(OneArgs),
     /// Read every byte of a checkpoint, or of all, and name what is damaged
     Verify(VerifyArgs),
-    /// Keep a savepoint of the state of a processor that does not run
+    /// Keep a savepoint; one that runs is asked over its HTTP server
     Create(ListArgs),
     /// Put a checkpoint in the place of the state of a processor that does not run
     Restore(RestoreArgs),

@@ -1,6 +1,7 @@
 //! `checkpoint`: kept copies of the state of a processor that does not run.
 
 mod args;
+mod online;
 mod place;
 mod print;
 mod restore;
@@ -120,7 +121,17 @@ fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
 
 fn create(args: &ListArgs) -> Result<Exit, Failure> {
     let place = Place::of(&args.place)?;
-    let _lock = place.lock()?;
+    let _lock = match (place.lock(), &place.http) {
+        (Ok(lock), _) => lock,
+        // Somebody uses the state: it can keep the savepoint itself.
+        (Err(Failure { exit: Exit::Unavailable, .. }), Some(http)) => {
+            let json = online::create(http)?;
+            let id = json.get("id").and_then(serde_json::Value::as_u64).unwrap_or_default();
+            let text = format!("savepoint {id} kept by the running processor\n");
+            return Ok(answer(args.output, &json, &text));
+        }
+        (Err(failure), _) => return Err(failure),
+    };
     let store = place.open_existing()?;
     let view = store.snapshot()?;
     let now_ms = SystemClock::new().now_ms();

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use llm_optimizer_config::settings::{StateBackendName, StateConfig};
+use llm_optimizer_config::settings::{HttpConfig, StateBackendName, StateConfig};
 
 use super::{Failure, args::PlaceArgs};
 use crate::{
@@ -16,15 +16,20 @@ pub(super) struct Place {
     pub(super) folder: PathBuf,
     pub(super) backend: StateBackendName,
     pub(super) checkpoints: CheckpointStore,
+    /// Where the processor over this state listens, if a configuration says so.
+    pub(super) http: Option<HttpConfig>,
 }
 
 impl Place {
     pub(super) fn of(args: &PlaceArgs) -> Result<Self, Failure> {
+        let mut http = None;
         let settings = match (&args.config, &args.state) {
             (Some(path), _) => {
                 let faults =
                     |exit| Failure { exit, message: format!("{}: see above", path.display()) };
-                load(path).map_err(faults)?.config.state.unwrap_or_default()
+                let config = load(path).map_err(faults)?.config;
+                http = Some(config.http.unwrap_or_default());
+                config.state.unwrap_or_default()
             }
             (None, Some(folder)) => StateConfig {
                 backend: backend_in(folder).unwrap_or_default(),
@@ -39,7 +44,7 @@ impl Place {
         let kept = args.checkpoints.clone().or(settings.checkpoint_path);
         let kept = kept.unwrap_or_else(|| settings.path.join("checkpoints"));
         let checkpoints = CheckpointStore::new(kept);
-        Ok(Self { folder: settings.path, backend: settings.backend, checkpoints })
+        Ok(Self { folder: settings.path, backend: settings.backend, checkpoints, http })
     }
 
     /// Keeps every processor out of the state until the lock is dropped.

@@ -17,6 +17,8 @@ use super::{
 use crate::{
     commit::CrashPoint,
     error::{ProcessorError, ProcessorResult},
+    metrics::{Gauge, catalogue as names},
+    runtime::{Part, Telemetry},
     state::{Durability, Store, WriteBatch},
 };
 
@@ -79,6 +81,7 @@ impl Drain {
         (outlets, machine): (Vec<Outlet>, OutboxMachine),
         entries: Vec<Entry>,
         patience: Patience,
+        told: Told,
     ) -> ProcessorResult<Self> {
         let (requests, received) = unbounded();
         let shared = Arc::new(Shared::default());
@@ -92,6 +95,7 @@ impl Drain {
             store,
             patience,
             shared: Arc::clone(&shared),
+            told,
             closing: None,
         };
         let thread = thread::Builder::new()
@@ -184,6 +188,44 @@ struct Progress {
     rests_until: Option<Instant>,
 }
 
+/// What is told of sinks and of what waits for them.
+pub(super) struct Told {
+    telemetry: Arc<Telemetry>,
+    waiting: Option<Gauge>,
+}
+
+impl Told {
+    pub(super) fn new(telemetry: &Arc<Telemetry>, max_bytes: u64) -> Self {
+        let metrics = telemetry.metrics.as_deref();
+        let waiting = metrics.map(|metrics| {
+            metrics.gauge(&names::OUTBOX_MAX_BYTES, &[]).set(max_bytes as f64);
+            metrics.gauge(&names::OUTBOX_BYTES, &[])
+        });
+        Self { telemetry: Arc::clone(telemetry), waiting }
+    }
+
+    fn waits(&self, bytes: u64) {
+        if let Some(waiting) = &self.waiting {
+            waiting.set(bytes as f64);
+        }
+    }
+
+    fn fails(&self, sink: &str, error: &ProcessorError, is_retried: bool) {
+        self.telemetry.health.trouble(Part::Sink, format!("{sink}: {error}"));
+        if let Some(metrics) = &self.telemetry.metrics {
+            metrics.counter(&names::SINK_RETRIES, &[sink]).inc_by(u64::from(is_retried));
+            metrics.counter(&names::ERRORS, &["sink"]).inc();
+        }
+    }
+
+    /// A sink took what it was given.
+    fn works(&self, progress: &[Progress]) {
+        if progress.iter().all(|progress| progress.attempts == 0) {
+            self.telemetry.health.over(Part::Sink);
+        }
+    }
+}
+
 struct Work {
     outlets: Vec<Outlet>,
     progress: Vec<Progress>,
@@ -195,6 +237,7 @@ struct Work {
     store: Arc<dyn Store>,
     patience: Patience,
     shared: Arc<Shared>,
+    told: Told,
     closing: Option<Sender<ProcessorResult<()>>>,
 }
 
@@ -292,6 +335,7 @@ impl Work {
         }
         let mut state = self.shared.lock();
         state.waiting_bytes -= before.saturating_sub(self.machine.waiting_bytes());
+        self.told.waits(state.waiting_bytes);
         self.shared.changed.notify_all();
     }
 
@@ -342,6 +386,7 @@ impl Work {
         CrashPoint::AfterSinkWrite.pass();
         if let (SinkAbility::Live, Some(progress)) = (outlet.ability(), progress.get_mut(sink.0)) {
             *progress = Progress::default();
+            self.told.works(&self.progress);
         }
         Ok(OutboxEvent::Written { sink, mark: outlet.mark() })
     }
@@ -352,6 +397,7 @@ impl Work {
         if let Some(progress) = self.progress.get_mut(sink.0) {
             *progress = Progress::default();
         }
+        self.told.works(&self.progress);
         Ok(OutboxEvent::Synced { sink })
     }
 
@@ -388,7 +434,9 @@ impl Work {
             None => return Err(error),
         };
         let Some(progress) = self.progress.get_mut(sink.0) else { return Err(error) };
-        if error.is_final() || progress.attempts >= self.patience.max_retries {
+        let is_retried = !error.is_final() && progress.attempts < self.patience.max_retries;
+        self.told.fails(&name, &error, is_retried);
+        if !is_retried {
             return Err(error);
         }
         progress.attempts += 1;

@@ -41,7 +41,7 @@ use outlet::{Outlet, outlets};
 use super::{Commit, CommitLog, CrashPoint, Recovered};
 use crate::{
     error::{ProcessorError, ProcessorResult},
-    runtime::PipelineOutputs,
+    runtime::{PipelineOutputs, Telemetry},
     state::{Durability, Store, WriteBatch},
 };
 
@@ -56,6 +56,8 @@ pub struct EmbeddedSettings {
     pub pipelines: Vec<String>,
     /// A fault for a test of tests.
     pub planted: Option<PlantedFault>,
+    /// What is told of sinks and outbox.
+    pub telemetry: Arc<Telemetry>,
 }
 
 /// Commits in a local store; see the [module](self).

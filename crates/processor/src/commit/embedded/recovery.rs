@@ -7,7 +7,7 @@ use tracing::{info, warn};
 use super::{
     CommitPoint, Cursor, EmbeddedSettings, OutboxMachine, PlantedFault, SinkAbility,
     cursors::StoredCursor,
-    drain::Drain,
+    drain::{Drain, Told},
     entry::Entry,
     keys::{self, KeyRange},
     outlet::Outlet,
@@ -124,7 +124,8 @@ pub(super) fn start(
         );
     }
     let machine = OutboxMachine::new(&sinks, newest).with_fault(settings.planted);
-    Drain::start(Arc::clone(store), (outlets, machine), entries, settings.patience)
+    let told = Told::new(&settings.telemetry, settings.max_outbox_bytes);
+    Drain::start(Arc::clone(store), (outlets, machine), entries, settings.patience, told)
 }
 
 fn read_cursors(store: &dyn Store) -> ProcessorResult<BTreeMap<String, Cursor>> {

@@ -145,6 +145,7 @@ fn run(partitions: Vec<Vec<i64>>, drifts: &[i64]) -> (Vec<(u32, i64)>, Vec<u64>)
         give_up: StopToken::default(),
         clock: Arc::new(SystemClock::new()),
         progress: Arc::new(RunProgress::default()),
+        telemetry: Arc::default(),
         log: None,
         #[cfg(feature = "kafka")]
         kafka: None,

@@ -9,11 +9,12 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
 use llm_optimizer_engine::core::PartitionId;
-use tracing::info;
+use tracing::{info, info_span};
 
 use super::{
     super::{
         job::{Job, JobSettings, Outcome, RunProgress},
+        observe::Observer,
         pace::Pace,
         report::{RunReport, RunTimes},
         worker::Pipeline,
@@ -81,6 +82,9 @@ struct Worker {
     moved: bool,
     is_paused: bool,
     is_finished: bool,
+    observer: Observer,
+    /// When state was lost, or the run began.
+    recovering_since: Duration,
 }
 
 impl Worker {
@@ -89,9 +93,14 @@ impl Worker {
         commits: KafkaCommits,
         started: Duration,
     ) -> ProcessorResult<(Self, Receiver<SourceEvent>, Reader)> {
-        let Job { source, pipelines, settings, stop, give_up, clock, progress, .. } = job;
+        let Job { source, pipelines, settings, stop, give_up, clock, progress, telemetry, .. } = job;
         let KafkaCommits { machine, io, desk, news, routes, rebuild } = commits;
         let mut pipelines = keeping(pipelines)?;
+        if telemetry.live.is_some() {
+            pipelines = pipelines.into_iter().map(Pipeline::sampling).collect();
+        }
+        let observer = Observer::new(telemetry, Arc::clone(&clock), &pipelines);
+        observer.recovers("the group's partitions and their state are awaited");
         let outputs: Vec<_> =
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
         let has_outlet = routes.iter().any(Routes::has_outside);
@@ -131,12 +140,15 @@ impl Worker {
             moved: false,
             is_paused: true,
             is_finished: false,
+            observer,
+            recovering_since: started,
         };
         Ok((worker, events, reader))
     }
 
     fn run(mut self, events: &Receiver<SourceEvent>, reader: Reader) -> Outcome {
         let worked = self.work(events, &reader);
+        self.observer.ends("the run ends");
         self.stop_if(worked.is_err());
         // A source that still wants to hand something over is not held up.
         let read = loop {
@@ -192,10 +204,18 @@ impl Worker {
 
     fn take_news(&mut self, news: Option<GroupNews>) -> ProcessorResult<()> {
         let Some(news) = news else { return Ok(()) };
+        self.note_rebalance(&news);
+        let _span = info_span!("rebalance").entered();
         // What is cut on a revoke holds everything up to now.
         self.advance()?;
         self.driver.take_news(news);
         self.obey()
+    }
+
+    fn note_rebalance(&self, news: &GroupNews) {
+        if matches!(news, GroupNews::Granted { .. } | GroupNews::Revoked { .. } | GroupNews::Lost) {
+            self.observer.rebalanced();
+        }
     }
 
     fn take_answer(&mut self, answer: Option<IoAnswer>) -> ProcessorResult<()> {
@@ -239,6 +259,7 @@ impl Worker {
 
     fn process(&mut self, batch: &RecordBatch, now_ms: i64) {
         Pipeline::process_all(&mut self.pipelines, batch, now_ms);
+        self.observer.processed(batch.received_ms);
         self.moved = true;
         self.places.insert(batch.origin.id, (batch.origin.key(), batch.next_position.offset));
         let elapsed = self.clock.elapsed();
@@ -260,6 +281,8 @@ impl Worker {
         }
         let emitted = self.pipelines.iter().map(|p| p.counters().results_emitted).sum();
         self.progress.results_emitted.store(emitted, Ordering::Relaxed);
+        let positions = || self.places.values().cloned().collect();
+        self.observer.advanced(&mut self.pipelines, now_ms, self.is_paused, positions);
         let waiting: u64 = self.pipelines.iter().map(Pipeline::waiting_bytes).sum();
         let (waiting, moved) = if is_whole { (waiting, self.moved) } else { (0, false) };
         self.driver.progress(now_ms, waiting, moved);
@@ -273,7 +296,7 @@ impl Worker {
                 WorkerOrder::Begin { order, starts, rows } => self.begin(order, &starts, &rows)?,
                 WorkerOrder::GoOn { order, starts } => self.read_again(order, &starts),
                 WorkerOrder::Cut(number) => self.cut(number)?,
-                WorkerOrder::Acknowledged(_) => {}
+                WorkerOrder::Acknowledged(number) => self.observer.acknowledged(number.0),
                 WorkerOrder::Pause => self.is_paused = true,
                 WorkerOrder::Resume => {
                     self.is_paused = false;
@@ -284,13 +307,26 @@ impl Worker {
                     info!(max_bytes, "a commit took long; commits are smaller from now on");
                 }
                 WorkerOrder::Finished => self.is_finished = true,
-                WorkerOrder::Exit(reason) => return Err(ended(&reason)),
+                WorkerOrder::Exit(reason) => {
+                    self.observer.failed(&reason, false);
+                    return Err(ended(&reason));
+                }
             }
         }
         Ok(())
     }
 
+    fn sampled(&self, pipelines: Vec<Pipeline>) -> Vec<Pipeline> {
+        if !self.observer.samples() {
+            return pipelines;
+        }
+        pipelines.into_iter().map(Pipeline::sampling).collect()
+    }
+
     fn drop_state(&mut self) {
+        self.observer.recovers("partitions were lost; their state is read back");
+        self.observer.lost_flights();
+        self.recovering_since = self.clock.elapsed();
         self.is_dropped = true;
         self.moved = false;
         self.places.clear();
@@ -305,10 +341,12 @@ impl Worker {
         starts: &[TaskStart],
         rows: &ChangelogRows,
     ) -> ProcessorResult<()> {
+        let _span = info_span!("recovery").entered();
         if std::mem::take(&mut self.is_dropped) {
-            self.pipelines = keeping((self.rebuild)()?)?;
+            self.pipelines = self.sampled(keeping((self.rebuild)()?)?);
         }
         let now_ms = self.clock.now_ms();
+        let had_state = (0..self.pipelines.len()).any(|index| rows.newest(index).is_some());
         for (index, pipeline) in self.pipelines.iter_mut().enumerate() {
             let groups = rows.pipelines.get(index).map(Vec::as_slice).unwrap_or_default();
             let newest = rows.newest(index);
@@ -316,6 +354,8 @@ impl Worker {
             pipeline.restore(recovered(pipeline.name(), groups, newest)?, now_ms)?;
         }
         self.read_before = self.pipelines.first().map_or(0, |first| first.counters().records_read);
+        let took = self.clock.elapsed().saturating_sub(self.recovering_since);
+        self.observer.recovered(took, had_state, &self.pipelines);
         self.read_again(order, starts);
         Ok(())
     }
@@ -331,6 +371,7 @@ impl Worker {
 
     /// Freezes everything of the batches that were processed, and nothing of later ones.
     fn cut(&mut self, number: CommitNumber) -> ProcessorResult<()> {
+        let _span = info_span!("commit", number = number.0).entered();
         let now_ms = self.clock.now_ms();
         let cut = self.pipelines.iter_mut().map(|pipeline| pipeline.cut(now_ms));
         let commits = cut.collect::<ProcessorResult<Vec<_>>>()?;
@@ -347,6 +388,7 @@ impl Worker {
             records.outside = commits.iter().map(|commit| Arc::clone(&commit.output)).collect();
         }
         let tasks = cut.tasks(&commits);
+        self.observer.cut(number.0, commits.iter().map(|commit| &commit.output));
         self.driver.frozen(number, records, tasks);
         Ok(())
     }

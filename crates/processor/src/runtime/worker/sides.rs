@@ -60,11 +60,15 @@ impl Pipeline {
         lateness_ms: i64,
         detail: impl FnOnce() -> String,
     ) {
-        if self.keeps_late {
+        if self.keeps_late || self.sampler.wants(SideKind::Late) {
             let (kind, reason) = (SideKind::Late, SideReason::TooLate);
             let (index, lateness_ms) = (record as usize, Some(lateness_ms));
             let mut output = side_output(batch, index, kind, reason, detail(), lateness_ms);
             output.record.pipeline = self.pipeline_of_sides();
+            self.sampler.take(&output);
+            if !self.keeps_late {
+                return;
+            }
             output.judged = self.judged(batch.origin.id, events, record);
             self.waiting_bytes += size_of_side(&output);
             self.waiting.late.push(output);
@@ -88,10 +92,14 @@ impl Pipeline {
         reason: SideReason,
         detail: String,
     ) {
-        if self.keeps_dead_letters {
+        if self.keeps_dead_letters || self.sampler.wants(SideKind::DeadLetter) {
             let kind = SideKind::DeadLetter;
             let mut output = side_output(batch, record as usize, kind, reason, detail, None);
             output.record.pipeline = self.pipeline_of_sides();
+            self.sampler.take(&output);
+            if !self.keeps_dead_letters {
+                return;
+            }
             self.waiting_bytes += size_of_side(&output);
             self.waiting.dead_letters.push(output);
         }

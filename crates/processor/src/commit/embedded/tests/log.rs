@@ -40,6 +40,7 @@ fn settings() -> EmbeddedSettings {
         },
         pipelines: vec!["a".into()],
         planted: None,
+        telemetry: Arc::default(),
     }
 }
 

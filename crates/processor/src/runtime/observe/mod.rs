@@ -1,0 +1,28 @@
+//! What a run tells those who look at it: metrics, health, live results, what it holds.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `telemetry` | what worker and lookers share |
+//! | `health` | whether the run is well |
+//! | `live` | committed results, for those who listen |
+//! | `view` | the run as data |
+//! | `question` | what only the worker can answer |
+//! | `meters` | the worker's metrics |
+//! | `observer` | the worker's side of all of it |
+
+mod health;
+mod live;
+mod meters;
+mod observer;
+mod question;
+mod telemetry;
+mod view;
+
+pub use health::{Health, HealthReport, Part, Reason};
+pub use live::{Heard, Listener, Live, LiveResult, MAX_RECENT_RESULTS};
+pub use question::{OpenWindowView, Question, WindowsQuestion};
+pub use telemetry::{KeptCheckpoints, Samples, Telemetry};
+pub use view::{PartitionView, PipelineView, RunView};
+
+pub(super) use observer::Observer;
+pub(super) use telemetry::MAX_SAMPLES;

@@ -1,0 +1,134 @@
+//! The API: what a run holds and does, as JSON, with its description at `/api/v1/openapi.json`.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `health` | `/livez`, `/readyz`, `/startupz`, `/health` |
+//! | `metrics` | `/metrics` |
+//! | `run` | pipelines, partitions, watermarks, configuration |
+//! | `windows` | open windows and recent results |
+//! | `sides` | late events and dead letters |
+//! | `checkpoints` | those that are kept, and keeping one |
+//! | `live` | results as they are committed: server-sent events and WebSocket |
+//! | `guard` | who may change something |
+
+mod checkpoints;
+mod guard;
+mod health;
+mod live;
+mod metrics;
+mod run;
+mod sides;
+mod windows;
+
+use std::{sync::{Arc, atomic::AtomicUsize}, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::StatusCode,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{OpenApi, ToSchema};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::limits::{RouteLimits, limited};
+use crate::{metrics::catalogue::HTTP_REQUESTS, runtime::Telemetry};
+
+/// What the routes know.
+#[derive(Debug)]
+pub struct ApiParts {
+    /// The run.
+    pub telemetry: Arc<Telemetry>,
+    /// Its configuration, without secrets.
+    pub configuration: Value,
+    /// What requests that change something must bring.
+    pub token: Option<String>,
+    /// Whether the server can be reached from this machine alone.
+    pub is_loopback: bool,
+}
+
+/// State of the handlers.
+#[derive(Debug, Clone)]
+struct Api {
+    parts: Arc<ApiParts>,
+    listeners: Arc<AtomicUsize>,
+}
+
+impl Api {
+    fn telemetry(&self) -> &Telemetry {
+        &self.parts.telemetry
+    }
+}
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "LLM stream processor",
+    description = "What a running processor holds and does. Times are RFC 3339 or epoch milliseconds. Requests that change \
+                   something carry `Authorization: Bearer <http.token>`."
+))]
+struct Description;
+
+/// Why a request was not answered as asked.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Problem {
+    /// What happened and what to do.
+    error: String,
+}
+
+/// A problem with its status.
+fn problem(status: StatusCode, error: impl Into<String>) -> Response {
+    (status, Json(Problem { error: error.into() })).into_response()
+}
+
+/// The routes of a run, within limits: 64 KiB, 10 seconds, 64 requests at once.
+pub fn api_routes(parts: ApiParts) -> Router {
+    let api = Api { parts: Arc::new(parts), listeners: Arc::default() };
+    let (described, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .routes(routes!(health::livez))
+        .routes(routes!(health::readyz))
+        .routes(routes!(health::startupz))
+        .routes(routes!(health::health))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(run::pipelines))
+        .routes(routes!(run::pipeline))
+        .routes(routes!(run::partitions))
+        .routes(routes!(run::watermarks))
+        .routes(routes!(run::configuration))
+        .routes(routes!(windows::windows))
+        .routes(routes!(sides::late))
+        .routes(routes!(sides::dead_letters))
+        .routes(routes!(checkpoints::list, checkpoints::create))
+        .routes(routes!(live::events))
+        .routes(routes!(live::socket))
+        .split_for_parts();
+    let description = Arc::new(serde_json::to_value(&description).unwrap_or_default());
+    let describe = move || {
+        let description = Value::clone(&description);
+        async move { Json(description) }
+    };
+    let routes = described
+        .route("/api/v1/openapi.json", get(describe))
+        .layer(middleware::from_fn_with_state(api.clone(), counted))
+        .with_state(api);
+    // Keeping a checkpoint of a large state takes longer than an answer may; see there.
+    limited(routes, RouteLimits { timeout: Duration::from_secs(10), ..RouteLimits::default() })
+}
+
+/// Counts the answer by its class of status.
+async fn counted(State(api): State<Api>, request: Request, next: Next) -> Response {
+    let answer = next.run(request).await;
+    if let Some(metrics) = &api.telemetry().metrics {
+        let class = match answer.status().as_u16() {
+            ..300 => "2xx",
+            300..400 => "3xx",
+            400..500 => "4xx",
+            _ => "5xx",
+        };
+        metrics.counter(&HTTP_REQUESTS, &[class]).inc();
+    }
+    answer
+}
