@@ -19,8 +19,8 @@ import time
 import urllib.error
 import urllib.request
 
+from dockerfile import final_stage, instructions
 from support import ROOT, binary, configuration, container, one, pod
-from test_image import final_stage, instructions
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS = 24, 38

@@ -7,23 +7,11 @@ import tempfile
 import tomllib
 import unittest
 
+from dockerfile import DOCKERFILE, final_stage
 from support import DEPLOY, ROOT, binary, container, pod, run, tool
 
-DOCKERFILE = DEPLOY / "docker/Dockerfile"
 # What distroless/cc has besides the loader.
 BASE_LIBRARIES = {"libc.so.6", "libm.so.6", "libgcc_s.so.1", "libstdc++.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1"}
-
-
-def instructions():
-    """(word, rest) of the Dockerfile, continued lines joined."""
-    text = re.sub(r"^\s*#.*\n", "", DOCKERFILE.read_text(), flags=re.MULTILINE).replace("\\\n", " ")
-    return [tuple(line.split(None, 1)) for line in text.splitlines() if line.strip()]
-
-
-def final_stage():
-    words = instructions()
-    last = max(at for at, (word, _) in enumerate(words) if word == "FROM")
-    return words[last:]
 
 
 class Image(unittest.TestCase):
