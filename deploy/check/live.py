@@ -286,13 +286,25 @@ def errors(world):
 
 
 def latency(world):
-    def cause():
-        # A commit meets a broker that stands still for longer than a second.
-        world.kafka.signal(signal.SIGSTOP)
-        time.sleep(3)
-        world.kafka.signal(signal.SIGCONT)
+    """The broker stands still for two seconds, again and again, until that meets commits of results."""
+    over = threading.Event()
 
-    world.fires_and_clears({"ProcessorEventToResultLatencyHigh"}, cause, lambda: None)
+    def halts():
+        while not over.wait(0.7):
+            world.kafka.signal(signal.SIGSTOP)
+            over.wait(2)
+            world.kafka.signal(signal.SIGCONT)
+
+    thread = threading.Thread(target=halts)
+
+    def cure():
+        over.set()
+        thread.join()
+
+    try:
+        world.fires_and_clears({"ProcessorEventToResultLatencyHigh"}, thread.start, cure)
+    finally:
+        cure()
 
 
 def checkpoint(world):
