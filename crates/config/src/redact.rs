@@ -14,16 +14,6 @@ const MASK: &str = "***";
 const SECRET_NAMES: [&str; 7] =
     ["password", "passwd", "pwd", "secret", "token", "api_key", "apikey"];
 
-impl crate::ProcessorConfig {
-    /// Everything with defaults filled in, as JSON, with every secret replaced by `***`.
-    #[must_use]
-    pub fn redacted(&self) -> Value {
-        let mut shown = serde_json::to_value(self).unwrap_or_default();
-        redact_value(&mut shown);
-        shown
-    }
-}
-
 /// `text` with every password replaced by `***`.
 pub(crate) fn redact(text: &str) -> Cow<'_, str> {
     let suspicious = text.contains('@') || SECRET_NAMES.iter().any(|name| contains(text, name));

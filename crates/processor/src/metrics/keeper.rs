@@ -186,7 +186,7 @@ impl Work {
         let (read, results) = (self.read.get(), self.results.get());
         let shown = |stage: usize| {
             let of = self.stages.get(stage).and_then(|stage| stage.histogram.quantile(0.99));
-            of.unwrap_or_default().as_secs_f64() * 1e3
+            (of.unwrap_or_default().as_secs_f64() * 1e4).round() / 10.0
         };
         info!(
             records_read = read - self.summary.read,

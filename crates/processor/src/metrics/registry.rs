@@ -81,7 +81,6 @@ impl Metrics {
         match self.families.get(metric.name) {
             Some(Series::Counters(family)) => drop(family.get_or_create(&Labels::new())),
             Some(Series::Seconds(family)) => drop(family.get_or_create(&Labels::new())),
-            // A time that has not been is no time.
             Some(Series::Gauges(family)) => drop(family.get_or_create(&Labels::new())),
             Some(Series::Durations(family)) => drop(family.get_or_create(&Labels::new())),
             None => {}
@@ -156,6 +155,7 @@ impl Metrics {
             // Writing to a string fails only if a collector of others does.
             tracing::warn!("a collector could not say its metrics; the exposition ends there");
         }
+        let text = without_empty_labels(&text);
         match exposition {
             Exposition::OpenMetrics => text,
             Exposition::PlainText => plain_text(&text),
@@ -165,6 +165,20 @@ impl Metrics {
     fn lock(&self) -> std::sync::MutexGuard<'_, Registry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `name{} 1` as `name 1`, as everybody else writes it.
+fn without_empty_labels(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for line in text.lines() {
+        match line.split_once('{') {
+            Some((name, rest)) if rest.starts_with("} ") && !line.starts_with('#') => {
+                shown.extend([name, rest.trim_start_matches('}'), "\n"]);
+            }
+            _ => shown.extend([line, "\n"]),
+        }
+    }
+    shown
 }
 
 /// Registers a metric under the name that gives [`Metric::name`] in the exposition.

@@ -36,4 +36,4 @@ pub use api::{ApiParts, api_routes};
 pub use limits::{RouteLimits, limited};
 pub(crate) use run::own_address;
 pub use run::RunServer;
-pub use serve::{Routes, Server, ServerSettings};
+pub use serve::{Bound, Routes, Server, ServerSettings};

@@ -8,7 +8,7 @@ use llm_optimizer_config::{
 };
 use tracing::warn;
 
-use super::{ApiParts, Routes, Server, ServerSettings, api_routes};
+use super::{ApiParts, Bound, Routes, Server, ServerSettings, api_routes};
 use crate::{
     error::ProcessorResult,
     metrics::{Metrics, MetricsKeeper, MetricsKeeperSettings},
@@ -34,20 +34,21 @@ impl RunServer {
         let is_bounded = until_end || config.is_bounded();
         let http = config.http.clone().unwrap_or_default();
         let settings = ServerSettings::at(&http.bind);
-        let server = match (&config.http, is_bounded) {
-            (Some(_), _) => Some(Server::start(&settings)?),
+        let bound = match (&config.http, is_bounded) {
+            (Some(_), _) => Some(Bound::at(&settings)?),
             (None, true) => None,
-            (None, false) => Server::start(&settings)
+            (None, false) => Bound::at(&settings)
                 .inspect_err(|error| warn!("this run has no http server: {error}"))
                 .ok(),
         };
         let metrics = config.metrics.enabled.then(|| Arc::new(Metrics::new()));
         let health = Health::new(http.ready_broker_timeout_secs.as_duration(), stop.clone());
-        let telemetry = Arc::new(Telemetry::new(metrics.clone(), server.is_some(), health));
-        if let Some(server) = &server {
-            let parts = parts(config, &http, server, Arc::clone(&telemetry));
-            server.routes().add(api_routes(parts));
-        }
+        let telemetry = Arc::new(Telemetry::new(metrics.clone(), bound.is_some(), health));
+        let serve = |bound: Bound| {
+            let parts = parts(config, &http, &bound, Arc::clone(&telemetry));
+            bound.serve(api_routes(parts))
+        };
+        let server = bound.map(serve).transpose()?;
         let keeper = metrics.map(|metrics| MetricsKeeper::start(&metrics, keeper_settings(config)));
         Ok(Self { telemetry, server, _keeper: keeper })
     }
@@ -76,7 +77,7 @@ impl RunServer {
 fn parts(
     config: &ProcessorConfig,
     http: &HttpConfig,
-    server: &Server,
+    server: &Bound,
     telemetry: Arc<Telemetry>,
 ) -> ApiParts {
     let is_loopback = server.address().ip().is_loopback();

@@ -75,30 +75,7 @@ impl Server {
     /// [`ProcessorError::Unavailable`] if the address cannot be listened at, [`ProcessorError::Internal`] if there is no thread
     /// to be had.
     pub fn start(settings: &ServerSettings) -> ProcessorResult<Self> {
-        let listener = listen(&settings.bind)?;
-        let address = listener.local_addr().map_err(|cause| cannot_listen(&settings.bind, &cause))?;
-        let runtime = runtime::Builder::new_multi_thread()
-            .worker_threads(settings.threads.max(1))
-            .thread_name("http")
-            .enable_io()
-            .enable_time()
-            .build()
-            .map_err(|cause| ProcessorError::Internal(format!("no runtime for http: {cause}")))?;
-        let routes = Routes::default();
-        let (stop, stopped) = watch::channel(false);
-        let serving = serve(listener, routes.clone(), stopped);
-        let thread = thread::Builder::new()
-            .name("http-server".into())
-            .spawn(move || {
-                if let Err(cause) = runtime.block_on(serving) {
-                    tracing::error!(%cause, "the http server has ended");
-                }
-                // What still streams is cut off.
-                runtime.shutdown_timeout(Duration::from_millis(100));
-            })
-            .map_err(|cause| ProcessorError::Internal(format!("no http thread: {cause}")))?;
-        info!(%address, "http server listens");
-        Ok(Self { address, routes, stop, thread: Some(thread) })
+        Bound::at(settings)?.serve(Router::new())
     }
 
     /// Where it listens.
@@ -116,6 +93,63 @@ impl Server {
     /// Takes no further connections, gives requests that are being answered two seconds, and ends.
     pub fn stop(self) {
         drop(self);
+    }
+}
+
+/// An address that is listened at; connections wait until they are served.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    threads: usize,
+}
+
+impl Bound {
+    /// Takes the address.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Unavailable`] if it cannot be listened at.
+    pub fn at(settings: &ServerSettings) -> ProcessorResult<Self> {
+        let listener = listen(&settings.bind)?;
+        let address = listener.local_addr().map_err(|cause| cannot_listen(&settings.bind, &cause))?;
+        Ok(Self { listener, address, threads: settings.threads.max(1) })
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers by `router` from the first request on.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Internal`] if there is no thread to be had.
+    pub fn serve(self, router: Router) -> ProcessorResult<Server> {
+        let Self { listener, address, threads } = self;
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(threads)
+            .thread_name("http")
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|cause| ProcessorError::Internal(format!("no runtime for http: {cause}")))?;
+        let routes = Routes::default();
+        routes.add(router);
+        let (stop, stopped) = watch::channel(false);
+        let serving = serve(listener, routes.clone(), stopped);
+        let thread = thread::Builder::new()
+            .name("http-server".into())
+            .spawn(move || {
+                if let Err(cause) = runtime.block_on(serving) {
+                    tracing::error!(%cause, "the http server has ended");
+                }
+                // What still streams is cut off.
+                runtime.shutdown_timeout(Duration::from_millis(100));
+            })
+            .map_err(|cause| ProcessorError::Internal(format!("no http thread: {cause}")))?;
+        info!(%address, "http server listens");
+        Ok(Server { address, routes, stop, thread: Some(thread) })
     }
 }
 

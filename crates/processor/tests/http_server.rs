@@ -1,0 +1,275 @@
+//! The HTTP server of the real binary: health, metrics, the API, live results, and what it refuses.
+#![cfg(test)]
+
+mod support;
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    net::TcpStream,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use support::binary::{Running, Workplace};
+
+/// Live traffic, a window a second of event time, twenty times as fast as the clock, from long ago.
+const LIVE: &str = "processor:
+  source: { type: generator, generator: { events_per_sec: 200, speed: 20, late_ratio: 0.05, start: 2026-03-01T08:00:00Z } }
+  event: { profile: custom, timestamp: timestamp, key: [model], values: { latency_ms: latency_ms } }
+  windows: { tumbling: { size_secs: 5 } }
+  watermark: { max_out_of_orderness_secs: 3 }
+  aggregation: { enabled: [count, average] }
+  sinks: [ { type: file, path: results.ndjson } ]
+  state: { path: state }
+  commit_interval_ms: 100
+";
+
+/// A run that listens at a free port.
+struct Served {
+    place: Workplace,
+    run: Running,
+    address: String,
+}
+
+impl Served {
+    fn start(more: &str) -> Self {
+        let place = Workplace::new(&format!("{LIVE}{more}"));
+        let run = place.start(&[]);
+        place.wait_for("log.txt", "the address", |log| log.contains("http server listens"));
+        let log = place.read("log.txt");
+        let (_, rest) = log.split_once("address=").unwrap();
+        let address = rest.split_whitespace().next().unwrap().to_owned();
+        Self { place, run, address }
+    }
+
+    fn agent() -> ureq::Agent {
+        let config = ureq::Agent::config_builder().http_status_as_error(false);
+        config.timeout_global(Some(Duration::from_secs(20))).build().into()
+    }
+
+    fn get_as(&self, path: &str, accept: &str) -> (u16, String) {
+        let url = format!("http://{}{path}", self.address);
+        let mut answer = Self::agent().get(url).header("Accept", accept).call().unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        self.get_as(path, "*/*")
+    }
+
+    fn json(&self, path: &str) -> Value {
+        let (status, body) = self.get(path);
+        assert_eq!(status, 200, "{path}: {body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    fn post(&self, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let mut request = Self::agent().post(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = request.send_empty().unwrap();
+        (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
+    }
+
+    fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !condition(self) {
+            assert!(begun.elapsed() < Duration::from_mins(1), "{what}: {}", self.place.read("log.txt"));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Waits for results.
+    fn working(more: &str) -> Self {
+        let served = Self::start(more);
+        served.wait_until("results", |served| {
+            served.json("/api/v1/pipelines")["pipelines"][0]["results_emitted"].as_u64() > Some(20)
+        });
+        served
+    }
+
+    /// The sum of a metric's series.
+    fn metric(&self, name: &str) -> f64 {
+        let (status, text) = self.get("/metrics");
+        assert_eq!(status, 200, "{text}");
+        let is_it = |line: &&str| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']);
+        text.lines().filter(is_it).filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+    }
+}
+
+#[test]
+fn health_says_whether_the_run_is_ready_and_a_stop_ends_it_in_order() {
+    let served = Served::start("  http: { bind: \"127.0.0.1:0\" }\n");
+    served.wait_until("readiness", |served| served.get("/readyz").0 == 200);
+    assert_eq!(served.get("/livez"), (200, "ok\n".into()));
+    assert_eq!(served.get("/startupz").0, 200);
+    let health = served.json("/health");
+    assert_eq!((health["status"].as_str(), health["ready"].as_bool()), (Some("ready"), Some(true)));
+    assert_eq!(health["reasons"], Value::Array(Vec::new()));
+    served.run.terminate();
+    assert_eq!(served.run.wait(), Some(0), "{}", served.place.read("log.txt"));
+}
+
+#[test]
+fn metrics_add_up_and_come_in_both_texts() {
+    let served = Served::working("  http: { bind: \"127.0.0.1:0\" }\n");
+    let (_, open) = served.get_as("/metrics", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    assert!(open.ends_with("# EOF\n") && open.contains("\n# TYPE processor_records_read counter\n"), "{open}");
+    let (_, plain) = served.get("/metrics");
+    assert!(!plain.contains("# EOF") && plain.contains("\n# TYPE processor_records_read_total counter\n"), "{plain}");
+    served.wait_until("late events", |served| served.metric("processor_events_late_total") > 0.0);
+    served.wait_until("the quantiles of a look", |served| {
+        served.metric("processor_process_resident_memory_bytes") > 1e6
+            && served.metric("processor_events_per_second") > 0.0
+    });
+    let (_, text) = served.get("/metrics");
+    let value = |name: &str| {
+        let line = text.lines().find(|line| line.starts_with(&format!("{name}{{pipeline=\"default\"")));
+        line.map_or(0.0, |line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
+    };
+    let parts = ["accepted", "filtered", "late", "skipped", "shed"];
+    let parts: f64 = parts.iter().map(|part| value(&format!("processor_events_{part}_total"))).sum();
+    assert!(value("processor_records_read_total") > 0.0);
+    assert!((value("processor_records_read_total") - parts - value("processor_dead_letters_total")).abs() < 0.5);
+    let created = value("processor_windows_created_total");
+    assert!(created >= value("processor_windows_fired_total"), "{text}");
+    for histogram in ["processing_latency", "event_to_result_latency", "commit_duration"] {
+        let count = served.metric(&format!("processor_{histogram}_seconds_count"));
+        assert!(count > 0.0, "{histogram} in {text}");
+    }
+    assert!(served.metric("processor_watermark_lag_seconds") > 0.0);
+    assert!(served.metric("processor_http_requests_total") > 0.0);
+}
+
+#[test]
+fn windows_of_a_key_are_seen_while_they_are_open_and_after_they_fired() {
+    let served = Served::working("  http: { bind: \"127.0.0.1:0\" }\n");
+    let all = served.json("/api/v1/windows");
+    let (open, fired) = (all["open"].as_array().unwrap(), all["fired"].as_array().unwrap());
+    assert!(!open.is_empty() && !fired.is_empty(), "{all}");
+    let key = fired[0]["window"]["key"].as_str().unwrap();
+    let of_key = served.json(&format!("/api/v1/windows?key={key}&limit=3"));
+    let open = of_key["open"].as_array().unwrap();
+    assert!(!open.is_empty() && open.iter().all(|window| window["key"] == key), "{of_key}");
+    assert!(open.iter().all(|w| w["results"]["count"].as_u64() > Some(0) && w["results"]["average"].is_number()));
+    let recent = of_key["fired"].as_array().unwrap();
+    assert!(recent.len() <= 3 && recent.iter().all(|r| r["window"]["key"] == key), "{of_key}");
+    // What the API shows is what the sink has.
+    let line = served.place.read("results.ndjson");
+    served.wait_until("the result in the file", |served| {
+        served.place.read("results.ndjson").contains(recent[0]["result_id"].as_str().unwrap())
+    });
+    assert!(line.contains("\"window_id\""));
+    let (start, end) = (&fired[0]["window"]["start"], &fired[0]["window"]["end"]);
+    let (start, end) = (start.as_str().unwrap(), end.as_str().unwrap());
+    let ranged = served.json(&format!("/api/v1/windows?state=fired&from={start}&to={end}&limit=1000"));
+    assert!(ranged["open"].as_array().unwrap().is_empty());
+    assert!(ranged["fired"].as_array().unwrap().iter().all(|r| r["window"]["start"] == start), "{ranged}");
+    let (status, body) = served.get("/api/v1/windows?from=yesterday");
+    assert!(status == 400 && body.contains("RFC 3339"), "{status} {body}");
+    assert_eq!(served.json("/api/v1/windows?key=model%3Dnobody")["open"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn partitions_watermarks_ledgers_and_the_configuration_are_shown_without_secrets() {
+    let served = Served::working("  http: { bind: \"127.0.0.1:0\", token: hidden-sesame }\n");
+    let partitions = served.json("/api/v1/partitions");
+    assert_eq!(partitions[0]["source"], "generator");
+    assert!(partitions[0]["position"].as_i64() > Some(0), "{partitions}");
+    assert_eq!(partitions[0]["holds_watermark"], true, "{partitions}");
+    let watermarks = served.json("/api/v1/watermarks");
+    assert!(watermarks[0]["watermark_ms"].is_i64() && watermarks[0]["held_by"][0]["source"] == "generator");
+    served.wait_until("a late event", |served| {
+        let ledger = served.json("/api/v1/late");
+        ledger["counts"]["default"]["too_late"].as_u64() > Some(0)
+            && ledger["samples"][0]["reason"] == "too_late"
+    });
+    assert_eq!(served.json("/api/v1/dead-letters")["samples"], Value::Array(Vec::new()));
+    let configuration = served.json("/api/v1/configuration");
+    assert_eq!(configuration["http"]["token"], "***");
+    assert_eq!(configuration["windows"]["tumbling"]["size_secs"], 5);
+    assert_eq!(served.json("/api/v1/pipelines/default")["name"], "default");
+    assert_eq!(served.get("/api/v1/pipelines/other").0, 404);
+    let api = served.json("/api/v1/openapi.json");
+    for path in ["/health", "/metrics", "/api/v1/windows", "/api/v1/checkpoints", "/api/v1/live", "/api/v1/live/ws"] {
+        assert!(api["paths"][path].is_object(), "{path} is not described");
+    }
+    assert!(!served.place.read("log.txt").contains("hidden-sesame"));
+}
+
+#[test]
+fn a_savepoint_is_kept_by_a_running_processor_for_those_with_the_token() {
+    let served = Served::working("  http: { bind: \"127.0.0.1:0\", token: sesame }\n");
+    for headers in [&[][..], &[("Authorization", "Bearer sesam")], &[("Authorization", "sesame")]] {
+        assert_eq!(served.post("/api/v1/checkpoints", headers).0, 401, "{headers:?}");
+    }
+    let page = [("Authorization", "Bearer sesame"), ("Origin", "https://example.org")];
+    assert_eq!(served.post("/api/v1/checkpoints", &page).0, 403);
+    let (status, body) = served.post("/api/v1/checkpoints", &[("Authorization", "Bearer sesame")]);
+    assert_eq!(status, 201, "{body}");
+    let made: Value = serde_json::from_str(&body).unwrap();
+    let listed = served.json("/api/v1/checkpoints");
+    assert!(listed.as_array().unwrap().iter().any(|one| one["id"] == made["id"]), "{listed}");
+    // The command line asks the same server.
+    let config = served.place.read("c.yaml").replace("127.0.0.1:0", &served.address);
+    served.place.write("running.yaml", config.as_bytes());
+    let arguments = ["checkpoint", "create", "--config", "running.yaml", "--output", "json"];
+    let output = served.place.command(&arguments).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let second: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(second["id"].as_u64() > made["id"].as_u64(), "{second}");
+    let verify = ["checkpoint", "verify", "--config", "running.yaml"];
+    assert!(served.place.command(&verify).output().unwrap().status.success());
+}
+
+#[test]
+fn live_results_come_as_server_sent_events_and_over_a_websocket() {
+    let served = Served::working("  http: { bind: \"127.0.0.1:0\" }\n");
+    let mut stream = TcpStream::connect(&served.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    write!(stream, "GET /api/v1/live HTTP/1.1\r\nHost: {}\r\n\r\n", served.address).unwrap();
+    let lines = BufReader::new(stream).lines().map(Result::unwrap);
+    let events: Vec<Value> = lines
+        .filter_map(|line| serde_json::from_str(line.strip_prefix("data: ")?).ok())
+        .take(3)
+        .collect();
+    assert!(events.iter().all(|event| event["window_id"].is_string()), "{events:?}");
+    let (mut socket, _) = tungstenite::connect(format!("ws://{}/api/v1/live/ws", served.address)).unwrap();
+    let message = socket.read().unwrap().into_text().unwrap();
+    let result: Value = serde_json::from_str(&message).unwrap();
+    assert!(result["results"]["count"].as_u64() > Some(0), "{result}");
+    assert!(served.metric("processor_live_listeners") >= 1.0);
+    served.run.terminate();
+    assert_eq!(served.run.wait(), Some(0), "listeners do not hold the stop");
+}
+
+#[test]
+fn without_metrics_there_is_no_endpoint() {
+    let served = Served::start("  http: { bind: \"127.0.0.1:0\" }\n  metrics: { enabled: false }\n");
+    served.wait_until("readiness", |served| served.get("/readyz").0 == 200);
+    let (status, body) = served.get("/metrics");
+    assert!(status == 404 && body.contains("metrics.enabled"), "{status} {body}");
+}
+
+#[test]
+fn a_port_that_is_taken_ends_the_run_with_what_to_do() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let bind = taken.local_addr().unwrap();
+    let place = Workplace::new(&format!("{LIVE}  http: {{ bind: \"{bind}\" }}\n"));
+    let output = place.run(&[], &[]);
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(69), "{log}");
+    assert!(log.contains(&bind.to_string()) && log.contains("another process listens there"), "{log}");
+}
+
+#[test]
+fn a_server_that_others_reach_refuses_changes_without_a_token_and_says_so_once() {
+    let mut served = Served::start("  http: { bind: \"0.0.0.0:0\" }\n");
+    let log = served.place.read("log.txt");
+    assert_eq!(log.matches("there is no `http.token`").count(), 1, "{log}");
+    let (_, port) = served.address.rsplit_once(':').unwrap();
+    served.address = format!("127.0.0.1:{port}");
+    assert_eq!(served.post("/api/v1/checkpoints", &[]).0, 403);
+    assert_eq!(served.get("/api/v1/pipelines").0, 200);
+}
