@@ -1,7 +1,9 @@
 """The manifests that kustomize and Helm make: valid, within the limits that were asked for, and the same."""
 
+import json
 import unittest
 
+import jsonschema
 import yaml
 
 from support import DEPLOY, RENDERS, binary, configuration, container, objects, one, pod, run, tool
@@ -154,6 +156,17 @@ class Manifests(unittest.TestCase):
     def test_helm_and_kustomize_configure_the_same(self):
         ours, theirs = (yaml.safe_load(configuration(render)) for render in ("production", "helm"))
         self.assertEqual(ours, theirs)
+
+    def test_the_schema_of_the_chart_accepts_its_values_and_knows_all_of_them(self):
+        chart = DEPLOY / "helm/llm-optimizer-processor"
+        schema = json.loads((chart / "values.schema.json").read_text())
+        values = yaml.safe_load((chart / "values.yaml").read_text())
+        jsonschema.Draft7Validator.check_schema(schema)
+        jsonschema.validate(values, schema)
+        self.assertEqual({*schema["properties"]} - {"global"}, {*values})
+        for part in ("image", "persistence", "networkPolicy"):
+            with self.assertRaises(jsonschema.ValidationError):
+                jsonschema.validate({**values, part: {**values[part], "misspelt": 1}}, schema)
 
     def test_the_processor_accepts_every_configuration_with_its_variables(self):
         cases = {render: (configuration(render), container(render)["env"]) for render in RENDERS}
