@@ -250,7 +250,8 @@ class World:
         wait_for("both give results", lambda: (self.value(results) or 0) > 3)
 
     def fires_and_clears(self, names, cause, cure, fires_within=60, clears_within=60):
-        wait_for(f"{names} do not fire yet", lambda: not names & self.firing())
+        active = lambda: {alert["labels"]["alertname"] for alert in self.alerts()}
+        wait_for(f"{names} neither fire nor wait to", lambda: not names & active())
         cause()
         took = wait_for(f"{names} fire", lambda: names <= self.firing(), fires_within, self.alerts)
         cure()
