@@ -75,7 +75,11 @@ impl Served {
     fn wait_until(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         let begun = Instant::now();
         while !condition(self) {
-            assert!(begun.elapsed() < Duration::from_mins(1), "{what}: {}", self.place.read("log.txt"));
+            assert!(
+                begun.elapsed() < Duration::from_mins(1),
+                "{what}: {}",
+                self.place.read("log.txt")
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -93,8 +97,12 @@ impl Served {
     fn metric(&self, name: &str) -> f64 {
         let (status, text) = self.get("/metrics");
         assert_eq!(status, 200, "{text}");
-        let is_it = |line: &&str| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']);
-        text.lines().filter(is_it).filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
+        let is_it =
+            |line: &&str| line.starts_with(name) && line[name.len()..].starts_with(['{', ' ']);
+        text.lines()
+            .filter(is_it)
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok())
+            .sum()
     }
 }
 
@@ -114,10 +122,18 @@ fn health_says_whether_the_run_is_ready_and_a_stop_ends_it_in_order() {
 #[test]
 fn metrics_add_up_and_come_in_both_texts() {
     let served = Served::working("  http: { bind: \"127.0.0.1:0\" }\n");
-    let (_, open) = served.get_as("/metrics", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
-    assert!(open.ends_with("# EOF\n") && open.contains("\n# TYPE processor_records_read counter\n"), "{open}");
+    let (_, open) =
+        served.get_as("/metrics", "application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+    assert!(
+        open.ends_with("# EOF\n") && open.contains("\n# TYPE processor_records_read counter\n"),
+        "{open}"
+    );
     let (_, plain) = served.get("/metrics");
-    assert!(!plain.contains("# EOF") && plain.contains("\n# TYPE processor_records_read_total counter\n"), "{plain}");
+    assert!(
+        !plain.contains("# EOF")
+            && plain.contains("\n# TYPE processor_records_read_total counter\n"),
+        "{plain}"
+    );
     served.wait_until("late events", |served| served.metric("processor_events_late_total") > 0.0);
     served.wait_until("the quantiles of a look", |served| {
         served.metric("processor_process_resident_memory_bytes") > 1e6
@@ -125,13 +141,19 @@ fn metrics_add_up_and_come_in_both_texts() {
     });
     let (_, text) = served.get("/metrics");
     let value = |name: &str| {
-        let line = text.lines().find(|line| line.starts_with(&format!("{name}{{pipeline=\"default\"")));
+        let line =
+            text.lines().find(|line| line.starts_with(&format!("{name}{{pipeline=\"default\"")));
         line.map_or(0.0, |line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
     };
     let parts = ["accepted", "filtered", "late", "skipped", "shed"];
-    let parts: f64 = parts.iter().map(|part| value(&format!("processor_events_{part}_total"))).sum();
+    let parts: f64 =
+        parts.iter().map(|part| value(&format!("processor_events_{part}_total"))).sum();
     assert!(value("processor_records_read_total") > 0.0);
-    assert!((value("processor_records_read_total") - parts - value("processor_dead_letters_total")).abs() < 0.5);
+    assert!(
+        (value("processor_records_read_total") - parts - value("processor_dead_letters_total"))
+            .abs()
+            < 0.5
+    );
     let created = value("processor_windows_created_total");
     assert!(created >= value("processor_windows_fired_total"), "{text}");
     for histogram in ["processing_latency", "event_to_result_latency", "commit_duration"] {
@@ -152,7 +174,11 @@ fn windows_of_a_key_are_seen_while_they_are_open_and_after_they_fired() {
     let of_key = served.json(&format!("/api/v1/windows?key={key}&limit=3"));
     let open = of_key["open"].as_array().unwrap();
     assert!(!open.is_empty() && open.iter().all(|window| window["key"] == key), "{of_key}");
-    assert!(open.iter().all(|w| w["results"]["count"].as_u64() > Some(0) && w["results"]["average"].is_number()));
+    assert!(
+        open.iter().all(
+            |w| w["results"]["count"].as_u64() > Some(0) && w["results"]["average"].is_number()
+        )
+    );
     let recent = of_key["fired"].as_array().unwrap();
     assert!(recent.len() <= 3 && recent.iter().all(|r| r["window"]["key"] == key), "{of_key}");
     // What the API shows is what the sink has.
@@ -163,9 +189,13 @@ fn windows_of_a_key_are_seen_while_they_are_open_and_after_they_fired() {
     assert!(line.contains("\"window_id\""));
     let (start, end) = (&fired[0]["window"]["start"], &fired[0]["window"]["end"]);
     let (start, end) = (start.as_str().unwrap(), end.as_str().unwrap());
-    let ranged = served.json(&format!("/api/v1/windows?state=fired&from={start}&to={end}&limit=1000"));
+    let ranged =
+        served.json(&format!("/api/v1/windows?state=fired&from={start}&to={end}&limit=1000"));
     assert!(ranged["open"].as_array().unwrap().is_empty());
-    assert!(ranged["fired"].as_array().unwrap().iter().all(|r| r["window"]["start"] == start), "{ranged}");
+    assert!(
+        ranged["fired"].as_array().unwrap().iter().all(|r| r["window"]["start"] == start),
+        "{ranged}"
+    );
     let (status, body) = served.get("/api/v1/windows?from=yesterday");
     assert!(status == 400 && body.contains("RFC 3339"), "{status} {body}");
     assert_eq!(served.json("/api/v1/windows?key=model%3Dnobody")["open"], Value::Array(Vec::new()));
@@ -179,7 +209,10 @@ fn partitions_watermarks_ledgers_and_the_configuration_are_shown_without_secrets
     assert!(partitions[0]["position"].as_i64() > Some(0), "{partitions}");
     assert_eq!(partitions[0]["holds_watermark"], true, "{partitions}");
     let watermarks = served.json("/api/v1/watermarks");
-    assert!(watermarks[0]["watermark_ms"].is_i64() && watermarks[0]["held_by"][0]["source"] == "generator");
+    assert!(
+        watermarks[0]["watermark_ms"].is_i64()
+            && watermarks[0]["held_by"][0]["source"] == "generator"
+    );
     served.wait_until("a late event", |served| {
         let ledger = served.json("/api/v1/late");
         ledger["counts"]["default"]["too_late"].as_u64() > Some(0)
@@ -192,7 +225,14 @@ fn partitions_watermarks_ledgers_and_the_configuration_are_shown_without_secrets
     assert_eq!(served.json("/api/v1/pipelines/default")["name"], "default");
     assert_eq!(served.get("/api/v1/pipelines/other").0, 404);
     let api = served.json("/api/v1/openapi.json");
-    for path in ["/health", "/metrics", "/api/v1/windows", "/api/v1/checkpoints", "/api/v1/live", "/api/v1/live/ws"] {
+    for path in [
+        "/health",
+        "/metrics",
+        "/api/v1/windows",
+        "/api/v1/checkpoints",
+        "/api/v1/live",
+        "/api/v1/live/ws",
+    ] {
         assert!(api["paths"][path].is_object(), "{path} is not described");
     }
     assert!(!served.place.read("log.txt").contains("hidden-sesame"));
@@ -235,7 +275,8 @@ fn live_results_come_as_server_sent_events_and_over_a_websocket() {
         .take(3)
         .collect();
     assert!(events.iter().all(|event| event["window_id"].is_string()), "{events:?}");
-    let (mut socket, _) = tungstenite::connect(format!("ws://{}/api/v1/live/ws", served.address)).unwrap();
+    let (mut socket, _) =
+        tungstenite::connect(format!("ws://{}/api/v1/live/ws", served.address)).unwrap();
     let message = socket.read().unwrap().into_text().unwrap();
     let result: Value = serde_json::from_str(&message).unwrap();
     assert!(result["results"]["count"].as_u64() > Some(0), "{result}");
@@ -246,7 +287,8 @@ fn live_results_come_as_server_sent_events_and_over_a_websocket() {
 
 #[test]
 fn without_metrics_there_is_no_endpoint() {
-    let served = Served::start("  http: { bind: \"127.0.0.1:0\" }\n  metrics: { enabled: false }\n");
+    let served =
+        Served::start("  http: { bind: \"127.0.0.1:0\" }\n  metrics: { enabled: false }\n");
     served.wait_until("readiness", |served| served.get("/readyz").0 == 200);
     let (status, body) = served.get("/metrics");
     assert!(status == 404 && body.contains("metrics.enabled"), "{status} {body}");
@@ -260,7 +302,10 @@ fn a_port_that_is_taken_ends_the_run_with_what_to_do() {
     let output = place.run(&[], &[]);
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(69), "{log}");
-    assert!(log.contains(&bind.to_string()) && log.contains("another process listens there"), "{log}");
+    assert!(
+        log.contains(&bind.to_string()) && log.contains("another process listens there"),
+        "{log}"
+    );
 }
 
 #[test]

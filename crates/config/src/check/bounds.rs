@@ -102,7 +102,11 @@ fn http(checks: &mut Checks<'_>) {
         checks.fault("http.bind", message, "write host:port, such as 127.0.0.1:8080");
     }
     if http.token.as_deref().is_some_and(|token| token.trim().is_empty()) {
-        checks.fault("http.token", "the token is empty", "write a long random text or remove the key");
+        checks.fault(
+            "http.token",
+            "the token is empty",
+            "write a long random text or remove the key",
+        );
     }
     not_negative(checks, "http.ready_broker_timeout_secs", http.ready_broker_timeout_secs);
 }

@@ -59,8 +59,12 @@ mod tests {
                 max_out_of_orderness_ms: 0,
                 idle_timeout_ms: None,
             },
-            aggregation: AggregationPlan::new(&[Function::Count, Function::Sum], &[], &["v".into()])
-                .unwrap(),
+            aggregation: AggregationPlan::new(
+                &[Function::Count, Function::Sum],
+                &[],
+                &["v".into()],
+            )
+            .unwrap(),
             limits: TaskLimits::default(),
         })
     }

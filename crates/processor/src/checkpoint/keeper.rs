@@ -211,7 +211,8 @@ mod tests {
         let settings = KeeperSettings { interval: Duration::from_millis(1), retain: 2 };
         let clock = Arc::new(SystemClock::new());
         let keeper =
-            CheckpointKeeper::start(store.clone(), checkpoints.clone(), settings, clock, None).unwrap();
+            CheckpointKeeper::start(store.clone(), checkpoints.clone(), settings, clock, None)
+                .unwrap();
         for number in 1..=4_u8 {
             commit(&*store, number);
             let id = u64::from(number);

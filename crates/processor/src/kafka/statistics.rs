@@ -22,7 +22,8 @@ pub(super) fn tell(statistics: &Statistics, telemetry: &Telemetry) {
     for (name, topic) in &statistics.topics {
         for (number, partition) in &topic.partitions {
             // Records of open transactions cannot be read yet.
-            let end = if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
+            let end =
+                if partition.ls_offset >= 0 { partition.ls_offset } else { partition.hi_offset };
             if *number >= 0 && end >= 0 {
                 ends.insert((name.clone(), *number), end);
             }

@@ -78,7 +78,7 @@ catalogue! {
     EVENTS_PER_SECOND = Gauge None "processor_events_per_second" []
         "Records read per second, over the last ten seconds";
     KEYS_OVERFLOWED = Counter None "processor_keys_overflowed_total" ["pipeline"]
-        "How often a key of a batch was counted under an overflow key (limits.max_keys)";
+        "How often a key of a batch was counted under an overflow key (`limits.max_keys`)";
 
     // Windows and state.
     WINDOWS_CREATED = Counter None "processor_windows_created_total" ["pipeline"]
@@ -90,7 +90,7 @@ catalogue! {
     OPEN_WINDOWS = Gauge None "processor_open_windows" ["pipeline"]
         "Windows that hold data and are not purged: one per key and tumbling window, per session, per key and pane of a sliding window";
     MAX_WINDOWS_PER_KEY = Gauge None "processor_max_windows_per_key" ["pipeline"]
-        "The limit limits.max_windows_per_key";
+        "The limit `limits.max_windows_per_key`";
     KEYS = Gauge None "processor_keys" ["pipeline"]
         "Keys that hold state";
     STATE_BYTES = Gauge Bytes "processor_state_bytes" ["pipeline"]
@@ -110,7 +110,7 @@ catalogue! {
     PARTITIONS_IDLE = Gauge None "processor_partitions_idle" ["pipeline"]
         "Partitions that are idle: they do not hold the watermark back";
     PARTITIONS_PAUSED = Gauge None "processor_partitions_paused" []
-        "Partitions that wait for slower ones (watermark.max_watermark_drift_secs)";
+        "Partitions that wait for slower ones (`watermark.max_watermark_drift_secs`)";
     CONSUMER_LAG = Gauge None "processor_consumer_lag_records" ["source", "partition"]
         "Records of a Kafka partition that are not read yet; of the first 256 partitions, the others together as partition `others`";
 
@@ -124,7 +124,7 @@ catalogue! {
     CHECKPOINT_DURATION = Histogram Seconds "processor_checkpoint_duration_seconds" []
         "Time to keep a checkpoint";
     LATENCY_QUANTILE = Gauge Seconds "processor_latency_quantile_seconds" ["stage", "quantile"]
-        "Quantiles 0.5, 0.95 and 0.99 of the last 30 to 60 seconds, by stage: processing, event_to_result, commit, checkpoint (that one since the start)";
+        "Quantiles 0.5, 0.95 and 0.99 of the last 30 to 60 seconds, by stage: `processing`, `event_to_result`, `commit`, `checkpoint` (that one since the start)";
 
     // Commits, checkpoints, recovery.
     COMMITS = Counter None "processor_commits_total" []
@@ -154,7 +154,7 @@ catalogue! {
     OUTBOX_BYTES = Gauge Bytes "processor_outbox_bytes" []
         "Committed output that not every sink has";
     OUTBOX_MAX_BYTES = Gauge Bytes "processor_outbox_max_bytes" []
-        "The limit max_outbox_bytes, at which input waits for the sinks";
+        "The limit `max_outbox_bytes`, at which input waits for the sinks";
 
     // Errors.
     ERRORS = Counter None "processor_errors_total" ["stage"]
@@ -174,7 +174,7 @@ catalogue! {
     PROCESS_MEMORY = Gauge Bytes "processor_process_resident_memory_bytes" []
         "Resident memory of the process";
     MEMORY_LIMIT = Gauge Bytes "processor_memory_limit_bytes" []
-        "Memory the process may use: limits.memory_bytes, else that of its control group, else that of the machine";
+        "Memory the process may use: `limits.memory_bytes`, else that of its control group, else that of the machine";
 
     // The HTTP server.
     HTTP_REQUESTS = Counter None "processor_http_requests_total" ["status"]

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Exposition, Metrics,
-    catalogue::{ERRORS, EVENTS_ACCEPTED, EVENTS_SKIPPED, PROCESSING_LATENCY, RECORDS_READ, STATE_BYTES},
+    catalogue::{
+        ERRORS, EVENTS_ACCEPTED, EVENTS_SKIPPED, PROCESSING_LATENCY, RECORDS_READ, STATE_BYTES,
+    },
     histogram::DurationHistogram,
     registry::{Counter, Gauge},
 };

@@ -3,7 +3,7 @@
 /// A text of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Exposition {
-    /// OpenMetrics 1.0.
+    /// `OpenMetrics` 1.0.
     OpenMetrics,
     /// The older text format 0.0.4, which every reader knows.
     #[default]
@@ -11,7 +11,7 @@ pub enum Exposition {
 }
 
 impl Exposition {
-    /// What a reader with this `Accept` header is given: OpenMetrics if it names it, else plain text.
+    /// What a reader with this `Accept` header is given: `OpenMetrics` if it names it, else plain text.
     #[must_use]
     pub fn accepted_by(accept: Option<&str>) -> Self {
         let is_named = |range: &str| range.trim_start().starts_with("application/openmetrics-text");
@@ -29,7 +29,7 @@ impl Exposition {
     }
 }
 
-/// OpenMetrics as text 0.0.4: a counter is declared under its whole name, there are no units and no end.
+/// `OpenMetrics` as text 0.0.4: a counter is declared under its whole name, there are no units and no end.
 pub(super) fn plain_text(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help: Option<(&str, &str)> = None;
@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn open_metrics_is_given_to_those_who_ask_for_it() {
-        let prometheus = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3";
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3";
         assert_eq!(Exposition::accepted_by(Some(prometheus)), Exposition::OpenMetrics);
         assert_eq!(Exposition::accepted_by(Some("text/plain, */*")), Exposition::PlainText);
         assert_eq!(Exposition::accepted_by(None), Exposition::PlainText);

@@ -15,8 +15,24 @@ use prometheus_client::{
 
 /// Upper bounds of the buckets, in microseconds: from half a millisecond to five minutes.
 pub const BOUNDS_MICROS: [u64; 18] = [
-    500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
-    5_000_000, 10_000_000, 30_000_000, 60_000_000, 120_000_000, 300_000_000,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    60_000_000,
+    120_000_000,
+    300_000_000,
 ];
 
 /// Fine buckets per doubling: a quantile is at most an eighth too large.
@@ -64,7 +80,7 @@ impl DurationHistogram {
         let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
         let counts = &*self.0;
         counts.sum_micros.fetch_add(micros, Relaxed);
-        counts.buckets.get(bucket).into_iter().for_each(|count| add_one(count));
+        counts.buckets.get(bucket).into_iter().for_each(add_one);
         let period = counts.periods.get(counts.current.load(Relaxed));
         period.and_then(|period| period.0.get(fine(micros))).into_iter().for_each(add_one);
     }
@@ -110,7 +126,8 @@ fn fine(micros: u64) -> usize {
     let micros = micros.max(1);
     let doubling = micros.ilog2();
     // The three bits below the highest one.
-    let step = if doubling >= 3 { (micros >> (doubling - 3)) & 7 } else { (micros << (3 - doubling)) & 7 };
+    let step =
+        if doubling >= 3 { (micros >> (doubling - 3)) & 7 } else { (micros << (3 - doubling)) & 7 };
     let index = doubling as usize * STEPS + usize::try_from(step).unwrap_or(0);
     index.min(STEPS * DOUBLINGS - 1)
 }
@@ -119,7 +136,8 @@ fn fine(micros: u64) -> usize {
 fn upper(index: usize) -> u64 {
     let (doubling, step) = (index / STEPS, index % STEPS);
     let next = (STEPS + step + 1) as u64;
-    let bound = if doubling >= 3 { next << (doubling - 3) } else { next.div_ceil(1 << (3 - doubling)) };
+    let bound =
+        if doubling >= 3 { next << (doubling - 3) } else { next.div_ceil(1 << (3 - doubling)) };
     bound.saturating_sub(1).max(1)
 }
 
@@ -143,6 +161,7 @@ impl EncodeMetric for DurationHistogram {
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank is small")]
 mod tests {
     use proptest::prelude::*;
 
@@ -155,7 +174,9 @@ mod tests {
             share in 0.0_f64..=1.0,
         ) {
             let histogram = DurationHistogram::default();
-            micros.iter().for_each(|m| histogram.observe(Duration::from_micros(*m)));
+            for m in &micros {
+                histogram.observe(Duration::from_micros(*m));
+            }
             micros.sort_unstable();
             let rank = ((share * micros.len() as f64).ceil() as usize).max(1);
             let exact = micros[rank - 1] as f64;

@@ -114,7 +114,8 @@ impl Work {
         let stage = |metric, name: &str, forgets| Stage {
             histogram: metrics.durations(metric),
             forgets,
-            gauges: QUANTILES.map(|(_, quantile)| metrics.gauge(&LATENCY_QUANTILE, &[name, quantile])),
+            gauges: QUANTILES
+                .map(|(_, quantile)| metrics.gauge(&LATENCY_QUANTILE, &[name, quantile])),
         };
         let stages = vec![
             stage(&PROCESSING_LATENCY, "processing", true),
@@ -165,7 +166,8 @@ impl Work {
         if self.counts.len() > RATE_LOOKS + 1 {
             self.counts.pop_front();
         }
-        if let (Some((from, before)), Some((to, after))) = (self.counts.front(), self.counts.back()) {
+        if let (Some((from, before)), Some((to, after))) = (self.counts.front(), self.counts.back())
+        {
             let secs = to.duration_since(*from).as_secs_f64();
             let read = after.saturating_sub(*before) as f64;
             self.rate.set(if secs > 0.0 { read / secs } else { 0.0 });
@@ -175,7 +177,8 @@ impl Work {
     fn measure_store(&self) {
         let Some(folder) = &self.settings.store else { return };
         let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let sizes = files.filter_map(|file| file.metadata().ok().filter(std::fs::Metadata::is_file));
+        let sizes =
+            files.filter_map(|file| file.metadata().ok().filter(std::fs::Metadata::is_file));
         let nested = folder.join("rocksdb");
         let rocks = std::fs::read_dir(nested).into_iter().flatten().flatten();
         let rocks = rocks.filter_map(|file| file.metadata().ok());
@@ -196,7 +199,8 @@ impl Work {
             event_to_result_p99_ms = shown(1),
             commit_p99_ms = shown(2),
             errors = self.errors.iter().map(Counter::get).sum::<u64>(),
-            "summary of the last {} s", self.summary.at.elapsed().as_secs()
+            "summary of the last {} s",
+            self.summary.at.elapsed().as_secs()
         );
         self.summary = Summary { at: Instant::now(), read, results };
     }

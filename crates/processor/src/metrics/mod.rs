@@ -26,6 +26,6 @@ pub use catalogue::{Metric, MetricKind, MetricUnit};
 pub use collector::ProcessorMetrics;
 pub use exposition::Exposition;
 pub use histogram::{BOUNDS_MICROS, DurationHistogram};
-pub use keeper::{MetricsKeeperSettings, MetricsKeeper};
+pub use keeper::{MetricsKeeper, MetricsKeeperSettings};
 pub use reference::reference;
 pub use registry::{Counter, Gauge, Metrics, SecondsCounter};

@@ -6,9 +6,7 @@ use sysinfo::{Pid, ProcessRefreshKind, ProcessesToUpdate, System};
 
 use super::{
     Metrics,
-    catalogue::{
-        BUILD_INFO, MEMORY_LIMIT, PROCESS_CPU, PROCESS_MEMORY, PROCESS_START_TIMESTAMP,
-    },
+    catalogue::{BUILD_INFO, MEMORY_LIMIT, PROCESS_CPU, PROCESS_MEMORY, PROCESS_START_TIMESTAMP},
     registry::{Gauge, SecondsCounter},
 };
 

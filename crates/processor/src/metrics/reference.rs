@@ -7,7 +7,8 @@ use super::catalogue::{ALL, MetricKind};
 /// A Markdown table of the catalogue.
 #[must_use]
 pub fn reference() -> String {
-    let mut table = String::from("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n");
+    let mut table =
+        String::from("| metric | type | labels | meaning |\n| --- | --- | --- | --- |\n");
     for metric in ALL {
         let kind = match metric.kind {
             MetricKind::Counter => "counter",

@@ -54,7 +54,7 @@ enum Series {
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Metrics").field("families", &self.families.len()).finish()
+        f.debug_struct("Metrics").field("families", &self.families.len()).finish_non_exhaustive()
     }
 }
 
@@ -69,7 +69,8 @@ impl Metrics {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::default();
-        let families = catalogue::ALL.iter().map(|m| (m.name, register(&mut registry, m))).collect();
+        let families =
+            catalogue::ALL.iter().map(|m| (m.name, register(&mut registry, m))).collect();
         let metrics = Self { registry: Mutex::new(registry), families };
         for metric in catalogue::ALL.iter().filter(|metric| metric.labels.is_empty()) {
             metrics.begin(metric);
@@ -254,7 +255,9 @@ mod tests {
         let text = metrics.export(Exposition::OpenMetrics);
         for metric in catalogue::ALL {
             let begins = match (metric.kind, metric.labels) {
-                (MetricKind::Histogram, _) => format!("\n{}_bucket{{le=\"0.005\"}} 1\n", metric.name),
+                (MetricKind::Histogram, _) => {
+                    format!("\n{}_bucket{{le=\"0.005\"}} 1\n", metric.name)
+                }
                 (_, []) => format!("\n{} 1", metric.name),
                 _ => format!("\n{}{{", metric.name),
             };

@@ -134,7 +134,16 @@ impl Job {
     /// Recovers, then begins to read.
     fn start(self, started: Duration) -> ProcessorResult<(Worker, Receiver<SourceEvent>, Reader)> {
         let Self {
-            mut source, mut pipelines, settings, stop, give_up, clock, progress, log, telemetry, ..
+            mut source,
+            mut pipelines,
+            settings,
+            stop,
+            give_up,
+            clock,
+            progress,
+            log,
+            telemetry,
+            ..
         } = self;
         let outputs =
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
@@ -335,7 +344,8 @@ impl Worker {
         }
         let emitted = self.pipelines.iter().map(|p| p.counters().results_emitted).sum();
         self.progress.results_emitted.store(emitted, Ordering::Relaxed);
-        let positions = || self.positions.all().into_iter().map(|(key, p)| (key, p.offset)).collect();
+        let positions =
+            || self.positions.all().into_iter().map(|(key, p)| (key, p.offset)).collect();
         self.observer.advanced(&mut self.pipelines, now_ms, self.paused, positions);
         let waiting_bytes = self.pipelines.iter().map(Pipeline::waiting_bytes).sum();
         self.tell(CommitEvent::Progress { now_ms, waiting_bytes, moved: self.moved })

@@ -34,8 +34,8 @@ pub use encode::ResultEncoder;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use observe::{
     Health, HealthReport, Heard, KeptCheckpoints, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
-    OpenWindowView, Part, PartitionView, PipelineView, Question, Reason, RunView, Samples, Telemetry,
-    WindowsQuestion,
+    OpenWindowView, Part, PartitionView, PipelineView, Question, Reason, RunView, Samples,
+    Telemetry, WindowsQuestion,
 };
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};

@@ -34,6 +34,6 @@ mod serve;
 
 pub use api::{ApiParts, api_routes};
 pub use limits::{RouteLimits, limited};
-pub(crate) use run::own_address;
 pub use run::RunServer;
+pub(crate) use run::own_address;
 pub use serve::{Bound, Routes, Server, ServerSettings};

@@ -30,7 +30,11 @@ impl RunServer {
     ///
     /// # Errors
     /// [`Unavailable`](crate::ProcessorError::Unavailable) if the configured address cannot be listened at.
-    pub fn start(config: &ProcessorConfig, until_end: bool, stop: &StopToken) -> ProcessorResult<Self> {
+    pub fn start(
+        config: &ProcessorConfig,
+        until_end: bool,
+        stop: &StopToken,
+    ) -> ProcessorResult<Self> {
         let is_bounded = until_end || config.is_bounded();
         let http = config.http.clone().unwrap_or_default();
         let settings = ServerSettings::at(&http.bind);

@@ -9,11 +9,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use axum::{
-    Router,
-    extract::Request,
-    serve::ListenerExt,
-};
+use axum::{Router, extract::Request, serve::ListenerExt};
 use tokio::{runtime, sync::watch};
 use tower::{ServiceExt, service_fn};
 use tracing::{debug, info};
@@ -111,7 +107,8 @@ impl Bound {
     /// [`ProcessorError::Unavailable`] if it cannot be listened at.
     pub fn at(settings: &ServerSettings) -> ProcessorResult<Self> {
         let listener = listen(&settings.bind)?;
-        let address = listener.local_addr().map_err(|cause| cannot_listen(&settings.bind, &cause))?;
+        let address =
+            listener.local_addr().map_err(|cause| cannot_listen(&settings.bind, &cause))?;
         Ok(Self { listener, address, threads: settings.threads.max(1) })
     }
 
@@ -121,11 +118,11 @@ impl Bound {
         self.address
     }
 
-    /// Answers by `router` from the first request on.
+    /// Answers by `first` from the first request on.
     ///
     /// # Errors
     /// [`ProcessorError::Internal`] if there is no thread to be had.
-    pub fn serve(self, router: Router) -> ProcessorResult<Server> {
+    pub fn serve(self, first: Router) -> ProcessorResult<Server> {
         let Self { listener, address, threads } = self;
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(threads)
@@ -135,7 +132,7 @@ impl Bound {
             .build()
             .map_err(|cause| ProcessorError::Internal(format!("no runtime for http: {cause}")))?;
         let routes = Routes::default();
-        routes.add(router);
+        routes.add(first);
         let (stop, stopped) = watch::channel(false);
         let serving = serve(listener, routes.clone(), stopped);
         let thread = thread::Builder::new()
@@ -203,9 +200,15 @@ fn listen(bind: &str) -> ProcessorResult<TcpListener> {
 
 fn cannot_listen(bind: &str, cause: &std::io::Error) -> ProcessorError {
     let hint = match cause.kind() {
-        ErrorKind::AddrInUse => "another process listens there; stop it, or set `http.bind` to another port",
-        ErrorKind::PermissionDenied => "ports below 1024 need a privilege; set `http.bind` to a higher port",
-        ErrorKind::AddrNotAvailable => "this machine does not have that address; set `http.bind` to one it has",
+        ErrorKind::AddrInUse => {
+            "another process listens there; stop it, or set `http.bind` to another port"
+        }
+        ErrorKind::PermissionDenied => {
+            "ports below 1024 need a privilege; set `http.bind` to a higher port"
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine does not have that address; set `http.bind` to one it has"
+        }
         _ => "set `http.bind` to an address of this machine, such as 127.0.0.1:8080",
     };
     ProcessorError::Unavailable {

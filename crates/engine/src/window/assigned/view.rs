@@ -16,7 +16,8 @@ impl AssignedWindows {
         plan: &AggregationPlan,
     ) -> Vec<OpenWindow> {
         let windows = self.windows.iter().filter(|((end, start), _)| wanted.overlaps(*start, *end));
-        let of_keys = windows.flat_map(|(place, of)| of.iter().map(move |(key, w)| (place, key, w)));
+        let of_keys =
+            windows.flat_map(|(place, of)| of.iter().map(move |(key, w)| (place, key, w)));
         of_keys
             .filter(|(_, key, _)| wanted.key.is_none_or(|wanted| wanted == **key))
             .take(wanted.limit)

@@ -21,8 +21,7 @@ impl SlicedWindows {
         plan: &AggregationPlan,
     ) -> Vec<OpenWindow> {
         let size = self.slices.size();
-        let starts: BTreeSet<i64> =
-            self.pending.iter().chain(self.fired.keys()).copied().collect();
+        let starts: BTreeSet<i64> = self.pending.iter().chain(self.fired.keys()).copied().collect();
         let mut found = Vec::new();
         for start in starts.into_iter().filter(|start| wanted.overlaps(*start, start + size)) {
             let room = wanted.limit.saturating_sub(found.len());

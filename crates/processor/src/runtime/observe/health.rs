@@ -134,7 +134,8 @@ impl Health {
             self.trouble(Part::Shutdown, "the run is being stopped");
         }
         let state = self.lock();
-        let reasons: Vec<Reason> = state.troubles.iter().map(|(part, of)| self.reason(*part, of)).collect();
+        let reasons: Vec<Reason> =
+            state.troubles.iter().map(|(part, of)| self.reason(*part, of)).collect();
         let ready = !reasons.iter().any(|reason| reason.blocks);
         let status = match (ready, state.started) {
             (true, _) => "ready",
@@ -201,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_source_may_be_away_for_a_while() {
-        for (limit, ready) in [(Duration::from_secs(60), true), (Duration::ZERO, false)] {
+        for (limit, ready) in [(Duration::from_mins(1), true), (Duration::ZERO, false)] {
             let health = Health::new(limit, StopToken::default());
             health.over(Part::Recovery);
             health.trouble(Part::Source, "no broker answers");

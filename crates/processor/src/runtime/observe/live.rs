@@ -82,7 +82,9 @@ impl Live {
             return;
         }
         let sides = output.late.iter().chain(&output.dead_letters).map(|side| side.payload.len());
-        let bytes = output.results.iter().map(|result| result.json.len()).chain(sides).sum::<usize>() as u64;
+        let bytes =
+            output.results.iter().map(|result| result.json.len()).chain(sides).sum::<usize>()
+                as u64;
         let next = {
             let mut ring = self.lock();
             let part = Part { first: ring.next, bytes, output: Arc::clone(output) };
@@ -167,7 +169,9 @@ impl Listener {
         let oldest = ring.parts.front().map_or(ring.next, |part| part.first);
         heard.missed = oldest.saturating_sub(self.next);
         self.next = self.next.max(oldest);
-        let behind = ring.parts.partition_point(|part| part.first + part.output.results.len() as u64 <= self.next);
+        let behind = ring
+            .parts
+            .partition_point(|part| part.first + part.output.results.len() as u64 <= self.next);
         for part in ring.parts.range(behind..) {
             let begin = usize::try_from(self.next - part.first).unwrap_or(0);
             let end = part.output.results.len().min(begin + MAX_HEARD - heard.results.len());

@@ -56,7 +56,11 @@ struct PipelineMeters {
 }
 
 impl Meters {
-    pub(super) fn new(metrics: &Metrics, pipelines: &[(&str, &Counters)], max_windows: u64) -> Self {
+    pub(super) fn new(
+        metrics: &Metrics,
+        pipelines: &[(&str, &Counters)],
+        max_windows: u64,
+    ) -> Self {
         let of = |(name, counters): &(&str, &Counters)| {
             metrics.gauge(&names::MAX_WINDOWS_PER_KEY, &[name]).set(max_windows as f64);
             PipelineMeters::new(metrics, name, counters)
@@ -105,7 +109,8 @@ impl Meters {
         self.source_up.set(f64::from(u8::from(source_up)));
         metrics.clear(&names::PARTITION_WATERMARK_LAG);
         metrics.clear(&names::CONSUMER_LAG);
-        let partitions = view.pipelines.first().map(|first| first.partitions.as_slice()).unwrap_or_default();
+        let partitions =
+            view.pipelines.first().map(|first| first.partitions.as_slice()).unwrap_or_default();
         self.assigned.set(partitions.len() as f64);
         self.paused.set(partitions.iter().filter(|partition| partition.is_paused).count() as f64);
         show_consumer_lag(metrics, view);
@@ -123,7 +128,8 @@ impl Meters {
 }
 
 fn show_consumer_lag(metrics: &Metrics, view: &RunView) {
-    let partitions = view.pipelines.first().map(|first| first.partitions.as_slice()).unwrap_or_default();
+    let partitions =
+        view.pipelines.first().map(|first| first.partitions.as_slice()).unwrap_or_default();
     let mut others = 0;
     for (index, partition) in partitions.iter().enumerate() {
         let Some(lag) = partition.lag_records else { continue };
@@ -194,7 +200,8 @@ impl PipelineMeters {
         }
         if now.dead_letters != said.dead_letters {
             for (reason, count) in &now.dead_letters {
-                let more = count.saturating_sub(said.dead_letters.get(reason).copied().unwrap_or(0));
+                let more =
+                    count.saturating_sub(said.dead_letters.get(reason).copied().unwrap_or(0));
                 metrics.counter(&names::DEAD_LETTERS, &[&self.name, &word(*reason)]).inc_by(more);
                 self.decode_errors.inc_by(more);
             }

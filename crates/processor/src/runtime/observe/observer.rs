@@ -2,13 +2,10 @@
 
 use std::{collections::VecDeque, mem::take, sync::Arc, time::Duration};
 
-use super::{Part, PartitionView, Question, RunView, Samples, Telemetry, WindowsQuestion, meters::Meters};
-use crate::{
-    record::PartitionKey,
-    runtime::worker::Pipeline,
-    sink::Output,
-    source::clock::Clock,
+use super::{
+    Part, PartitionView, Question, RunView, Samples, Telemetry, WindowsQuestion, meters::Meters,
 };
+use crate::{record::PartitionKey, runtime::worker::Pipeline, sink::Output, source::clock::Clock};
 
 /// Distance of looks at the run.
 const LOOK_MS: i64 = 250;
@@ -83,7 +80,12 @@ impl Observer {
     }
 
     /// State was read back, in so much time; `had_state` if there was any. Counts go on from there.
-    pub(in crate::runtime) fn recovered(&mut self, took: Duration, had_state: bool, pipelines: &[Pipeline]) {
+    pub(in crate::runtime) fn recovered(
+        &mut self,
+        took: Duration,
+        had_state: bool,
+        pipelines: &[Pipeline],
+    ) {
         self.telemetry.health.over(Part::Recovery);
         self.emitted = emitted(pipelines);
         if let Some(meters) = &mut self.meters {
@@ -128,7 +130,8 @@ impl Observer {
             self.closing_ms.extend(received_ms);
         }
         self.emitted = emitted;
-        if let (Some(meters), Some(metrics)) = (&mut self.meters, self.telemetry.metrics.as_deref()) {
+        if let (Some(meters), Some(metrics)) = (&mut self.meters, self.telemetry.metrics.as_deref())
+        {
             meters.count(metrics, pipelines.iter().map(|p| (p.counters(), p.windows_begun())));
         }
         if now_ms >= self.next_look_ms || now_ms < self.next_look_ms - LOOK_MS {
@@ -141,7 +144,11 @@ impl Observer {
     }
 
     /// A commit was cut with this output.
-    pub(in crate::runtime) fn cut<'a>(&mut self, number: u64, outputs: impl Iterator<Item = &'a Arc<Output>>) {
+    pub(in crate::runtime) fn cut<'a>(
+        &mut self,
+        number: u64,
+        outputs: impl Iterator<Item = &'a Arc<Output>>,
+    ) {
         if !self.is_on {
             return;
         }
@@ -224,7 +231,9 @@ impl Observer {
         }
         self.telemetry.view.store(Arc::new(view));
         let mut fresh = Samples::default();
-        pipelines.iter_mut().for_each(|pipeline| fresh.add(pipeline.take_samples()));
+        for pipeline in pipelines {
+            fresh.add(pipeline.take_samples());
+        }
         self.telemetry.samples().add(fresh);
     }
 
@@ -258,7 +267,8 @@ fn place(
             && key.name == partition.name
             && key.source.as_str() == partition.source
     };
-    partition.position = positions.iter().find(|(key, _)| is_it(key)).map(|(_, position)| *position);
+    partition.position =
+        positions.iter().find(|(key, _)| is_it(key)).map(|(_, position)| *position);
     if partition.source == "kafka" {
         partition.end = ends.get(&(partition.name.clone(), partition.partition)).copied();
     }

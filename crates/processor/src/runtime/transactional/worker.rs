@@ -93,7 +93,8 @@ impl Worker {
         commits: KafkaCommits,
         started: Duration,
     ) -> ProcessorResult<(Self, Receiver<SourceEvent>, Reader)> {
-        let Job { source, pipelines, settings, stop, give_up, clock, progress, telemetry, .. } = job;
+        let Job { source, pipelines, settings, stop, give_up, clock, progress, telemetry, .. } =
+            job;
         let KafkaCommits { machine, io, desk, news, routes, rebuild } = commits;
         let mut pipelines = keeping(pipelines)?;
         if telemetry.live.is_some() {

@@ -94,7 +94,13 @@ impl Pipeline {
             open_windows: self.task.accumulators() as u64,
             windows_created: self.task.windows_begun(),
             state_bytes: 0,
-            statistics: self.task.aggregation().statistics().iter().map(|s| s.name.clone()).collect(),
+            statistics: self
+                .task
+                .aggregation()
+                .statistics()
+                .iter()
+                .map(|s| s.name.clone())
+                .collect(),
             records_read: counters.records_read,
             accepted: counters.accepted,
             filtered: counters.filtered,
@@ -112,7 +118,8 @@ impl Pipeline {
     fn partition_views(&self, watermark: Option<i64>, now_ms: i64) -> Vec<PartitionView> {
         let of_task: Vec<_> = self.task.partitions().collect();
         // Of those that are not idle, W is held by the slowest, also if W has been further before.
-        let slowest = of_task.iter().filter(|(.., is_idle)| !is_idle).map(|(_, mark, _)| *mark).min();
+        let slowest =
+            of_task.iter().filter(|(.., is_idle)| !is_idle).map(|(_, mark, _)| *mark).min();
         let views = self.partitions.assigned().filter_map(|(id, key)| {
             let (_, mark, is_idle) = *of_task.iter().find(|(of, ..)| of == id)?;
             let known = (mark != BEGINNING).then_some(mark);
@@ -147,5 +154,8 @@ impl Pipeline {
 
 /// The reason as it is written in records.
 fn reason_word(reason: llm_optimizer_types::SideReason) -> String {
-    serde_json::to_value(reason).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default()
+    serde_json::to_value(reason)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default()
 }

@@ -53,7 +53,11 @@ pub(super) async fn create(State(api): State<Api>, headers: HeaderMap) -> Respon
         let kept = api.telemetry().checkpoints.get()?;
         let made: Result<Manifest, CheckpointError> = kept.create(SystemClock::new().now_ms());
         if let Ok(manifest) = &made {
-            tracing::info!(checkpoint = manifest.id, rows = manifest.rows(), "savepoint kept, as was asked for over http");
+            tracing::info!(
+                checkpoint = manifest.id,
+                rows = manifest.rows(),
+                "savepoint kept, as was asked for over http"
+            );
         }
         Some(made)
     });

@@ -1,7 +1,7 @@
 //! Who may change something, and which pages may look.
 
 use axum::{
-    http::{HeaderMap, StatusCode, header},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use subtle::ConstantTimeEq;
@@ -16,12 +16,15 @@ pub(super) fn check_change(api: &Api, headers: &HeaderMap) -> Result<(), Box<Res
     let refuse = |status, why: &str| Err(Box::new(problem(status, why)));
     match &api.parts.token {
         Some(token) => {
-            let given = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
+            let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
             let given = given.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
             if bool::from(given.ct_eq(token.as_bytes())) {
                 return Ok(());
             }
-            refuse(StatusCode::UNAUTHORIZED, "this changes something: send `Authorization: Bearer <http.token>`")
+            refuse(
+                StatusCode::UNAUTHORIZED,
+                "this changes something: send `Authorization: Bearer <http.token>`",
+            )
         }
         None if api.parts.is_loopback => Ok(()),
         None => refuse(

@@ -50,7 +50,8 @@ pub(super) struct LiveQuery {
 
 impl LiveQuery {
     fn wants(&self, result: &LiveResult) -> bool {
-        let is_of = |asked: &Option<String>, of: &str| asked.as_deref().is_none_or(|asked| asked == of);
+        let is_of =
+            |asked: &Option<String>, of: &str| asked.as_deref().is_none_or(|asked| asked == of);
         result.result().is_some_and(|result| {
             is_of(&self.pipeline, &result.record.pipeline)
                 && is_of(&self.key, &result.record.window.key)
@@ -126,8 +127,8 @@ async fn tell(mut socket: WebSocket, mut listener: Listener, seat: Seat, query: 
         let gap = (heard.missed > 0).then(|| missed(&heard));
         let wanted = heard.results.iter().filter(|result| query.wants(result));
         for message in gap.into_iter().chain(wanted.map(text)) {
-            let sent = tokio::time::timeout(MAX_STUCK, socket.send(Message::text(message))).await;
-            if !matches!(sent, Ok(Ok(()))) {
+            let done = tokio::time::timeout(MAX_STUCK, socket.send(Message::text(message))).await;
+            if !matches!(done, Ok(Ok(()))) {
                 return;
             }
         }
@@ -139,7 +140,10 @@ fn missed(heard: &Heard) -> String {
 }
 
 fn text(result: &LiveResult) -> String {
-    result.result().map(|result| String::from_utf8_lossy(&result.json).into_owned()).unwrap_or_default()
+    result
+        .result()
+        .map(|result| String::from_utf8_lossy(&result.json).into_owned())
+        .unwrap_or_default()
 }
 
 fn full() -> Response {

@@ -13,7 +13,7 @@ use crate::metrics::{
 };
 use crate::runtime::Part;
 
-/// All metrics: OpenMetrics 1.0 if it is accepted, else the text format 0.0.4.
+/// All metrics: `OpenMetrics` 1.0 if it is accepted, else the text format 0.0.4.
 #[utoipa::path(get, path = "/metrics", tag = "metrics", responses(
     (status = 200, description = "the metrics", body = String),
     (status = 404, description = "`metrics.enabled` is false"),
@@ -28,5 +28,6 @@ pub(super) async fn metrics(State(api): State<Api>, headers: HeaderMap) -> Respo
     metrics.gauge(&SOURCE_UP, &[]).set(f64::from(u8::from(!health.is_in_trouble(Part::Source))));
     let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     let exposition = Exposition::accepted_by(accept);
-    ([(header::CONTENT_TYPE, exposition.content_type())], metrics.export(exposition)).into_response()
+    ([(header::CONTENT_TYPE, exposition.content_type())], metrics.export(exposition))
+        .into_response()
 }

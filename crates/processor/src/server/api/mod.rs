@@ -20,7 +20,10 @@ mod run;
 mod sides;
 mod windows;
 
-use std::{sync::{Arc, atomic::AtomicUsize}, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,

@@ -24,8 +24,15 @@ pub(super) struct Ledger {
 pub(super) async fn late(State(api): State<Api>) -> Json<Ledger> {
     let view = api.telemetry().view.load();
     let too_late = |count| BTreeMap::from([("too_late".to_owned(), count)]);
-    let counts = view.pipelines.iter().map(|p| (p.name.clone(), too_late(p.late_dropped))).collect();
-    let samples = api.telemetry().samples().late.iter().filter_map(|s| serde_json::to_value(s).ok()).collect();
+    let counts =
+        view.pipelines.iter().map(|p| (p.name.clone(), too_late(p.late_dropped))).collect();
+    let samples = api
+        .telemetry()
+        .samples()
+        .late
+        .iter()
+        .filter_map(|s| serde_json::to_value(s).ok())
+        .collect();
     Json(Ledger { counts, samples })
 }
 
@@ -35,6 +42,7 @@ pub(super) async fn dead_letters(State(api): State<Api>) -> Json<Ledger> {
     let view = api.telemetry().view.load();
     let counts = view.pipelines.iter().map(|p| (p.name.clone(), p.dead_letters.clone())).collect();
     let samples = api.telemetry().samples();
-    let samples = samples.dead_letters.iter().filter_map(|s| serde_json::to_value(s).ok()).collect();
+    let samples =
+        samples.dead_letters.iter().filter_map(|s| serde_json::to_value(s).ok()).collect();
     Json(Ledger { counts, samples })
 }

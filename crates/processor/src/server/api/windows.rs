@@ -54,13 +54,15 @@ pub(super) struct Windows {
 #[utoipa::path(get, path = "/api/v1/windows", tag = "windows", params(WindowsQuery), responses(
     (status = 200, body = Windows), (status = 400, body = Problem), (status = 503, body = Problem)))]
 pub(super) async fn windows(State(api): State<Api>, Query(query): Query<WindowsQuery>) -> Response {
-    let (from_ms, to_ms) = match (instant(query.from.as_deref(), i64::MIN), instant(query.to.as_deref(), i64::MAX)) {
-        (Ok(from), Ok(to)) => (from, to),
-        (Err(wrong), _) | (_, Err(wrong)) => {
-            let error = format!("`{wrong}` is no instant; write RFC 3339 or epoch milliseconds");
-            return problem(StatusCode::BAD_REQUEST, error);
-        }
-    };
+    let (from_ms, to_ms) =
+        match (instant(query.from.as_deref(), i64::MIN), instant(query.to.as_deref(), i64::MAX)) {
+            (Ok(from), Ok(to)) => (from, to),
+            (Err(wrong), _) | (_, Err(wrong)) => {
+                let error =
+                    format!("`{wrong}` is no instant; write RFC 3339 or epoch milliseconds");
+                return problem(StatusCode::BAD_REQUEST, error);
+            }
+        };
     let (wants_open, wants_fired) = match query.state.as_deref() {
         None | Some("all") => (true, true),
         Some("open") => (true, false),
