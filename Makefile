@@ -1,5 +1,6 @@
 # make demo     windows over sample and generated LLM traffic; DEMO_SECS=n ends it after n seconds
 # make test     all tests, those on a real Kafka included
+# make check-deploy   manifests, image, alert rules, dashboards
 # make check    format, lints and documentation; a warning is an error
 # make bench    throughput
 # make clean-kafka   ends the Kafka of the tests and removes its topics
@@ -14,7 +15,7 @@ FEATURES ?= llm-optimizer-processor/rocksdb
 test clippy: export FEATURES := $(FEATURES)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test check fmt clippy doc bench clean-kafka
+.PHONY: demo test check check-deploy fmt clippy doc bench clean-kafka
 .NOTPARALLEL:
 
 demo:
@@ -27,6 +28,10 @@ test:
 	@scripts/test
 
 check: fmt clippy doc
+
+check-deploy:
+	@scripts/setup test
+	@scripts/check-deploy
 
 fmt:
 	@scripts/setup demo

@@ -14,6 +14,7 @@ Examples:
   processor run --config processor.yaml --report r.json --until-end
   PROCESSOR_KAFKA__CONSUMER__GROUP_ID=test processor --config processor.yaml
   processor checkpoint list --config processor.yaml  kept copies of the state
+  processor health --url http://127.0.0.1:8080/readyz  whether a running processor is well
   processor completions bash > /etc/bash_completion.d/processor
 
 Every key of the file can be set by the environment: processor.state.backend is
@@ -86,6 +87,8 @@ pub(super) enum Command {
     Demo(DemoArgs),
     /// List, check, keep, restore and compare kept copies of the state
     Checkpoint(CheckpointArgs),
+    /// Ask a running processor whether it is well; exit code 0 if so, 69 if not
+    Health(HealthArgs),
     /// Print the JSON schema of the configuration
     Schema,
     /// Print a completion script for a shell
@@ -120,6 +123,16 @@ pub(super) struct DemoArgs {
     /// End after this many seconds, counted from the start of the program
     #[arg(long, env = "DEMO_SECS", value_name = "SECONDS")]
     pub(super) secs: Option<f64>,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct HealthArgs {
+    /// What to ask; by default /livez where PROCESSOR_HTTP__BIND says, else http://127.0.0.1:8080/livez
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// Give up after this many seconds
+    #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
+    pub(super) timeout_secs: f64,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

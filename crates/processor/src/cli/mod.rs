@@ -5,6 +5,7 @@ mod check;
 mod checkpoint;
 mod demo;
 mod exit;
+mod health;
 mod logs;
 pub mod progress;
 mod run;
@@ -38,6 +39,7 @@ fn dispatch(command: Option<Command>) -> Exit {
         Some(Command::Check(args)) => check::check(&args.config),
         Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),
+        Some(Command::Health(args)) => health::health(&args),
         Some(Command::Schema) => {
             print(format!("{:#}\n", llm_optimizer_config::json_schema()).as_bytes())
         }

@@ -210,6 +210,13 @@ impl Told {
         }
     }
 
+    /// A series that begins with its first retry would hide that one from rates.
+    fn begins(&self, sink: &str) {
+        if let Some(metrics) = &self.telemetry.metrics {
+            drop(metrics.counter(&names::SINK_RETRIES, &[sink]));
+        }
+    }
+
     fn fails(&self, sink: &str, error: &ProcessorError, is_retried: bool) {
         self.telemetry.health.trouble(Part::Sink, format!("{sink}: {error}"));
         if let Some(metrics) = &self.telemetry.metrics {
@@ -250,6 +257,7 @@ enum Next {
 
 impl Work {
     fn run(mut self, requests: &Receiver<Request>) {
+        self.outlets.iter().for_each(|outlet| self.told.begins(outlet.name()));
         let outcome = self.work(requests);
         let mut state = self.shared.lock();
         state.has_ended = true;
