@@ -71,7 +71,7 @@ fn meta(to: i64) -> GroupMeta {
     GroupMeta {
         sequence,
         fingerprint: 1,
-        incarnation: 7,
+        incarnation: 2,
         watermark: Some(to * 10),
         greatest_time: None,
         sources: vec![source],
