@@ -150,7 +150,7 @@ fn merged_sessions_take_the_rows_of_their_parts_away() {
     // Two sessions fire; the event between them makes one of both.
     let event = |at: i64| format!("{{\"t\":{at},\"model\":\"a\",\"v\":1}}\n");
     let early: String = (0..4_000).map(|_| event(1_000)).collect();
-    let rest = [3_500, 20_000, 2_500].map(event).concat();
+    let rest = [4_000, 20_000, 3_000].map(event).concat();
     place.write("events.ndjson", (early + &rest).as_bytes());
     let run = place.run(&[], &[]);
     assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));

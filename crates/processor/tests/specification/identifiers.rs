@@ -4,16 +4,17 @@
 use std::collections::BTreeSet;
 
 /// How many identifiers may still come; only ever less.
-const LATER_AT_MOST: usize = 8;
+const LATER_AT_MOST: usize = 6;
 
 const USED: &str = include_str!("identifiers.txt");
 const LATER: &str = include_str!("later.txt");
 const PRIVATE: &str = include_str!("private.txt");
 
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 5] = [
     include_str!("../specification.rs"),
     include_str!("architecture.rs"),
     include_str!("reference.rs"),
+    include_str!("sinks.rs"),
     include_str!("stream_processor.rs"),
 ];
 
