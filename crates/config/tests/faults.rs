@@ -184,6 +184,7 @@ fn numbers_out_of_bounds() {
         "http: { bind: everywhere }",
         "2:17 http.bind: `everywhere` is no address to listen on",
     );
+    refused("http: { token: '' }", "2:18 http.token: the token is empty");
     refused("instance_id: ''", "2:16 instance_id: the name is empty");
 }
 
