@@ -31,7 +31,8 @@ const SCHEMES: [&str; 2] = ["bearer ", "basic "];
 
 /// `text` with every password replaced by `***`.
 pub(crate) fn redact(text: &str) -> Cow<'_, str> {
-    let suspicious = text.contains('@') || SECRET_NAMES.iter().any(|name| contains(text, name));
+    let mut names = SECRET_NAMES.iter().chain(&SECRET_SECTIONS);
+    let suspicious = text.contains('@') || names.any(|name| contains(text, name));
     if !suspicious {
         return Cow::Borrowed(text);
     }
@@ -102,11 +103,12 @@ fn redact_named(text: &str) -> String {
     shown
 }
 
-/// The byte range of the first secret after a name of [`SECRET_NAMES`] at or after `from`.
+/// The byte range of the first secret after one of these names at or after `from`.
 fn next_secret(lower: &str, from: usize) -> Option<(usize, usize)> {
     let rest = lower.get(from..)?;
     let names = SECRET_NAMES
         .iter()
+        .chain(&SECRET_SECTIONS)
         .flat_map(|name| rest.match_indices(name).map(move |(at, _)| (at, at + name.len())));
     names.filter_map(|(_, end)| secret_after(rest, end)).min().map(|(a, b)| (from + a, from + b))
 }

@@ -160,7 +160,7 @@ fn numbers_out_of_bounds() {
     );
     refused(
         "source: { type: http, max_body_bytes: 2, max_inbox_bytes: 1 }",
-        "2:60 source.max_inbox_bytes: 1 is less than max_body_bytes 2: a long body would never fit",
+        "2:61 source.max_inbox_bytes: 1 is less than max_body_bytes 2: a long body would never fit",
     );
     refused(
         "source: { type: http, max_inbox_bytes: 0 }",
@@ -173,7 +173,7 @@ fn numbers_out_of_bounds() {
     );
     refused(
         "source: { type: otlp }",
-        "2:18 event.profile: spans are read by profile gen_ai, or by paths of your own with profile custom",
+        "2:19 event.profile: spans are read by profile gen_ai, or by paths of your own with profile custom",
     );
     accepted("source: { type: otlp }\nevent: { profile: gen_ai }");
     refused(

@@ -20,10 +20,8 @@ fn the_complete_example_of_the_specification_passes_with_one_warning_per_later_f
         warned(&loaded),
         [
             "processor.parallelism",
-            "processor.state",
             "processor.kafka.consumer.session_timeout_ms",
             "processor.kafka.producer.retries",
-            "processor.metrics",
         ]
     );
     let config = loaded.config;

@@ -215,7 +215,7 @@ fn passwords_never_show() {
     - { type: kafka, bootstrap_servers: 'app:hunter2@a:x' }
 ";
     let error = error(yaml, &[("PROCESSOR_KAFKA__CONSUMER__BOOTSTRAP_SERVERS", "u:hunter2@b:0")]);
-    assert_eq!(error.faults().len(), 4, "{error}");
+    assert_eq!(error.faults().len(), 5, "{error}");
     assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
 
     let yaml = "processor:

@@ -61,14 +61,8 @@ fn first_written(checks: &Checks<'_>) -> Vec<Note> {
         .collect();
     let config = checks.config;
     let is_exactly_once = checks.has("delivery") && config.delivery == Delivery::ExactlyOnce;
-    if is_exactly_once && is_from_kafka(checks) && has_other_than_topics(checks) {
-        let message = "only topics of the source's cluster get results exactly once for now; other sinks are written \
-                       before each commit, and a crash repeats what they had of the last one";
-        notes.push(Note::new("delivery", message));
-    }
     if is_exactly_once && !is_from_kafka(checks) && has_topics(checks) {
-        let message = "topics get results at least once for now; transactions come later. Files have \
-                       each result once";
+        let message = "topics get results at least once from another source than Kafka; files have each result once";
         notes.push(Note::new("delivery", message));
     }
     if matches!(config.error_handling.policy, ErrorPolicyName::Skip | ErrorPolicyName::DeadLetter) {
@@ -87,12 +81,6 @@ fn has_topics(checks: &Checks<'_>) -> bool {
     let config = checks.config;
     let is_topic = |sink: &SinkConfig| sink.kind == SinkType::Kafka;
     config.sinks.as_ref().is_none_or(|sinks| sinks.iter().any(is_topic))
-}
-
-/// Whether a pipeline writes elsewhere than to Kafka.
-fn has_other_than_topics(checks: &Checks<'_>) -> bool {
-    let is_other = |sink: &SinkConfig| sink.kind != SinkType::Kafka;
-    checks.config.sinks.as_ref().is_some_and(|sinks| sinks.iter().any(is_other))
 }
 
 /// Accepted Kafka keys whose value has a price, or no effect.

@@ -101,6 +101,7 @@ pub fn observed_job_from_config(
     };
     let pipelines = setup.pipelines()?;
     let Setup { clock, give_up, series, .. } = setup;
+    show(&series, &telemetry);
     Ok(Job {
         source,
         pipelines,
@@ -164,6 +165,7 @@ fn transactional_job(
         setup.pipelines_with(|_| Ok((PipelineOutputs::default(), sides.next().unwrap_or_default())))
     };
     let Setup { clock, give_up, series, .. } = setup;
+    show(&series, &telemetry);
     Ok(Job {
         source: Box::new(source),
         pipelines,
@@ -176,6 +178,13 @@ fn transactional_job(
         log: None,
         kafka: Some(committer.commits(routes, Box::new(rebuild))),
     })
+}
+
+/// Has the gauges of a metrics sink, if there is one, among the metrics of the process.
+fn show(series: &OnceLock<ResultSeries>, telemetry: &Telemetry) {
+    if let (Some(series), Some(metrics)) = (series.get(), &telemetry.metrics) {
+        metrics.add(Box::new(series.clone()));
+    }
 }
 
 /// Opens what a configuration names.
