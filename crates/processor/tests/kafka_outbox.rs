@@ -38,6 +38,8 @@ struct Case {
     group: String,
     place: Workplace,
     expected: RecordsOutcome,
+    /// Records that were not sent yet, by partition.
+    rest: Vec<Vec<Vec<u8>>>,
 }
 
 const FILES: &str = "[ { type: file, path: results.ndjson } ]";
@@ -45,16 +47,23 @@ const FILES: &str = "[ { type: file, path: results.ndjson } ]";
 impl Case {
     /// `records` per partition; `None` without a broker.
     fn new(records: usize, sinks: &str, more: &str) -> Option<Self> {
+        Self::holding_back(0, records, sinks, more)
+    }
+
+    /// The same, the last `held_back` records of each partition not sent yet.
+    fn holding_back(held_back: usize, records: usize, sinks: &str, more: &str) -> Option<Self> {
         let broker = broker()?;
         let (input, group) = (broker.topic(PARTITIONS), fresh("group"));
         let (config, yaml) = query(WINDOW, 5_000);
         let is_limited = more.contains("max_record_bytes");
         let limit = if is_limited { MAX_RECORD_BYTES } else { config.max_record_bytes };
         let config = RecordsConfig { max_record_bytes: limit, ..config };
-        let mut logs = Vec::new();
+        let (mut logs, mut rest) = (Vec::new(), Vec::new());
         for partition in 0..PARTITIONS {
             let lines = lines(partition, records, if is_limited { 0.2 } else { 0.0 });
-            broker.produce_bytes(&input, partition, &lines);
+            let (first, last) = lines.split_at(records - held_back);
+            broker.produce_bytes(&input, partition, first);
+            rest.push(last.to_vec());
             let log = (0..).zip(lines);
             let record = |(offset, bytes)| LogRecord { offset, line: None, bytes };
             logs.push(log.map(record).collect());
@@ -72,7 +81,14 @@ impl Case {
   error_handling: {{ initial_retry_delay_ms: 10, max_retry_delay_ms: 50 }}
 {more}{yaml}"
         ));
-        Some(Self { broker, input, group, place, expected })
+        Some(Self { broker, input, group, place, expected, rest })
+    }
+
+    /// Sends what was held back.
+    fn send_the_rest(&self) {
+        for (partition, lines) in (0..).zip(&self.rest) {
+            self.broker.produce_bytes(&self.input, partition, lines);
+        }
     }
 
     fn outbox(&self) -> String {
@@ -142,7 +158,9 @@ fn ids(lines: &str) -> impl Iterator<Item = String> {
 
 #[test]
 fn files_have_each_record_once_through_kills_at_any_moment_and_point() {
-    let Some(case) = Case::new(15_000, FILES, LIMITED) else { return };
+    // Small commits, so that there are enough of them for all points.
+    let more = format!("  max_commit_bytes: 30000\n{LIMITED}");
+    let Some(case) = Case::new(15_000, FILES, &more) else { return };
     assert!(case.expected.counts().late > 50 && case.expected.counts().dead_lettered > 20);
     let points = [
         "after_produce:2",
@@ -222,12 +240,17 @@ fn a_sink_that_stays_behind_holds_the_input_and_loses_nothing() {
     // Nobody listens at port 1.
     let away = "[ { type: file, path: results.ndjson }, { type: kafka, bootstrap_servers: \"127.0.0.1:1\", topic: TOPIC } ]";
     let more = "  max_outbox_bytes: 20000\n  shutdown_timeout_secs: 1\n  buffer_size: 200\n";
-    let Some(case) = Case::new(20_000, away, more) else { return };
+    let Some(case) = Case::holding_back(5_000, 10_000, away, more) else { return };
     let topic = case.broker.topic(1);
-    let yaml = case.place.read("c.yaml").replace("TOPIC", &topic);
+    // A live run: idle partitions and the clock take no part.
+    let yaml = case.place.read("c.yaml").replace("TOPIC", &topic).replace(
+        "max_out_of_orderness_secs: 5",
+        "max_out_of_orderness_secs: 5, idle_timeout_secs: 0, max_future_skew_secs: 100000000",
+    );
     case.place.write("c.yaml", yaml.as_bytes());
-    let child = case.place.start(&["--until-end"]);
+    let child = case.place.start(&[]);
     case.place.wait_for("log.txt", "input waits", |log| log.contains("the outbox is full"));
+    case.send_the_rest();
     // The file does not wait for the other one.
     wait_until("the file has what is committed", || {
         case.place.read("results.ndjson").len() > 5_000

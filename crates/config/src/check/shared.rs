@@ -118,9 +118,12 @@ fn topics(pipelines: &mut [Checks<'_>]) {
     }
 }
 
+/// Kind, address and table.
+type Server = (SinkType, Option<String>, Option<String>);
+
 /// A table, or a WebSocket server, that one pipeline writes twice: each result would be there twice.
 fn servers(pipelines: &mut [Checks<'_>]) {
-    let mut taken: Vec<Taken<(SinkType, Option<String>, Option<String>)>> = Vec::new();
+    let mut taken: Vec<Taken<Server>> = Vec::new();
     for pipeline in 0..pipelines.len() {
         let all = pipelines.get(pipeline).map(|checks| outputs(checks)).unwrap_or_default();
         let all = all.into_iter().filter(|(_, sink, is_side)| {
