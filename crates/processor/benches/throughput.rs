@@ -82,7 +82,9 @@ fn files(lines: &[Vec<u8>]) {
         limit.push(lines.len() as f64 / begun.elapsed().as_secs_f64());
 
         forgetful.push(whole_process(&place, lines.len()));
-        ["state", "results.ndjson", "late.ndjson", "dead.ndjson"].map(|name| kept.remove(name));
+        for name in ["state", "results.ndjson", "late.ndjson", "dead.ndjson"] {
+            kept.remove(name);
+        }
         durable.push(whole_process(&kept, lines.len()));
     }
     show("file: read and parse only, one thread", &mut limit);

@@ -89,7 +89,7 @@ fn client(sender: &Sender, name: usize, done: &AtomicBool) -> Sent {
     let mut sent = Vec::new();
     while !done.load(Ordering::Acquire) {
         let batch_name = format!("{name}-{}", sent.len());
-        let is_named = name % 2 == 0;
+        let is_named = name.is_multiple_of(2);
         let mut headers = vec![LINES];
         if is_named {
             headers.push(("idempotency-key", batch_name.as_str()));
@@ -132,7 +132,9 @@ fn ten_kills_under_retrying_clients_lose_nothing_and_repeat_nothing_by_themselve
     let running = begin(&place, &[]);
     sender(&place).wait_until_open("/v1/events");
     done.store(true, Ordering::Release);
-    clients.into_iter().for_each(|client| client.join().unwrap());
+    for client in clients {
+        client.join().unwrap();
+    }
     let sent = Arc::into_inner(sent).unwrap().into_inner().unwrap();
     conclude(&place, running, sent.len());
 
@@ -142,7 +144,7 @@ fn ten_kills_under_retrying_clients_lose_nothing_and_repeat_nothing_by_themselve
         let (count, sum) = found[name];
         let times = count / 20;
         assert_eq!(count % 20, 0, "{name}: a part of a request");
-        assert_eq!(sum, 210.0 * times as f64, "{name}");
+        assert!((sum - 210.0 * times as f64).abs() < 1e-6, "{name}: {sum}");
         let most = if *is_named { 1 } else { 1 + doubtful };
         assert!((1..=most).contains(&times), "{name}: {times} times, {doubtful} attempts in doubt");
         records += count;
@@ -170,7 +172,7 @@ fn a_full_inbox_asks_senders_to_come_again_and_then_takes_them() {
             break answer;
         }
         names.push(name);
-        assert!(begun.elapsed() < Duration::from_secs(60), "it never is full");
+        assert!(begun.elapsed() < Duration::from_mins(1), "it never is full");
     };
     assert_eq!((refused.status, refused.retry_after.as_deref()), (429, Some("1")), "{refused:?}");
     assert!(refused.body.contains("inbox is full"), "{refused:?}");

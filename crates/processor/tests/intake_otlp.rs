@@ -102,7 +102,8 @@ fn counted(place: &Workplace) -> BTreeMap<i64, u64> {
         let known = (key["provider"].as_str(), key["model"].as_str(), key["operation"].as_str());
         assert_eq!(known, (Some("openai"), Some("gpt-4o"), Some("chat")), "{line}");
         let count = numbers["count"].as_u64().unwrap();
-        assert_eq!(numbers["sum"].as_f64().unwrap(), 30.0 * count as f64, "{line}");
+        let sum = numbers["sum"].as_f64().unwrap();
+        assert!((sum - 30.0 * count as f64).abs() < 1e-6, "{line}");
         let failures = if number % 10 == 0 { count } else { 0 };
         assert_eq!(numbers["failures"].as_u64(), Some(failures), "{line}");
         assert_eq!(found.insert(number, count), None, "{number} has two windows");
@@ -121,7 +122,7 @@ fn ten_kills_under_an_opentelemetry_sdk_lose_no_span_and_repeat_none_by_themselv
         let running = start(&place);
         let begun = Instant::now();
         while acknowledged(&place) == before {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{}", place.read("client.txt"));
+            assert!(begun.elapsed() < Duration::from_mins(1), "{}", place.read("client.txt"));
             thread::sleep(Duration::from_millis(5));
         }
         thread::sleep(Duration::from_millis(rng.random_range(0..60)));

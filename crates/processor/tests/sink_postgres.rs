@@ -248,7 +248,7 @@ fn a_pipeline_in_code_writes_its_results(cluster: &Cluster) {
     let pipeline = library::create_pipeline::<Value>()
         .with_source(vec![event])
         .with_watermark_generator(library::BoundedOutOfOrdernessWatermark::new(Duration::ZERO))
-        .with_tumbling_window(Duration::from_secs(60))
+        .with_tumbling_window(Duration::from_mins(1))
         .with_state_backend(Arc::new(library::MemoryStateBackend::new()))
         .with_sink(sink)
         .build()

@@ -91,6 +91,8 @@ fn serve(
 ) {
     stream.set_nonblocking(false).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    // The type of the error is tungstenite's.
+    #[allow(clippy::result_large_err)]
     let seen = |request: &Request, response: Response| {
         let token =
             request.headers().get("authorization").map(|it| it.to_str().unwrap().to_owned());

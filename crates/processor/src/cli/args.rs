@@ -127,7 +127,7 @@ pub(super) struct DemoArgs {
 
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct HealthArgs {
-    /// What to ask; by default /livez where PROCESSOR_HTTP__BIND says, else http://127.0.0.1:8080/livez
+    /// What to ask; by default /livez at `PROCESSOR_HTTP__BIND`, else at 127.0.0.1:8080
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
     /// Give up after this many seconds

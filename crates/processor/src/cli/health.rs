@@ -103,7 +103,7 @@ impl<'a> Target<'a> {
     }
 
     fn ask(&self, within: Duration) -> io::Result<Answer> {
-        let deadline = Instant::now() + within.min(Duration::from_secs(3600));
+        let deadline = Instant::now() + within.min(Duration::from_hours(1));
         let mut stream = connect(&self.addresses()?, deadline)?;
         stream.set_write_timeout(Some(left(deadline)?))?;
         let (path, host) = (self.path, self.host);

@@ -149,9 +149,8 @@ impl fmt::Display for FingerprintChange {
 
 /// How the bytes of the input read.
 fn input_format(config: &ProcessorConfig) -> String {
-    let format = match config.source() {
-        Ok(Source::File { format, .. } | Source::Stdin { format }) => format,
-        _ => return "records".into(),
+    let Ok(Source::File { format, .. } | Source::Stdin { format }) = config.source() else {
+        return "records".into();
     };
     let format = match format {
         llm_optimizer_config::RecordFormat::Ndjson => return name(&FileFormat::Ndjson),

@@ -102,7 +102,11 @@ impl Admin {
             .map_err(|error| not_yet(&error))?;
         let asked = block_on(self.client.delete_records(&list, &options()));
         let answer = asked.map_err(|error| not_yet(&error))?;
-        answer.elements().iter().try_for_each(|element| element.error()).map_err(|e| not_yet(&e))
+        answer
+            .elements()
+            .iter()
+            .try_for_each(rdkafka::topic_partition_list::TopicPartitionListElem::error)
+            .map_err(|e| not_yet(&e))
     }
 }
 

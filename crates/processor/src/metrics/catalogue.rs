@@ -190,7 +190,7 @@ catalogue! {
     INBOX_BYTES = Gauge Bytes "processor_inbox_bytes" []
         "Bytes of the store that they take";
     INBOX_MAX_BYTES = Gauge Bytes "processor_inbox_max_bytes" []
-        "The limit source.max_inbox_bytes, at which senders are asked to wait";
+        "The limit `source.max_inbox_bytes`, at which senders are asked to wait";
 
     // The HTTP server.
     HTTP_REQUESTS = Counter None "processor_http_requests_total" ["status"]

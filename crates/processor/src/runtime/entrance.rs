@@ -24,7 +24,7 @@ use crate::{
 /// Requests that are taken at once; further ones are asked to come again.
 const MAX_REQUESTS: usize = 1_024;
 /// Time for one request, the sync included.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(60);
+const REQUEST_PATIENCE: Duration = Duration::from_mins(1);
 
 /// The way in of `config`, if records are sent to its source, and the routes that lead there. They can be served
 /// before there is an inbox.

@@ -158,8 +158,8 @@ pub(super) fn open(
     let (store, fallback) =
         open_or_fall_back(state.backend, directory.path(), &checkpoints, now_ms)?;
     let intake = intake_of(config)?;
-    fallback.iter().for_each(|fallback| tell(fallback, intake.is_some()));
-    if fallback.is_some() {
+    if let Some(fallback) = &fallback {
+        tell(fallback, intake.is_some());
         begin_another_lineage(store.as_ref())?;
     }
     let instance_id = match &config.instance_id {

@@ -10,7 +10,7 @@ use std::{
 use ureq::Agent;
 
 /// Longest time anything is waited for.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 /// Sends to the processor whose log is `log`, wherever it listens at the moment.
 #[derive(Clone)]

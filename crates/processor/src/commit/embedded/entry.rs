@@ -45,7 +45,7 @@ impl KeptStreams {
         self.results || self.late || self.dead_letters
     }
 
-    fn of<'a>(self, output: &'a Output) -> (&'a [EncodedResult], [&'a [SideOutput]; 2]) {
+    fn of(self, output: &Output) -> (&[EncodedResult], [&[SideOutput]; 2]) {
         let results = if self.results { output.results.as_slice() } else { &[] };
         let late = if self.late { output.late.as_slice() } else { &[] };
         let dead_letters = if self.dead_letters { output.dead_letters.as_slice() } else { &[] };

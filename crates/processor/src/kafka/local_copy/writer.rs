@@ -70,6 +70,9 @@ pub(in super::super) struct RestoredPart {
 /// The rows of commits that wait, the newest of each.
 type Rows<'a> = HashMap<(usize, &'a [u8]), Option<&'a [u8]>>;
 
+/// A meta record with its pipeline and key group.
+type PlacedMeta = ((usize, u16), (GroupRow, GroupMeta));
+
 pub(super) struct Writer {
     settings: LocalCopySettings,
     shared: Arc<Shared>,
@@ -175,7 +178,7 @@ impl Writer {
     }
 
     /// The meta records of a commit with their places; `None` if one is not known.
-    fn places(&self, kept: &Kept) -> Option<Vec<((usize, u16), (GroupRow, GroupMeta))>> {
+    fn places(&self, kept: &Kept) -> Option<Vec<PlacedMeta>> {
         let mut found = Vec::new();
         for record in kept.records.iter().filter(|record| record.key == Some(GroupMeta::KEY)) {
             let Some(pipeline) = self.pipeline_of(record.topic) else { continue };

@@ -16,7 +16,7 @@ use crate::kafka::{admin::Admin, cluster::NotYet, notices::Notices};
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a failure is not said again.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// Who deletes where.
 pub(super) struct Deleter {

@@ -297,7 +297,8 @@ impl<R: RowSource> SinkDrain<R> {
             OutboxCommand::StoreCursor { cursor, .. } => match self.store(cursor) {
                 Ok(()) => Ok(OutboxEvent::CursorStored { sink: SINK, cursor }),
                 Err(error @ ProcessorError::Unavailable { .. }) => {
-                    return self.store_again(command, &error);
+                    self.store_again(command, &error);
+                    return Ok(());
                 }
                 Err(error) => return Err(error),
             },
@@ -351,17 +352,12 @@ impl<R: RowSource> SinkDrain<R> {
     }
 
     /// Nothing may be taken for delivered before; the sink is not written meanwhile.
-    fn store_again(
-        &mut self,
-        command: OutboxCommand,
-        error: &ProcessorError,
-    ) -> ProcessorResult<()> {
+    fn store_again(&mut self, command: OutboxCommand, error: &ProcessorError) {
         warn!(sink = self.work.reader.sink, %error, "the cursor is not stored yet; trying again");
         if let Some(flow) = &mut self.flow {
             flow.commands.push_front(command);
         }
         self.rests_until = Some(Instant::now() + PAUSE);
-        Ok(())
     }
 
     /// Takes note of a failure; an error if trying again makes no sense any more.

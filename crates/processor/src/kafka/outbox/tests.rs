@@ -147,7 +147,7 @@ impl Disk {
 struct DiskSink(Arc<Mutex<Disk>>);
 
 impl ResultSink for DiskSink {
-    fn name(&self) -> &str {
+    fn name(&self) -> &'static str {
         "disk"
     }
 

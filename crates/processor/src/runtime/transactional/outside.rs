@@ -13,7 +13,7 @@ use crate::{
     error::{ProcessorError, ProcessorResult},
     kafka::{Outbox, OutboxSettings},
     runtime::PipelineOutputs,
-    sink::Output,
+    sink::{Output, SideSink},
 };
 
 /// How sinks outside are fed.
@@ -180,7 +180,7 @@ impl Outside {
         let was_full = std::mem::replace(&mut self.is_full, bytes >= self.max_bytes);
         match (was_full, self.is_full) {
             (false, true) => {
-                warn!(bytes, "the outbox is full (`max_outbox_bytes`): input waits for the sinks")
+                warn!(bytes, "the outbox is full (`max_outbox_bytes`): input waits for the sinks");
             }
             (true, false) => info!(bytes, "the outbox has room: input goes on"),
             _ => {}
@@ -228,9 +228,8 @@ pub(super) fn apart(outputs: Vec<PipelineOutputs>) -> (Vec<PipelineOutputs>, Vec
     let split = |outputs: PipelineOutputs| {
         let PipelineOutputs { results, late, dead_letters } = outputs;
         let (owed, shown) = results.into_iter().partition(|sink| sink.cursor_name().is_some());
-        let is_owed = |sink: &Box<dyn crate::sink::SideSink>| sink.cursor_name().is_some();
-        let (late, late_shown) = side_apart(late, is_owed);
-        let (dead_letters, dead_shown) = side_apart(dead_letters, is_owed);
+        let (late, late_shown) = side_apart(late);
+        let (dead_letters, dead_shown) = side_apart(dead_letters);
         (
             PipelineOutputs { results: owed, late, dead_letters },
             PipelineOutputs { results: shown, late: late_shown, dead_letters: dead_shown },
@@ -239,9 +238,12 @@ pub(super) fn apart(outputs: Vec<PipelineOutputs>) -> (Vec<PipelineOutputs>, Vec
     outputs.into_iter().map(split).unzip()
 }
 
-fn side_apart<S>(sink: Option<S>, is_owed: impl Fn(&S) -> bool) -> (Option<S>, Option<S>) {
+/// A sink of late events or dead letters, if there is one.
+type Side = Option<Box<dyn SideSink>>;
+
+fn side_apart(sink: Side) -> (Side, Side) {
     match sink {
-        Some(sink) if is_owed(&sink) => (Some(sink), None),
+        Some(sink) if sink.cursor_name().is_some() => (Some(sink), None),
         sink => (None, sink),
     }
 }

@@ -76,6 +76,9 @@ impl Promise {
     }
 }
 
+/// The topic within transactions, or the sink outside.
+type SideRoute = (Option<Arc<str>>, Option<Box<dyn SideSink>>);
+
 impl Inside {
     /// For a source at `brokers`.
     pub(in super::super) fn new(delivery: Delivery, brokers: &str) -> Self {
@@ -130,7 +133,7 @@ impl Inside {
         spec: Option<SideSinkSpec>,
         opener: &mut OutputOpener,
         (promises, is_kept): (&mut Vec<(String, Promise)>, &mut bool),
-    ) -> ProcessorResult<(Option<Arc<str>>, Option<Box<dyn SideSink>>)> {
+    ) -> ProcessorResult<SideRoute> {
         match spec {
             None => Ok((None, None)),
             Some(SideSinkSpec::Kafka { bootstrap_servers, topic })

@@ -274,7 +274,7 @@ mod tests {
 
     fn series(max_series: usize) -> (ResultSeries, Arc<Hands>, Metrics) {
         let (clock, metrics) = (Arc::new(Hands::default()), Metrics::new());
-        let settings = ResultSeriesSettings { max_series, stale_after: Duration::from_secs(60) };
+        let settings = ResultSeriesSettings { max_series, stale_after: Duration::from_mins(1) };
         let series = ResultSeries::new(Arc::clone(&clock) as Arc<dyn Clock>);
         series.allow(settings);
         metrics.add(Box::new(series.clone()));

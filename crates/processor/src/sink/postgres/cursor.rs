@@ -181,7 +181,7 @@ impl Claim {
             return Err(self.fenced(sink, "its cursor was taken over"));
         }
         if stored.position < held.position {
-            return Err(self.set_back(stored, held.position, sink, ""));
+            return Err(set_back(stored, held.position, sink, ""));
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ impl Claim {
         }
         if stored.position < self.feed.delivered {
             let remedy = remedy(self.feed.delivered);
-            return Err(self.set_back(stored, self.feed.delivered, sink, &remedy));
+            return Err(set_back(stored, self.feed.delivered, sink, &remedy));
         }
         match self.feed.newest {
             Some(newest) if stored.position > newest && self.held.is_none() => {
@@ -224,14 +224,6 @@ impl Claim {
         }
     }
 
-    fn set_back(&self, stored: &Stored, known: u64, sink: &str, remedy: &str) -> ProcessorError {
-        ProcessorError::Config(format!(
-            "sink {sink}: the table has the results of commits up to {}, and was given those up to {known}, which \
-             are not kept any more: the database was set back; bring it to where it was{remedy}",
-            stored.position
-        ))
-    }
-
     fn fenced(&self, sink: &str, what: &str) -> ProcessorError {
         ProcessorError::Fenced {
             name: sink.to_owned(),
@@ -241,6 +233,15 @@ impl Claim {
             ),
         }
     }
+}
+
+/// The table has less than it was given.
+fn set_back(stored: &Stored, known: u64, sink: &str, remedy: &str) -> ProcessorError {
+    ProcessorError::Config(format!(
+        "sink {sink}: the table has the results of commits up to {}, and was given those up to {known}, which \
+         are not kept any more: the database was set back; bring it to where it was{remedy}",
+        stored.position
+    ))
 }
 
 /// A generation that no other of the table has: greater than all that are known, and than all that were

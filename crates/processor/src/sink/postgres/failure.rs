@@ -50,7 +50,7 @@ fn reason(error: &Error) -> String {
     let mut reason = format!("{} (SQLSTATE {})", said.message(), said.code().code());
     for (word, text) in [("detail", said.detail()), ("hint", said.hint())] {
         if let Some(text) = text {
-            reason += &format!("; {word}: {text}");
+            reason.extend(["; ", word, ": ", text]);
         }
     }
     reason

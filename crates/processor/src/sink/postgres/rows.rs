@@ -110,11 +110,11 @@ impl Changes {
             .rsplit_once('-')
             .and_then(|(window, revision)| Some((window, revision.parse().ok()?)))
             .ok_or_else(|| broken("supersedes", result_id))?;
-        if let Some(place) = self.places.remove(window_id) {
-            if let Some(row) = self.rows.get_mut(place).and_then(Option::take) {
-                drop(row);
-                self.count -= 1;
-            }
+        if let Some(place) = self.places.remove(window_id)
+            && let Some(row) = self.rows.get_mut(place).and_then(Option::take)
+        {
+            drop(row);
+            self.count -= 1;
         }
         self.gone.push(Gone { window_id: window_id.to_owned(), revision, generation });
         Ok(())

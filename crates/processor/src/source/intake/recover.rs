@@ -33,7 +33,7 @@ pub(crate) fn load(
         Ok(())
     })?;
     let mut requests = Requests::default();
-    scan(store, &KeyRange::requests(), &mut |key, bytes| {
+    scan(store, &KeyRange::requests(), |key, bytes| {
         let first = keys::number_of(key);
         if first.is_some_and(|first| requests.take_row(first, bytes)) {
             Ok(())
@@ -75,7 +75,7 @@ fn each_row(
     store: &dyn Store,
     take: &mut dyn FnMut(u64, &[u8]) -> ProcessorResult<()>,
 ) -> ProcessorResult<()> {
-    scan(store, &KeyRange::inbox(), &mut |key, bytes| match keys::number_of(key) {
+    scan(store, &KeyRange::inbox(), |key, bytes| match keys::number_of(key) {
         Some(first) => take(first, bytes),
         None => Err(damaged("a row of the inbox has no readable number")),
     })
@@ -84,7 +84,7 @@ fn each_row(
 fn scan(
     store: &dyn Store,
     range: &KeyRange,
-    take: &mut dyn FnMut(&[u8], &[u8]) -> ProcessorResult<()>,
+    mut take: impl FnMut(&[u8], &[u8]) -> ProcessorResult<()>,
 ) -> ProcessorResult<()> {
     let mut outcome = Ok(());
     store.scan(&range.from, range.to.as_deref(), &mut |key, bytes| {

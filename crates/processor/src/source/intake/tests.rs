@@ -80,7 +80,9 @@ const ROOMY: u64 = 1 << 20;
 
 fn records(texts: &[&str]) -> Records {
     let mut records = Records::default();
-    texts.iter().for_each(|text| records.push(text.as_bytes()));
+    for text in texts {
+        records.push(text.as_bytes());
+    }
     records
 }
 
@@ -181,7 +183,9 @@ fn records_that_are_gone_are_not_passed_over() {
             .contains("record 0")
     );
     batch.clear();
-    [0, 2].iter().for_each(|first| batch.delete(&keys::inbox(*first)));
+    for first in [0, 2] {
+        batch.delete(&keys::inbox(first));
+    }
     batch.put(&keys::inbox(1), &store.get(&keys::inbox(3)).unwrap().unwrap());
     store.write(&batch, Durability::Synced).unwrap();
     assert!(
@@ -274,8 +278,8 @@ fn a_request_is_known_again_also_after_a_restart() {
     let (second, inbox) = running(&store, ROOMY, 2);
     assert_eq!(send(&inbox), Ok(repeated));
     let other = Some(RequestName::new(b"one", b"another body"));
-    let sent = futures::executor::block_on(inbox.accept(records(&["a"]), other));
-    assert_eq!(sent, Err(Refusal::OtherContent));
+    let answer = futures::executor::block_on(inbox.accept(records(&["a"]), other));
+    assert_eq!(answer, Err(Refusal::OtherContent));
     accept(&inbox, &["c"]).unwrap();
     assert_eq!(second.rows(1), rows(&["c"], 2));
 }

@@ -27,18 +27,18 @@ use crate::source::{
 pub(crate) fn routes(door: Arc<Door>) -> Router {
     Router::new()
         .route("/v1/traces", post(traces))
-        .route("/v1/metrics", any(|headers: HeaderMap| elsewhere(headers, "metrics")))
-        .route("/v1/logs", any(|headers: HeaderMap| elsewhere(headers, "logs")))
+        .route("/v1/metrics", any(async |headers: HeaderMap| elsewhere(&headers, "metrics")))
+        .route("/v1/logs", any(async |headers: HeaderMap| elsewhere(&headers, "logs")))
         .layer(RequestDecompressionLayer::new().gzip(true))
         .with_state(door)
 }
 
-async fn elsewhere(headers: HeaderMap, what: &'static str) -> Response {
+fn elsewhere(headers: &HeaderMap, what: &'static str) -> Response {
     let message = format!(
         "{what} are not taken here: the processor reads spans at /v1/traces; send {what} to a collector"
     );
     let problem = Problem::new(StatusCode::NOT_IMPLEMENTED, message);
-    match Encoding::of(&headers) {
+    match Encoding::of(headers) {
         Ok(encoding) => encoding.failure(&problem),
         Err(_) => problem.into_response(),
     }

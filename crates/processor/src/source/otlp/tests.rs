@@ -80,7 +80,7 @@ fn a_span_of_the_current_conventions_becomes_a_record() {
         "trace_id": "5b8efff798038103d269b633813fc60c", "span_id": "eee19b7ec3c1b174",
         "parent_span_id": "00f067aa0ba902b7", "name": "chat gpt-4o", "service": "shop",
         "provider": "openai", "operation": "chat", "model": "gpt-4o", "request_model": "gpt-4o",
-        "response_model": "gpt-4o-2024-08-06", "duration_ms": 2500.000_001,
+        "response_model": "gpt-4o-2024-08-06", "duration_ms": 2_500.000_001,
         "time_to_first_token_ms": 250.0, "input_tokens": 12, "output_tokens": 30, "total_tokens": 42,
         "cached_input_tokens": 4, "reasoning_tokens": 5, "error": false, "finish_reason": "stop",
         "conversation_id": "c1",
