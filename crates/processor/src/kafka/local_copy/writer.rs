@@ -67,6 +67,9 @@ pub(in super::super) struct RestoredPart {
     pub(in super::super) is_rest: bool,
 }
 
+/// A key group, by pipeline and number, with where a commit leaves it and what that says.
+type Place = ((usize, u16), (GroupRow, GroupMeta));
+
 /// The rows of commits that wait, the newest of each.
 type Rows<'a> = HashMap<(usize, &'a [u8]), Option<&'a [u8]>>;
 
@@ -175,7 +178,7 @@ impl Writer {
     }
 
     /// The meta records of a commit with their places; `None` if one is not known.
-    fn places(&self, kept: &Kept) -> Option<Vec<((usize, u16), (GroupRow, GroupMeta))>> {
+    fn places(&self, kept: &Kept) -> Option<Vec<Place>> {
         let mut found = Vec::new();
         for record in kept.records.iter().filter(|record| record.key == Some(GroupMeta::KEY)) {
             let Some(pipeline) = self.pipeline_of(record.topic) else { continue };
