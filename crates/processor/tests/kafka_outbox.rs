@@ -195,9 +195,10 @@ fn files_have_each_record_once_through_kills_at_any_moment_and_point() {
 /// The negative control of the test above: a file that is not set back to its cursor has results twice.
 #[test]
 fn without_going_back_to_the_cursor_results_are_there_twice() {
-    let Some(case) = Case::new(1_500, FILES, LIMITED) else { return };
+    let more = format!("  max_commit_bytes: 30000\n{LIMITED}");
+    let Some(case) = Case::new(3_000, FILES, &more) else { return };
     let planted = (PLANTED_VARIABLE, "skip_rewind");
-    for point in ["after_sink_sync:2", "after_sink_sync:3"] {
+    for point in ["after_sink_sync:1", "after_sink_sync:2"] {
         let (code, log) = case.run(&[planted, (CRASH_POINT_VARIABLE, point)]);
         assert_eq!(code, None, "{log}");
     }
