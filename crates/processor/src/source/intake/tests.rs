@@ -273,6 +273,7 @@ fn a_request_is_known_again_also_after_a_restart() {
     assert!(!send(&inbox).unwrap().is_repeated);
     let repeated = Receipt { accepted: 2, first: 0, is_repeated: true };
     assert_eq!(send(&inbox), Ok(repeated));
+    assert_eq!(first.rows(2), rows(&["a", "b"], 0));
     commit(&store, &inbox, 2);
     first.stop_latency();
     let (second, inbox) = running(&store, ROOMY, 2);
