@@ -279,6 +279,20 @@ fn an_absent_broker_does_not_delay_the_stop() {
 }
 
 #[test]
+fn partitions_at_their_ends_say_so_once() {
+    let Some(broker) = broker() else { return };
+    let topic = broker.topic(2);
+    broker.produce(&topic, 0, 0..10);
+    let mut run = SourceRun::start(&settings(&broker, &[&topic]), options(), 16);
+    run.until("both ends", |seen| seen.count() == 10 && seen.caught_up.len() >= 2);
+    // A partition that comes and goes from its end would never be idle.
+    run.during(Duration::from_secs(1));
+    assert_eq!(run.seen.behind, []);
+    assert_eq!(run.seen.caught_up.len(), 2, "{:?}", run.seen.caught_up);
+    run.stop().1.unwrap();
+}
+
+#[test]
 fn while_a_broker_is_away_no_partition_passes_for_read_to_its_end() {
     let Some(own) = own_broker() else { return };
     let topic = own.broker.topic(2);

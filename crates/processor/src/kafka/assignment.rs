@@ -21,7 +21,7 @@ use rdkafka::{
     ClientContext, Offset, Statistics, TopicPartitionList,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer, ConsumerContext, base_consumer::PartitionQueue},
-    error::{KafkaError, KafkaResult},
+    error::{KafkaError, KafkaResult, RDKafkaErrorCode},
     types::RDKafkaRespErr,
 };
 
@@ -223,8 +223,11 @@ impl ClientContext for GroupContext {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.disturbed.store(true, Ordering::Release);
-        self.wake();
+        // The end of a partition is told through here, too: no reason to doubt it.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            self.disturbed.store(true, Ordering::Release);
+            self.wake();
+        }
         self.notices.client_error(&error, reason);
     }
 
