@@ -16,9 +16,13 @@
 //! assert_eq!(result.results["average"].as_f64(), Some(812.5));
 //! ```
 
+mod schema;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use schema::{result_schema, side_output_schema};
 
 /// Schema version of every record in this module.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -151,6 +155,20 @@ pub enum SideReason {
 }
 
 impl SideReason {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::TooLate,
+        Self::InvalidJson,
+        Self::MissingField,
+        Self::InvalidTimestamp,
+        Self::TimestampOutOfRange,
+        Self::FutureTimestamp,
+        Self::InvalidValue,
+        Self::InvalidKey,
+        Self::RecordTooLarge,
+        Self::LimitWindowsPerKey,
+    ];
+
     /// The reason as it is written.
     ///
     /// ```
