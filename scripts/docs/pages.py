@@ -35,7 +35,10 @@ def tokens(page):
 
 def directives(comment):
     """`server until text; timeout 9` as {"server": "until text", "timeout": "9"}."""
-    words = [one.strip().partition(" ") for one in comment.split(";")]
+    comment = comment.strip()
+    # A reason is a sentence, which may have semicolons.
+    parts = [comment] if comment.startswith("skip ") else comment.split(";")
+    words = [one.strip().partition(" ") for one in parts]
     return {name: value.strip() for name, _, value in words if name}
 
 
