@@ -42,7 +42,7 @@ import sys
 import tempfile
 import time
 
-from pages import ROOT, Block, blocks
+from pages import ROOT, blocks
 from shell import Job, Shell
 
 CLONE_URL = "https://github.com/llm-auto-optimizer/stream-processor"
@@ -170,7 +170,9 @@ class Page:
                         raise
                     time.sleep(0.2)
         else:
-            self.command(f"set -e\n{block.text}\nset +e", said, timeout)
+            # Where a failure is meant it must not end the shell.
+            strict = "exits" not in said
+            self.command(f"set -e\n{block.text}\nset +e" if strict else block.text, said, timeout)
 
     def console(self, block, said, timeout):
         for command, shown in session(self.port(block.text)):
@@ -200,7 +202,7 @@ class Page:
 
     def close(self):
         for job in reversed(self.servers):
-            job.end(signal.SIGTERM)
+            job.close()
         self.shell.close()
 
 
@@ -235,7 +237,9 @@ def follow(path, place, number):
     """Runs a page; gives its faults."""
     env = environment(place, number)
     ports = {"8080": free_port(), "4318": free_port()}
-    origin(place, ports, env)
+    text = path.read_text()
+    if CLONE_URL in text:
+        origin(place, ports, env)
     folder = place / "reader"
     folder.mkdir()
     page = Page(path, place, ports, Shell(folder, env), env)
@@ -248,7 +252,8 @@ def follow(path, place, number):
         return [f"{block}: {fault}"]
     finally:
         page.close()
-        subprocess.run([ROOT / "scripts/kafka", "clean"], env=env, check=False)
+        if "scripts/kafka" in text:
+            subprocess.run([ROOT / "scripts/kafka", "clean"], env=env, check=False)
     return []
 
 

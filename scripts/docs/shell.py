@@ -1,5 +1,6 @@
 """Shells that pages are typed into: one that stays, and processes apart from it."""
 
+import contextlib
 import os
 import pathlib
 import select
@@ -59,6 +60,9 @@ class Shell:
     def close(self):
         """Ends the shell and what was started in it."""
         end_group(self.process, signal.SIGKILL, 5)
+        self.process.stdout.close()
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.close()
 
 
 class Job:
@@ -92,6 +96,11 @@ class Job:
             self.ended = True
             end_group(self.process, by, 20)
         return self.printed()
+
+    def close(self):
+        """Ends it, if it has not, and forgets what it printed."""
+        self.end(signal.SIGTERM)
+        self.folder.cleanup()
 
 
 def group_lives(group):
