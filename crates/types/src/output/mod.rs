@@ -194,9 +194,9 @@ impl SideReason {
 /// Where a record came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// `file`, `stdin`, `kafka`, `generator`.
+    /// `file`, `stdin`, `kafka`, `generator`, `http`, `otlp`, `custom`.
     pub source: String,
-    /// Path or topic.
+    /// Path or topic; `inbox` of `http` and `otlp`.
     pub name: String,
     /// Kafka partition; 0 elsewhere.
     pub partition: i32,
