@@ -47,6 +47,8 @@ from shell import Job, Shell
 
 CLONE_URL = "https://github.com/llm-auto-optimizer/stream-processor"
 COMMANDS = ("sh", "bash", "console")
+# What a block is that nobody runs; anything else is a mistake, such as commands in a language that is not run.
+OTHERS = ("", "text", "json", "yaml", "rust", "sql", "toml", "promql", "html", "python")
 KNOWN = {"skip", "server", "interrupt", "exits", "retry", "timeout", "shows", "output"}
 PORT = re.compile(r"\b(127\.0\.0\.1|localhost):(8080|4318)\b")
 CARGO = """#!/bin/sh
@@ -149,8 +151,10 @@ class Page:
         if "output" in said:
             expect("output", self.port(block.text), self.printed)
             return "was printed"
-        if block.language not in COMMANDS:
+        if block.language in OTHERS:
             return None
+        if block.language not in COMMANDS:
+            raise Fault(f"a block of `{block.language}` is not run; commands are {', '.join(COMMANDS)}")
         started = time.monotonic()
         self.run(block, said)
         return f"{time.monotonic() - started:.1f} s"
@@ -222,7 +226,7 @@ def origin(place, ports, env):
 def environment(place, number):
     """The variables of a page's shell."""
     env = {name: value for name, value in os.environ.items()
-           if not name.startswith(("PROCESSOR_", "KAFKA_", "CARGO_", "GIT_")) or name == "PROCESSOR_CACHE_DIR"}
+           if not name.startswith(("PROCESSOR_", "KAFKA_", "CARGO_", "GIT_", "MAKE")) or name == "PROCESSOR_CACHE_DIR"}
     tools = place / "bin"
     tools.mkdir(parents=True)
     (tools / "processor").symlink_to(binary())

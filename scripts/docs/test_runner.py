@@ -76,6 +76,7 @@ false
             "exit code 1": "```sh\nfalse\ntrue\n```",
             "something else": "```console\n$ echo a\nb\n```",
             "a console block begins with": "```console\necho a\n```",
+            "is not run": "```shell\ntrue\n```",
             "skip wants a reason": "<!-- check: skip -->\n```sh\nfalse\n```",
             "unknown directive": "<!-- check: sleep 1 -->\n```sh\ntrue\n```",
             "did not print": "<!-- check: server until ready; timeout 1 -->\n```sh\necho no\n```",
