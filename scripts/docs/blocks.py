@@ -217,7 +217,7 @@ def origin(place, ports, env):
     shutil.copytree(ROOT, repository, ignore=ignored, symlinks=True)
     for file in [*(repository / "config").rglob("*.yaml"), *(repository / "examples").rglob("*.yaml")]:
         file.write_text(PORT.sub(lambda found: f"{found[1]}:{ports[found[2]]}", file.read_text()))
-    git = ["git", "-c", "user.name=docs", "-c", "user.email=docs@localhost", "-C", str(repository)]
+    git = ["git", "-c", "user.name=docs", "-c", "user.email=docs@localhost", "-c", "commit.gpgsign=false", "-C", str(repository)]
     for command in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "the checkout"]):
         subprocess.run(git + command, check=True, env=env)
     return repository
