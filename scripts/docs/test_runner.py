@@ -8,6 +8,7 @@ import unittest
 
 import blocks
 import links
+from outputs import agrees
 from pages import ROOT
 
 
@@ -25,16 +26,16 @@ def followed(text):
 
 class Outputs(unittest.TestCase):
     def test_an_ellipsis_stands_for_what_varies(self):
-        self.assertTrue(blocks.agrees("a … c\n…\nend", "a b c\n1\n2\nend\n"))
-        self.assertTrue(blocks.agrees("INFO done  n=1", "2026-11-22T00:10:24.452846Z  INFO done n=1"))
-        self.assertTrue(blocks.agrees("", "\n"))
+        self.assertTrue(agrees("a … c\n…\nend", "a b c\n1\n2\nend\n"))
+        self.assertTrue(agrees("INFO done  n=1", "2026-11-22T00:10:24.452846Z  INFO done n=1"))
+        self.assertTrue(agrees("", "\n"))
 
     def test_anything_else_counts(self):
-        self.assertFalse(blocks.agrees("a … c", "a b d"))
-        self.assertFalse(blocks.agrees("a", "a\nb"))
-        self.assertFalse(blocks.agrees("a\nb", "a"))
-        self.assertFalse(blocks.agrees("", "a"))
-        self.assertFalse(blocks.agrees("a.c", "abc"))
+        self.assertFalse(agrees("a … c", "a b d"))
+        self.assertFalse(agrees("a", "a\nb"))
+        self.assertFalse(agrees("a\nb", "a"))
+        self.assertFalse(agrees("", "a"))
+        self.assertFalse(agrees("a.c", "abc"))
 
 
 class Pages(unittest.TestCase):
