@@ -1,6 +1,7 @@
 # make demo     windows over sample and generated LLM traffic; DEMO_SECS=n ends it after n seconds
 # make test     all tests, those on a real Kafka included
 # make check-deploy   manifests, image, alert rules, dashboards
+# make check-docs     links, commands, configurations and schemas of the documentation
 # make check    format, lints and documentation; a warning is an error
 # make bench    throughput
 # make clean-kafka   ends the Kafka of the tests and removes its topics
@@ -15,7 +16,7 @@ FEATURES ?= llm-optimizer-processor/rocksdb
 test clippy: export FEATURES := $(FEATURES)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: demo test check check-deploy fmt clippy doc bench clean-kafka
+.PHONY: demo test check check-deploy check-docs fmt clippy doc bench clean-kafka
 .NOTPARALLEL:
 
 demo:
@@ -32,6 +33,10 @@ check: fmt clippy doc
 check-deploy:
 	@scripts/setup test
 	@scripts/check-deploy
+
+check-docs:
+	@scripts/setup test
+	@scripts/check-docs
 
 fmt:
 	@scripts/setup demo

@@ -45,6 +45,10 @@ fn the_files_we_ship_pass() {
     let pipelines = loaded("../../config/processor-pipelines.yaml");
     assert_eq!(warned(&pipelines), Vec::<&str>::new());
     assert_eq!(pipelines.config.pipelines().len(), 3);
+    for name in ["low-latency", "high-throughput", "low-memory"] {
+        let profile = loaded(&format!("../../config/profiles/{name}.yaml"));
+        assert_eq!(warned(&profile), Vec::<&str>::new(), "{name}");
+    }
     for file in ["../../config/processor-http.yaml", "../../config/processor-otlp.yaml"] {
         let loaded = loaded(file);
         let source = loaded.config.source();

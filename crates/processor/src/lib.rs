@@ -107,3 +107,8 @@ pub use window::{
     SessionWindowAssigner, SlidingWindowAssigner, TumblingWindowAssigner, Window, WindowAssigner,
     WindowManager, WindowSpec, WindowTrigger, WindowType,
 };
+
+/// The programs of the page for users of the library.
+#[cfg(all(doctest, feature = "kafka"))]
+#[doc = include_str!("../../../docs/library.md")]
+struct LibraryPage;

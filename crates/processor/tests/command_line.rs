@@ -175,6 +175,11 @@ fn schema_and_completions_print_to_standard_output() {
     let schema: serde_json::Value =
         serde_json::from_slice(&run(&place, &["schema"]).stdout).unwrap();
     assert!(schema["properties"]["processor"].is_object());
+    for (of, field) in [("result", "window_id"), ("side-output", "reason")] {
+        let schema: serde_json::Value =
+            serde_json::from_slice(&run(&place, &["schema", of]).stdout).unwrap();
+        assert!(schema["properties"][field].is_object(), "{of}: {schema}");
+    }
     for shell in ["bash", "zsh", "fish"] {
         let script = text(&run(&place, &["completions", shell]).stdout);
         assert!(script.contains("until-end"), "{shell}");

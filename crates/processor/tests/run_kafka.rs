@@ -399,3 +399,65 @@ fn the_complete_configuration_of_the_specification_runs() {
     assert_eq!(record["results"]["average"], 200.0);
     assert_eq!(broker.read_all(&dead, 1)[0].header("reason").as_deref(), Some("invalid_json"));
 }
+
+/// One record of the Collector, `millis` after 2026-03-01T08:00.
+fn measured(millis: u64, model: &str, latency: u64) -> Vec<u8> {
+    let at = format!(
+        "2026-03-01T08:{:02}:{:02}.{:03}Z",
+        millis / 60_000,
+        millis / 1_000 % 60,
+        millis % 1_000
+    );
+    format!(
+        r#"{{"type":"performance_metrics","id":"e{millis}","timestamp":"{at}","request_id":"r","model":"{model}","latency_ms":{latency},"input_tokens":10,"output_tokens":5,"cost":0.01}}"#
+    )
+    .into_bytes()
+}
+
+/// Runs a file of `config/profiles` from a topic of 3,000 records to a topic, and gives its results.
+fn run_profile(broker: &Broker, name: &str) -> Vec<serde_json::Value> {
+    let file = format!("{}/../../config/profiles/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+    let topics = Topics::new(broker);
+    for partition in 0..PARTITIONS {
+        let records: Vec<Vec<u8>> = (0..750)
+            .map(|n| measured(n * 800, if n % 3 == 0 { "gpt-4o" } else { "claude" }, 100 + n))
+            .collect();
+        broker.produce_bytes(&topics.input, partition, &records);
+    }
+    let place = Workplace::new(&std::fs::read_to_string(file).unwrap());
+    let output = place.run(
+        &["--until-end"],
+        &[
+            ("PROCESSOR_KAFKA__CONSUMER__BOOTSTRAP_SERVERS", &broker.servers),
+            ("PROCESSOR_KAFKA__PRODUCER__BOOTSTRAP_SERVERS", &broker.servers),
+            ("PROCESSOR_KAFKA__CONSUMER__TOPICS", &topics.input),
+            ("PROCESSOR_KAFKA__CONSUMER__GROUP_ID", &fresh("group")),
+            ("PROCESSOR_KAFKA__PRODUCER__RESULT_TOPIC", &topics.results),
+            ("PROCESSOR_SIDE_OUTPUTS__LATE__TOPIC", &topics.late),
+            ("PROCESSOR_SIDE_OUTPUTS__DEAD_LETTER__TOPIC", &topics.dead),
+        ],
+    );
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{name}: {log}");
+    assert!(!log.contains("WARN"), "{name} begins without a warning: {log}");
+    assert_eq!(place.report().first.accepted, 3_000, "{name}");
+    let results = broker.read_to_end(&topics.results);
+    results.iter().map(|read| serde_json::from_str(&read.value).unwrap()).collect()
+}
+
+#[test]
+fn every_profile_counts_every_event_once_from_topic_to_topic() {
+    let Some(broker) = broker() else { return };
+    // Windows of ten seconds, five minutes, one minute; ten minutes of events.
+    for (name, windows) in [("low-latency", 60), ("high-throughput", 2), ("low-memory", 10)] {
+        let mut newest: BTreeMap<String, (u64, u64)> = BTreeMap::new();
+        for result in run_profile(&broker, name) {
+            let revision = result["pane"]["revision"].as_u64().unwrap();
+            let count = result["results"]["count"].as_u64().unwrap();
+            let last = newest.entry(result["window_id"].to_string()).or_default();
+            *last = (*last).max((revision, count));
+        }
+        assert_eq!(newest.len(), 2 * windows, "{name}: two models");
+        assert_eq!(newest.values().map(|(_, count)| count).sum::<u64>(), 3_000, "{name}");
+    }
+}

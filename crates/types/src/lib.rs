@@ -15,6 +15,7 @@
 //! | --- | --- |
 //! | [`ResultRecord`] | statistics of one key in one window |
 //! | [`SideRecord`] | a late event or a dead letter |
+//! | [`result_schema`], [`side_output_schema`] | both as JSON schemas, for readers in other languages |
 //!
 //! In all records that are read, fields we do not know are ignored, an optional field may be `null`
 //! or missing, and a map (`metadata`, `metrics`, `config`, `context`, `data`, `tags`) that is `null`
@@ -38,7 +39,7 @@ pub use feedback_event::FeedbackEvent;
 pub use metric_point::MetricPoint;
 pub use output::{
     Origin, Pane, PaneTiming, Quality, ResultKey, ResultRecord, ResultWindow, SideKind, SideReason,
-    SideRecord,
+    SideRecord, result_schema, side_output_schema,
 };
 pub use shape::{Discriminators, RecordShape, UnknownShape};
 pub use shared::{EventKind, EventSource, SharedFeedbackEvent};

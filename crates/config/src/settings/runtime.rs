@@ -169,7 +169,7 @@ pub struct LimitsConfig {
     pub max_windows_per_key: u64,
     /// Bytes of one record (1 MiB).
     pub max_record_bytes: u64,
-    /// Memory of the process (75 % of the cgroup's or the machine's).
+    /// What metrics take for the memory limit of the process (that of the cgroup, else of the machine).
     pub memory_bytes: Option<u64>,
 }
 

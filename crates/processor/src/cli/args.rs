@@ -15,6 +15,7 @@ Examples:
   PROCESSOR_KAFKA__CONSUMER__GROUP_ID=test processor --config processor.yaml
   processor checkpoint list --config processor.yaml  kept copies of the state
   processor health --url http://127.0.0.1:8080/readyz  whether a running processor is well
+  processor schema result > result.schema.json       what readers of results may rely on
   processor completions bash > /etc/bash_completion.d/processor
 
 Every key of the file can be set by the environment: processor.state.backend is
@@ -89,8 +90,8 @@ pub(super) enum Command {
     Checkpoint(CheckpointArgs),
     /// Ask a running processor whether it is well; exit code 0 if so, 69 if not
     Health(HealthArgs),
-    /// Print the JSON schema of the configuration
-    Schema,
+    /// Print a JSON schema: of the configuration, or of what is written
+    Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -133,6 +134,24 @@ pub(super) struct HealthArgs {
     /// Give up after this many seconds
     #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
     pub(super) timeout_secs: f64,
+}
+
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct SchemaArgs {
+    /// Of what
+    #[arg(value_enum, default_value = "configuration", value_name = "WHAT")]
+    pub(super) of: SchemaOf,
+}
+
+/// What has a JSON schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// The configuration file.
+    Configuration,
+    /// A result.
+    Result,
+    /// A late event or dead letter in a file.
+    SideOutput,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

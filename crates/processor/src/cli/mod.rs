@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command};
+use args::{Args, Command, SchemaOf};
 use exit::{Exit, print};
 
 /// Runs the program with the arguments of the process.
@@ -40,9 +40,7 @@ fn dispatch(command: Option<Command>) -> Exit {
         Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),
         Some(Command::Health(args)) => health::health(&args),
-        Some(Command::Schema) => {
-            print(format!("{:#}\n", llm_optimizer_config::json_schema()).as_bytes())
-        }
+        Some(Command::Schema(args)) => print(format!("{:#}\n", schema(args.of)).as_bytes()),
         Some(Command::Completions(args)) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Args::command(), "processor", &mut script);
@@ -52,5 +50,13 @@ fn dispatch(command: Option<Command>) -> Exit {
             drop(Args::command().print_help());
             Exit::Usage
         }
+    }
+}
+
+fn schema(of: SchemaOf) -> serde_json::Value {
+    match of {
+        SchemaOf::Configuration => llm_optimizer_config::json_schema(),
+        SchemaOf::Result => llm_optimizer_types::result_schema(),
+        SchemaOf::SideOutput => llm_optimizer_types::side_output_schema(),
     }
 }

@@ -16,9 +16,13 @@
 //! assert_eq!(result.results["average"].as_f64(), Some(812.5));
 //! ```
 
+mod schema;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use schema::{result_schema, side_output_schema};
 
 /// Schema version of every record in this module.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -151,6 +155,20 @@ pub enum SideReason {
 }
 
 impl SideReason {
+    /// Every reason.
+    pub const ALL: [Self; 10] = [
+        Self::TooLate,
+        Self::InvalidJson,
+        Self::MissingField,
+        Self::InvalidTimestamp,
+        Self::TimestampOutOfRange,
+        Self::FutureTimestamp,
+        Self::InvalidValue,
+        Self::InvalidKey,
+        Self::RecordTooLarge,
+        Self::LimitWindowsPerKey,
+    ];
+
     /// The reason as it is written.
     ///
     /// ```
@@ -176,9 +194,9 @@ impl SideReason {
 /// Where a record came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
-    /// `file`, `stdin`, `kafka`, `generator`.
+    /// `file`, `stdin`, `kafka`, `generator`, `http`, `otlp`, `custom`.
     pub source: String,
-    /// Path or topic.
+    /// Path or topic; `inbox` of `http` and `otlp`.
     pub name: String,
     /// Kafka partition; 0 elsewhere.
     pub partition: i32,

@@ -166,8 +166,65 @@ fn every_reason_is_the_word_of_the_design() {
         (R::RecordTooLarge, "record_too_large"),
         (R::LimitWindowsPerKey, "limit_windows_per_key"),
     ];
+    assert_eq!(words.map(|(reason, _)| reason), SideReason::ALL);
     for (reason, word) in words {
         assert_eq!((serde_json::to_value(reason).unwrap(), reason.as_str()), (json!(word), word));
         assert_eq!(serde_json::from_value::<SideReason>(json!(word)).unwrap(), reason);
+    }
+}
+
+/// A record that has every field, as far as one can.
+fn full() -> (ResultRecord, SideRecord) {
+    let mut result = result();
+    result.supersedes = vec!["ff-1".into()];
+    result.quality = BTreeMap::from([("p50".into(), Quality::Exact)]);
+    result.errors = BTreeMap::from([("sum".into(), "overflow".into())]);
+    let mut side = side(SideKind::Late, SideReason::TooLate);
+    side.record = Some("{}".into());
+    side.record_base64 = Some("/wA=".into());
+    side.origin.line = Some(3);
+    side.lateness_ms = Some(1);
+    side.pipeline = Some("p".into());
+    (result, side)
+}
+
+/// Names of the fields of `record` and of the objects in it which the schema names, too, as paths.
+fn names(record: &serde_json::Value, of: &str) -> Vec<String> {
+    let Some(object) = record.as_object() else { return Vec::new() };
+    let free = ["key_fields", "results", "quality", "errors"];
+    object
+        .iter()
+        .flat_map(|(name, value)| {
+            let path = format!("{of}/{name}");
+            let inner =
+                if free.contains(&name.as_str()) { Vec::new() } else { names(value, &path) };
+            std::iter::once(path).chain(inner)
+        })
+        .collect()
+}
+
+fn described(schema: &serde_json::Value, of: &str) -> Vec<String> {
+    let Some(properties) = schema["properties"].as_object() else { return Vec::new() };
+    properties
+        .iter()
+        .flat_map(|(name, value)| {
+            let path = format!("{of}/{name}");
+            let inner = described(value, &path);
+            std::iter::once(path).chain(inner)
+        })
+        .collect()
+}
+
+#[test]
+fn the_schemas_name_every_field_that_is_written_and_no_other() {
+    let (result, side) = full();
+    for (record, schema) in [
+        (serde_json::to_value(result).unwrap(), result_schema()),
+        (serde_json::to_value(side).unwrap(), side_output_schema()),
+    ] {
+        let (mut written, mut said) = (names(&record, ""), described(&schema, ""));
+        written.sort();
+        said.sort();
+        assert_eq!(written, said);
     }
 }

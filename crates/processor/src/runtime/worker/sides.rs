@@ -136,7 +136,7 @@ impl Pipeline {
             if !self.keeps_dead_letters && self.counters.dead_letters.is_empty() {
                 warn!(
                     pipeline = self.name,
-                    ?reason,
+                    reason = reason.as_str(),
                     detail,
                     from = batch.origin.name,
                     "a record cannot be used; set `side_outputs.dead_letter` to keep such records"
