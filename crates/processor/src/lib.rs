@@ -55,6 +55,7 @@ pub mod config;
 pub mod core;
 pub mod decode;
 pub mod error;
+mod export;
 pub mod handlers;
 #[cfg(feature = "kafka")]
 pub mod kafka;

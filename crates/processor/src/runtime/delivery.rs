@@ -126,8 +126,7 @@ impl Deliverer {
     }
 
     fn attempt(&mut self, number: CommitNumber) -> DeliveryReport {
-        let Some((_, commit, span)) =
-            self.flight.as_ref().filter(|(flying, ..)| *flying == number)
+        let Some((_, commit, span)) = self.flight.as_ref().filter(|(flying, ..)| *flying == number)
         else {
             return DeliveryReport::Delivered(number);
         };

@@ -18,8 +18,8 @@ mod origin;
 mod sample;
 mod span;
 
-pub(crate) use context::{TRACEPARENT, TRACESTATE};
 pub use context::TraceContext;
+pub(crate) use context::{TRACEPARENT, TRACESTATE};
 pub(crate) use sample::ContextSample;
 #[cfg(test)]
 pub(crate) use sample::MAX_LINKS;

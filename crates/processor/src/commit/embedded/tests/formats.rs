@@ -152,7 +152,8 @@ fn traced() -> Commit {
     let mut commit = with_output();
     let parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     for pipeline in &mut commit.pipelines {
-        let output = Output { trace: TraceContext::parse(parent, None), ..(*pipeline.output).clone() };
+        let output =
+            Output { trace: TraceContext::parse(parent, None), ..(*pipeline.output).clone() };
         pipeline.output = Arc::new(output);
     }
     commit
