@@ -111,7 +111,7 @@ impl Export {
         if stop.send(Instant::now() + FLUSH_PATIENCE).is_ok() {
             let grace = Duration::from_millis(500);
             // The thread ends by dropping its end; one that does not is left alone.
-            drop(is_done.recv_timeout(FLUSH_PATIENCE + grace));
+            let _ = is_done.recv_timeout(FLUSH_PATIENCE + grace);
         }
     }
 }

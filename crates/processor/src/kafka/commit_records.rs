@@ -39,6 +39,11 @@ struct Span {
 }
 
 impl CommitRecords {
+    /// No records yet, of the commit with this span.
+    pub(crate) fn of(span: CommitSpan) -> Self {
+        Self { span, ..Self::default() }
+    }
+
     /// Adds the results of `output`: key `window.key`, value its JSON, header `traceparent` if the commit is part of a trace.
     pub fn push_results(&mut self, topic: &Arc<str>, output: &Output) {
         let headers = output.trace.as_ref().map(trace_headers);

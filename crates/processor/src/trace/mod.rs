@@ -21,6 +21,4 @@ mod span;
 pub use context::TraceContext;
 pub(crate) use context::{TRACEPARENT, TRACESTATE};
 pub(crate) use sample::ContextSample;
-#[cfg(test)]
-pub(crate) use sample::MAX_LINKS;
 pub(crate) use span::{CommitSpan, link, traceparent};

@@ -4,7 +4,7 @@ use super::{TraceContext, origin};
 use crate::record::RecordBatch;
 
 /// Most contexts of a sample.
-pub(crate) const MAX_LINKS: usize = 32;
+const MAX_LINKS: usize = 32;
 /// Records of a batch that are looked at.
 const LOOKS_PER_BATCH: usize = 8;
 /// Records of a batch without headers whose bytes are looked at, unless one of them has a context.

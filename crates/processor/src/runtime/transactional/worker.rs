@@ -447,7 +447,7 @@ impl Worker {
             incarnation: self.incarnation,
             places: &self.places,
         };
-        let mut records = CommitRecords { span: span.clone(), ..CommitRecords::default() };
+        let mut records = CommitRecords::of(span.clone());
         if let (Some(json), Some(first)) = (&self.about, self.changelogs.first()) {
             records.push_about(first, json);
         }
