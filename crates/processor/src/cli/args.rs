@@ -32,7 +32,7 @@ pub(super) struct Args {
     #[command(flatten)]
     run: ShortRun,
     #[command(flatten)]
-    pub(super) logs: LogArgs,
+    logs: LogArgs,
 }
 
 /// `processor --config F` is `processor run --config F`.
@@ -162,14 +162,15 @@ pub(super) struct CompletionsArgs {
 }
 
 impl Args {
-    /// What was asked for.
-    pub(super) fn asked(self) -> Option<Command> {
+    /// How to log, and what was asked for.
+    pub(super) fn asked(self) -> (LogArgs, Option<Command>) {
         let short = self.run;
-        self.command.or_else(|| {
+        let command = self.command.or_else(|| {
             let (report, until_end, new_state) = (short.report, short.until_end, short.new_state);
             short
                 .config
                 .map(|config| Command::Run(RunArgs { config, report, until_end, new_state }))
-        })
+        });
+        (self.logs, command)
     }
 }

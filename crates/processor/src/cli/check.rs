@@ -22,14 +22,22 @@ pub(super) fn check(path: &Path) -> Exit {
 
 /// Loads a configuration; faults go to standard error as they are, warnings to the log.
 pub(super) fn load(path: &Path) -> Result<Loaded, Exit> {
-    let loaded = load_with_process_env(path).map_err(|faults| {
+    read(path).inspect(tell_warnings)
+}
+
+/// The same before there is a log: warnings wait for [`tell_warnings`].
+pub(super) fn read(path: &Path) -> Result<Loaded, Exit> {
+    load_with_process_env(path).map_err(|faults| {
         use std::io::Write;
         // Nobody reads standard error: the exit code still tells.
         drop(writeln!(std::io::stderr().lock(), "{faults}"));
         Exit::Config
-    })?;
+    })
+}
+
+/// Logs the warnings about a configuration.
+pub(super) fn tell_warnings(loaded: &Loaded) {
     for warning in &loaded.warnings {
         warn!("{warning}");
     }
-    Ok(loaded)
 }

@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command, SchemaOf};
+use args::{Args, Command, LogArgs, SchemaOf};
 use exit::{Exit, print};
 
 /// Runs the program with the arguments of the process.
@@ -29,13 +29,17 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    logs::start(&args.logs);
-    dispatch(args.asked()).into()
+    let (logs, asked) = args.asked();
+    if !matches!(asked, Some(Command::Run(_))) {
+        logs::start(&logs, None);
+    }
+    dispatch(asked, &logs).into()
 }
 
-fn dispatch(command: Option<Command>) -> Exit {
+fn dispatch(command: Option<Command>, logs: &LogArgs) -> Exit {
     match command {
-        Some(Command::Run(args)) => run::run(&args),
+        // Where spans go is configured, so it begins to log itself.
+        Some(Command::Run(args)) => run::run(&args, logs),
         Some(Command::Check(args)) => check::check(&args.config),
         Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),

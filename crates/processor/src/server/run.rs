@@ -25,7 +25,7 @@ pub struct RunServer {
 }
 
 impl RunServer {
-    /// Listens and measures, as `config` says; `stop` ends the run. Without `http` in the configuration only runs that go on
+    /// Listens and measures, as `config` says; `stop` ends the run, and `has_traces` says that its spans are recorded. Without `http` in the configuration only runs that go on
     /// for ever listen, and those run without a server if the port is taken, but where records are sent to it.
     ///
     /// # Errors
@@ -33,6 +33,7 @@ impl RunServer {
     pub fn start(
         config: &ProcessorConfig,
         until_end: bool,
+        has_traces: bool,
         stop: &StopToken,
     ) -> ProcessorResult<Self> {
         let is_bounded = until_end || config.is_bounded();
@@ -48,7 +49,8 @@ impl RunServer {
         };
         let metrics = config.metrics.enabled.then(|| Arc::new(Metrics::new()));
         let health = Health::new(http.ready_broker_timeout_secs.as_duration(), stop.clone());
-        let telemetry = Arc::new(Telemetry::new(metrics.clone(), bound.is_some(), health));
+        let telemetry = Telemetry::new(metrics.clone(), bound.is_some(), health);
+        let telemetry = Arc::new(telemetry.with_traces(has_traces));
         let serve = |bound: Bound| {
             let api = api_routes(parts(config, &http, &bound, Arc::clone(&telemetry)));
             let Some((door, router)) = door(config) else { return bound.serve(api) };

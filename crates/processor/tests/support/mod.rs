@@ -11,6 +11,8 @@ pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
 pub(crate) mod member;
 pub(crate) mod postgres;
+#[cfg(feature = "otlp-export")]
+pub(crate) mod receiver;
 pub(crate) mod sender;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;

@@ -8,6 +8,7 @@
 //! | `view` | the run as data |
 //! | `question` | what only the worker can answer |
 //! | `meters` | the worker's metrics |
+//! | `tracer` | the spans of its commits |
 //! | `observer` | the worker's side of all of it |
 
 mod health;
@@ -16,6 +17,7 @@ mod meters;
 mod observer;
 mod question;
 mod telemetry;
+mod tracer;
 mod view;
 
 pub use health::{Health, HealthReport, Part, Reason};

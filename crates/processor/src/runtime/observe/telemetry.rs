@@ -44,6 +44,7 @@ pub struct Telemetry {
     /// The way in for records that are sent, if the process has a server.
     pub(crate) door: OnceLock<Arc<Door>>,
     questions: (Sender<Question>, Receiver<Question>),
+    has_traces: bool,
 }
 
 /// Samples of records that are in no result, the newest last.
@@ -86,13 +87,26 @@ impl Telemetry {
             ends: Mutex::default(),
             door: OnceLock::new(),
             questions: bounded(MAX_QUESTIONS),
+            has_traces: false,
         }
+    }
+
+    /// Says that spans are recorded: commits are linked to where their records come from, and results name their commit.
+    #[must_use]
+    pub fn with_traces(self, has_traces: bool) -> Self {
+        Self { has_traces, ..self }
+    }
+
+    /// Whether spans are recorded.
+    #[must_use]
+    pub fn has_traces(&self) -> bool {
+        self.has_traces
     }
 
     /// Whether anybody sees what is told.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.metrics.is_some() || self.live.is_some()
+        self.metrics.is_some() || self.live.is_some() || self.has_traces
     }
 
     /// Asks the worker; false if too many questions wait.
