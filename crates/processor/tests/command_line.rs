@@ -192,3 +192,27 @@ fn demo_shows_the_trace_then_live_traffic_and_ends_in_time() {
     assert!(shown.contains("gpt-4o-mini"), "{shown}");
     assert!(begun.elapsed().as_secs_f64() >= 9.0);
 }
+
+#[test]
+fn reading_verbs_answer_as_json() {
+    let json = |output: &Output| -> serde_json::Value {
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    };
+    let place = Workplace::new(&format!("{FILES}{}  parallelism: 2\n", tumbling()));
+    let checked = run(&place, &["check", "c.yaml", "--output", "json"]);
+    assert!(checked.status.success());
+    assert_eq!(json(&checked)["ok"], true);
+    assert_eq!(json(&checked)["warnings"][0]["path"], "processor.parallelism");
+    assert!(json(&checked)["warnings"][0]["place"]["line"].is_u64());
+
+    let faulty = Workplace::new("processor:\n  windws: {}\n");
+    let checked = run(&faulty, &["check", "c.yaml", "--output", "json"]);
+    assert_eq!(checked.status.code(), Some(78));
+    assert_eq!(json(&checked)["faults"][0]["place"]["line"], 2);
+    assert!(json(&checked)["faults"][0]["help"].as_str().unwrap().contains("windows"));
+
+    let nobody = ["health", "--url", "http://127.0.0.1:9/livez", "--output", "json"];
+    let asked = run(&place, &nobody);
+    assert_eq!((asked.status.code(), &json(&asked)["well"]), (Some(69), &false.into()));
+    assert!(json(&run(&place, &["schema", "--output", "json"]))["$schema"].is_string());
+}

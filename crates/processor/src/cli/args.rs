@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::checkpoint::CheckpointArgs;
+use super::{checkpoint::CheckpointArgs, output::OutputArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -90,7 +90,7 @@ pub(super) enum Command {
     /// Ask a running processor whether it is well; exit code 0 if so, 69 if not
     Health(HealthArgs),
     /// Print the JSON schema of the configuration
-    Schema,
+    Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
 }
@@ -116,6 +116,8 @@ pub(super) struct CheckArgs {
     /// The configuration
     #[arg(value_name = "FILE")]
     pub(super) config: PathBuf,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -133,6 +135,15 @@ pub(super) struct HealthArgs {
     /// Give up after this many seconds
     #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
     pub(super) timeout_secs: f64,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+/// A schema is JSON in either form.
+#[derive(Debug, Clone, ClapArgs)]
+pub(super) struct SchemaArgs {
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

@@ -7,6 +7,7 @@ mod demo;
 mod exit;
 mod health;
 mod logs;
+mod output;
 pub mod progress;
 mod run;
 mod signals;
@@ -15,7 +16,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command};
+use args::{Args, Command, SchemaArgs};
 use exit::{Exit, print};
 
 /// Runs the program with the arguments of the process.
@@ -36,13 +37,11 @@ pub fn main() -> ExitCode {
 fn dispatch(command: Option<Command>) -> Exit {
     match command {
         Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Check(args)) => check::check(&args.config),
+        Some(Command::Check(args)) => check::check(&args),
         Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),
         Some(Command::Health(args)) => health::health(&args),
-        Some(Command::Schema) => {
-            print(format!("{:#}\n", llm_optimizer_config::json_schema()).as_bytes())
-        }
+        Some(Command::Schema(args)) => schema(&args),
         Some(Command::Completions(args)) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Args::command(), "processor", &mut script);
@@ -53,4 +52,9 @@ fn dispatch(command: Option<Command>) -> Exit {
             Exit::Usage
         }
     }
+}
+
+fn schema(args: &SchemaArgs) -> Exit {
+    let schema = llm_optimizer_config::json_schema();
+    args.output.answer(&schema, &format!("{schema:#}\n"))
 }
