@@ -6,6 +6,7 @@
 //! state store.
 
 mod check;
+pub mod fixture;
 mod load;
 mod redact;
 mod reference;
@@ -16,6 +17,7 @@ pub mod settings;
 mod suggest;
 mod yaml;
 
+pub use fixture::{LoadedFixture, load_fixture, load_fixture_str};
 pub use load::{CLI_VARIABLES, load, load_str, load_with_functions, load_with_process_env};
 pub use reference::reference;
 pub use report::{ConfigError, Excerpt, Fault, Loaded, Place, Warning};
@@ -24,7 +26,7 @@ pub use resolved::{
     Intake, NamedPipeline, PostgresSpec, RecordFormat, ResultSinkSpec, SideSinkSpec, Source,
     TableName, Unusable, WebSocketSpec, WindowSettings,
 };
-pub use schema::json_schema;
+pub use schema::{fixture_schema, json_schema};
 pub use settings::ProcessorConfig;
 
 impl ProcessorConfig {

@@ -15,8 +15,10 @@ mod scalar;
 mod tests;
 mod written;
 
+pub(crate) use convert::Conversion;
 pub use environment::CLI_VARIABLES;
 pub(crate) use pipelines::entry_shape;
+pub(crate) use places::Places;
 pub(crate) use written::Written;
 
 use std::path::Path;
@@ -27,8 +29,6 @@ use crate::{
     schema::root_shape,
     yaml::{Kind, Node, Spot, parse},
 };
-use convert::Conversion;
-use places::Places;
 
 /// Reads the file at `path` and lets the variables of `env` named `PROCESSOR_…` override it.
 ///
@@ -38,13 +38,17 @@ pub fn load(
     path: &Path,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
+    load_str(&read_file(path)?, &path.display().to_string(), env)
+}
+
+/// The text of a file.
+pub(crate) fn read_file(path: &Path) -> Result<String, ConfigError> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let message = format!("the file cannot be read: {error}");
         whole_file(&file, &message, "check the path and its permissions")
     })?;
-    let text = String::from_utf8(bytes).map_err(|error| not_utf8(&file, &error))?;
-    load_str(&text, &file, env)
+    String::from_utf8(bytes).map_err(|error| not_utf8(&file, &error))
 }
 
 /// [`load`] with the variables of this process; a value that is not UTF-8 is read with `\u{fffd}`.
@@ -192,7 +196,7 @@ pub(crate) struct Found {
     pub(crate) help: Option<String>,
 }
 
-fn whole_file(file: &str, message: &str, help: &str) -> ConfigError {
+pub(crate) fn whole_file(file: &str, message: &str, help: &str) -> ConfigError {
     let place = Place::WholeFile { file: file.into() };
     ConfigError::single(Fault::new(place, "", message).help(Some(help.into())))
 }

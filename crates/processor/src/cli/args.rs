@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::{checkpoint::CheckpointArgs, output::OutputArgs};
+use super::{checkpoint::CheckpointArgs, output::OutputArgs, test::TestArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,7 +89,9 @@ pub(super) enum Command {
     Checkpoint(CheckpointArgs),
     /// Ask a running processor whether it is well; exit code 0 if so, 69 if not
     Health(HealthArgs),
-    /// Print the JSON schema of the configuration
+    /// Run fixtures: events in, expected windows out; exit code 0, 1 if something differs, 2 for a bad fixture
+    Test(TestArgs),
+    /// Print the JSON schema of the configuration, or of fixtures
     Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
@@ -142,8 +144,20 @@ pub(super) struct HealthArgs {
 /// A schema is JSON in either form.
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct SchemaArgs {
+    /// What the schema is of
+    #[arg(value_name = "OF", default_value = "config")]
+    pub(super) of: SchemaOf,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+/// What there are schemas of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// The configuration.
+    Config,
+    /// Fixtures of `processor test`.
+    Fixture,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

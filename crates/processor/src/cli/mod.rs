@@ -8,15 +8,17 @@ mod exit;
 mod health;
 mod logs;
 mod output;
+mod paint;
 pub mod progress;
 mod run;
 mod signals;
+mod test;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command, SchemaArgs};
+use args::{Args, Command, SchemaArgs, SchemaOf};
 use exit::{Exit, print};
 
 /// Runs the program with the arguments of the process.
@@ -41,6 +43,7 @@ fn dispatch(command: Option<Command>) -> Exit {
         Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),
         Some(Command::Health(args)) => health::health(&args),
+        Some(Command::Test(args)) => test::test(&args),
         Some(Command::Schema(args)) => schema(&args),
         Some(Command::Completions(args)) => {
             let mut script = Vec::new();
@@ -55,6 +58,9 @@ fn dispatch(command: Option<Command>) -> Exit {
 }
 
 fn schema(args: &SchemaArgs) -> Exit {
-    let schema = llm_optimizer_config::json_schema();
+    let schema = match args.of {
+        SchemaOf::Config => llm_optimizer_config::json_schema(),
+        SchemaOf::Fixture => llm_optimizer_config::fixture_schema(),
+    };
     args.output.answer(&schema, &format!("{schema:#}\n"))
 }
