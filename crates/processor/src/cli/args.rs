@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::{checkpoint::CheckpointArgs, output::OutputArgs, test::TestArgs};
+use super::{checkpoint::CheckpointArgs, output::OutputArgs, replay::ReplayArgs, test::TestArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -91,6 +91,8 @@ pub(super) enum Command {
     Health(HealthArgs),
     /// Run fixtures: events in, expected windows out; exit code 0, 1 if something differs, 2 for a bad fixture
     Test(TestArgs),
+    /// Compute a part of the input once more, beside what runs and without touching it
+    Replay(ReplayArgs),
     /// Print the JSON schema of the configuration, or of fixtures
     Schema(SchemaArgs),
     /// Print a completion script for a shell

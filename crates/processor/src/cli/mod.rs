@@ -10,6 +10,7 @@ mod logs;
 mod output;
 mod paint;
 pub mod progress;
+mod replay;
 mod run;
 mod signals;
 mod test;
@@ -44,6 +45,7 @@ fn dispatch(command: Option<Command>) -> Exit {
         Some(Command::Demo(args)) => demo::demo(&args),
         Some(Command::Health(args)) => health::health(&args),
         Some(Command::Test(args)) => test::test(&args),
+        Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Schema(args)) => schema(&args),
         Some(Command::Completions(args)) => {
             let mut script = Vec::new();

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     error::ProcessorResult,
+    record::RecordBatch,
     sink::{Output, file::OpenMode},
     source::{SourceEvent, clock::SystemClock},
 };
@@ -59,8 +60,13 @@ impl Offline {
             }
         }
         if let SourceEvent::Batch(batch) = event {
-            Pipeline::process_all(&mut self.pipelines, batch, now_ms);
+            self.take_batch(batch, now_ms);
         }
+    }
+
+    /// Takes records of one partition.
+    pub(crate) fn take_batch(&mut self, batch: &RecordBatch, now_ms: i64) {
+        Pipeline::process_all(&mut self.pipelines, batch, now_ms);
     }
 
     /// Fires what is due, what late events changed included, and gives out everything that came since the
