@@ -8,6 +8,7 @@
 mod check;
 pub mod fixture;
 mod load;
+mod origin;
 mod redact;
 mod reference;
 mod report;
@@ -19,6 +20,7 @@ mod yaml;
 
 pub use fixture::{LoadedFixture, load_fixture, load_fixture_str};
 pub use load::{CLI_VARIABLES, load, load_str, load_with_functions, load_with_process_env};
+pub use origin::{EffectiveValue, load_effective, load_effective_str};
 pub use reference::reference;
 pub use report::{ConfigError, Excerpt, Fault, Loaded, Place, Warning};
 pub use resolved::{FieldCondition, FieldTest, FurtherKind, FurtherStatistic, NumberFunction};

@@ -104,6 +104,16 @@ pub fn load_with_functions(
     env: impl IntoIterator<Item = (String, String)>,
     functions: &[&str],
 ) -> Result<Loaded, ConfigError> {
+    read(text, file_name, env, functions).map(|(loaded, _)| loaded)
+}
+
+/// [`load_with_functions`], with what is written where.
+pub(crate) fn read(
+    text: &str,
+    file_name: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+    functions: &[&str],
+) -> Result<(Loaded, Written), ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let places = Places { file: file_name, text };
     let (root, duplicates) = parse(text).map_err(|fault| places.syntax_error(fault))?;
@@ -119,7 +129,8 @@ pub fn load_with_functions(
     let mut conversion = Conversion::run(&root, root_shape());
     pipelines::inherit(&mut conversion.value);
     faults.extend(conversion.faults.iter().map(|found| places.fault(found)));
-    finish(&conversion, functions, faults, &places)
+    let loaded = finish(&conversion, functions, faults, &places)?;
+    Ok((loaded, conversion.written))
 }
 
 /// Deserialises, checks what only the whole shows, and collects the warnings.

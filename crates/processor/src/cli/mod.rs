@@ -5,6 +5,7 @@ mod check;
 mod checkpoint;
 mod demo;
 mod exit;
+mod explain;
 mod health;
 mod logs;
 mod output;
@@ -44,6 +45,7 @@ fn dispatch(command: Option<Command>) -> Exit {
         Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),
         Some(Command::Health(args)) => health::health(&args),
+        Some(Command::Explain(args)) => explain::explain(&args),
         Some(Command::Test(args)) => test::test(&args),
         Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Schema(args)) => schema(&args),

@@ -16,7 +16,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use llm_optimizer_config::{LoadedFixture, ProcessorConfig, load, load_fixture};
+use llm_optimizer_config::{
+    LoadedFixture, ProcessorConfig, fixture::Expectation, load, load_fixture,
+};
 
 use args::ColorWhen;
 pub(super) use args::TestArgs;
@@ -163,7 +165,7 @@ fn run_fixture(path: &Path, args: &TestArgs) -> FixtureOutcome {
             continue;
         }
         let (tested, observed) = run_test(&loaded, index, path, &config);
-        let wants_update = !tested.is_ok() || !loaded.has(&format!("tests[{index}].expect"));
+        let wants_update = !tested.is_ok();
         if let Some(observed) = observed.filter(|_| args.update && wants_update) {
             updates.push((index, observed));
         }
@@ -231,6 +233,10 @@ fn run_test(
             outcome.problems = Judge { loaded, test, index, observed: &observed }.problems();
             outcome.windows = observed.windows().len();
             outcome.elapsed = begun.elapsed();
+            if test.expect == Expectation::default() {
+                let help = "write what should come out, or let --update write what does";
+                outcome.broken = Some(format!("nothing is expected, so it cannot fail: {help}"));
+            }
             (outcome, Some(observed))
         }
         Err(error) => {
