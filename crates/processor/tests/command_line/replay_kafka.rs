@@ -57,7 +57,7 @@ impl Scene {
   http: {{ bind: '127.0.0.1:0' }}
   state: {{ path: state }}
   kafka:
-    consumer: {{ bootstrap_servers: \"{servers}\", group_id: {group}, topics: [{input}] }}
+    consumer: {{ bootstrap_servers: \"{servers}\", group_id: {group}, topics: [{input}], max_poll_records: 200 }}
     producer: {{ bootstrap_servers: \"{servers}\", result_topic: {results} }}
 "
         )
