@@ -26,7 +26,7 @@ export function amount(value) {
   if (size >= 1_000_000) return short.format(value);
   if (size >= 1_000) return whole.format(value);
   if (size >= 10) return one.format(value);
-  return String(Number(value.toPrecision(3)));
+  return String(Number(value.toPrecision(size < 1 ? 2 : 3)));
 }
 
 /** [number, unit] of a span in milliseconds. */
@@ -42,6 +42,9 @@ export function spanParts(ms) {
 }
 
 export const span = (ms) => spanParts(ms).join(" ").trim();
+
+/** A span of a configuration: `5 s`, where a measured one is `5.0 s`. */
+export const setting = (ms) => span(ms).replace(/\.0 /, " ");
 
 export function bytes(value) {
   if (!isNumber(value)) return NONE;

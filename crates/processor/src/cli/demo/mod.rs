@@ -56,18 +56,17 @@ fn show(args: &DemoArgs, stop: &StopToken) -> ProcessorResult<()> {
     let mut job = observed_job_from_config(&live, &options, server.telemetry(), stop.clone())?;
     job.source = source::with_trace(job.source)?;
     let (lived, replayed) = thread::scope(|scope| {
-        let live = scope.spawn(|| run(job));
-        let replayed = replay(folder.path(), stop);
-        if replayed.is_err() {
-            stop.stop();
-        } else if !stop.is_stopped() {
+        let replay = scope.spawn(|| {
+            replay(folder.path(), stop).inspect_err(|_| stop.stop())?;
             info!(
                 "generated traffic, live: latency in ms per model every 5 s; every 15 s one model is in trouble for 8 s \
                  (watch p95). Ctrl-C ends the demo"
             );
-        }
-        let panicked = || Err(ProcessorError::Internal("the live part of the demo panicked".into()));
-        (live.join().unwrap_or_else(|_| panicked()), replayed)
+            Ok(())
+        });
+        let lived = run(job);
+        let panicked = || Err(ProcessorError::Internal("the replay of the demo panicked".into()));
+        (lived, replay.join().unwrap_or_else(|_| panicked()))
     });
     server.end();
     replayed.and(lived)

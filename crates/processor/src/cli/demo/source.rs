@@ -38,7 +38,8 @@ impl Source for DemoSource {
         thread::scope(|scope| {
             let trace = scope.spawn(|| Halt::conclude(Trace::new(queue, stop).all(&requests)));
             let generated = generated.run(queue, stop);
-            let panicked = || Err(ProcessorError::Internal("the thread of the trace panicked".into()));
+            let panicked =
+                || Err(ProcessorError::Internal("the thread of the trace panicked".into()));
             generated.and(trace.join().unwrap_or_else(|_| panicked()))
         })
     }
@@ -112,6 +113,8 @@ impl<'a> Trace<'a> {
     fn flush(&mut self) -> Result<(), Halt> {
         let Some(mut batch) = self.batch.take() else { return Ok(()) };
         batch.next_position = Position::at(self.sent);
-        send(self.queue, self.stop, SourceEvent::Batch(batch))
+        send(self.queue, self.stop, SourceEvent::Batch(batch))?;
+        // Its pauses shall not hold the watermark back for long.
+        send(self.queue, self.stop, SourceEvent::CaughtUp(self.origin.id))
     }
 }

@@ -89,7 +89,10 @@ mod tests {
         assert_eq!((all[0].after_ms, all[1].after_ms), (0, 4_315));
         let [context, generated] = all[0].records(1_700_000_000_000);
         let context: serde_json::Value = serde_json::from_slice(&context).unwrap();
-        assert_eq!((context["value"].as_u64(), context["name"].as_str()), (Some(374), Some("context_tokens")));
+        assert_eq!(
+            (context["value"].as_u64(), context["name"].as_str()),
+            (Some(374), Some("context_tokens"))
+        );
         assert!(serde_json::from_slice::<serde_json::Value>(&generated).is_ok());
         let cut = &all[BROKEN_EVERY - 1].records(0)[1];
         assert!(serde_json::from_slice::<serde_json::Value>(cut).is_err());

@@ -188,6 +188,9 @@ mod tests {
         assert!(slow.sinks[0].kind == "console" && slow.late == calls.late);
         assert_eq!(calls.dead_letter, None);
         let text = serde_json::to_string(&topology).unwrap();
-        assert!(!text.contains("pass") && !text.contains("token=t") && !text.contains("u:p"), "{text}");
+        assert!(
+            !text.contains("pass") && !text.contains("token=t") && !text.contains("u:p"),
+            "{text}"
+        );
     }
 }

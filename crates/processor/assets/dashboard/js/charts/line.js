@@ -10,7 +10,7 @@ const colour = (name) => getComputedStyle(document.documentElement).getPropertyV
 
 function axis(size, more) {
   return {
-    stroke: () => colour("--muted"), size, gap: 6, font: "11px system-ui, sans-serif",
+    stroke: () => colour("--muted"), size, gap: 6, font: `11px ${colour("--sans")}`,
     grid: { stroke: () => colour("--grid"), width: 1 }, ticks: { show: false }, ...more,
   };
 }
@@ -87,7 +87,7 @@ export class LineChart {
     }));
     const zero = (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.12 : 1];
     const options = {
-      ...this.#size, padding: [8, 4, 0, 0], legend: { show: false },
+      ...this.#size, padding: [8, 24, 0, 0], legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { size: 7 }, y: false },
       scales: { x: { range: (_, low, high) => this.#range ?? (low === high ? [low - 30, high + 30] : [low, high]) }, y: { range: zero } },
       axes: [axis(26, { space: 70, values: clockTicks }), axis(52, { space: 36, values: (_, ticks) => ticks.map((tick) => this.#format(tick).replace(/\.0(?= |$)/, "")) })],

@@ -1,7 +1,7 @@
 // The way of an event through the chosen pipeline, with what goes along each edge now.
 
 import { byId, mark, onResize, redraw, say, svg } from "../dom.js";
-import { amount, count, plural, span } from "../format.js";
+import { amount, count, plural, setting } from "../format.js";
 import { chosenPipeline } from "../store.js";
 
 const NARROW = 620;
@@ -10,8 +10,8 @@ const MAX_SINKS = 3;
 const fit = (text, room) => (text.length > room ? `…${text.slice(1 - room)}` : text);
 
 function windowText({ kind, size_ms, slide_ms, allowed_lateness_ms }) {
-  const size = kind === "session" ? `gap ${span(size_ms)}` : slide_ms ? `${span(size_ms)} every ${span(slide_ms)}` : span(size_ms);
-  return `${kind} ${size}${allowed_lateness_ms ? `, +${span(allowed_lateness_ms)}` : ""}`;
+  const size = kind === "session" ? `gap ${setting(size_ms)}` : slide_ms ? `${setting(size_ms)} every ${setting(slide_ms)}` : setting(size_ms);
+  return `${kind} ${size}${allowed_lateness_ms ? `, +${setting(allowed_lateness_ms)}` : ""}`;
 }
 
 const sideText = (side) => (side ? [side.kind, side.name] : ["only counted"]);
@@ -24,7 +24,7 @@ function partsOf(topology, name, pipeline) {
   const shown = parts.sinks.slice(0, MAX_SINKS).map(({ kind, name: place }) => [kind, place]);
   const more = parts.sinks.length - shown.length;
   if (more > 0) shown[MAX_SINKS - 1] = [`+${more + 1} more`, "sinks"];
-  const named = sources.filter((source) => source !== topology.source.kind).join(", ");
+  const named = sources.join() === topology.source.kind ? "" : sources.join(", ");
   return {
     source: [topology.source.kind, named || topology.source.name || plural(pipeline.partitions.length, "partition")],
     decode: ["decode", parts.key.length ? `key ${parts.key.join(", ")}` : parts.profile],
@@ -37,7 +37,7 @@ function partsOf(topology, name, pipeline) {
 
 /** Places: x and y of the middle, in pixels. */
 function places({ width, height }, sinks) {
-  const [w, h] = [Math.min(190, width * (width < NARROW ? 0.44 : 0.19)), 46];
+  const [w, h] = [Math.min(190, width * (width < NARROW ? 0.41 : 0.19)), 46];
   if (width < NARROW) {
     const [left, right] = [w / 2 + 1, width - w / 2 - 1];
     const rows = [0, 1, 2, 3].map((row) => 30 + row * ((height - 60) / 3));

@@ -1,7 +1,7 @@
 // Whether the run is well, and every reason why not.
 
 import { byId, emptyState, h, redraw } from "../dom.js";
-import { span } from "../format.js";
+import { bytes, count, span } from "../format.js";
 
 const STALE_MS = 4_000;
 
@@ -20,15 +20,31 @@ function reasons({ health, run, pictureAt }) {
   return found;
 }
 
+const reasonOf = ({ part, reason, tone, said, since }) =>
+  h("div", { class: "reason" }, h("span", { class: `badge ${tone}` }, `${part}: ${said}`), h("span", { class: "badge" }, since), h("p", null, reason));
+
+const WELL = h("p", { class: "well" }, h("i", { "aria-hidden": "true" }), "All parts are well");
+
+const fact = ([name, value]) => h("div", null, h("dt", null, name), h("dd", null, value));
+
+function facts({ health, run, metrics }) {
+  const value = (name) => metrics?.found?.value(name);
+  const commit = run?.last_commit_ms ? `${span(Math.max(0, run.at_ms - run.last_commit_ms))} ago` : "none yet";
+  return [
+    ["State read back", health.started ? "yes" : "not yet"],
+    ["Input", run?.is_paused ? "held back" : "flows"],
+    ["Newest commit", commit],
+    ["Recoveries, rebalances", `${count(value("processor_recoveries_total"))}, ${count(value("processor_rebalances_total"))}`],
+    ["Memory", bytes(value("processor_process_resident_memory_bytes"))],
+  ];
+}
+
 export function healthCard(store) {
   const root = byId("health");
-  store.view(["health", "run", "connection"], (state) => {
+  store.view(["health", "run", "connection", "metrics"], (state) => {
     if (!state.health) return redraw(root, "loading", () => emptyState("Asking for health…"));
     const all = reasons(state);
-    return redraw(root, [state.health.status, all], () => {
-      if (all.length === 0) return emptyState("All parts are well", "source, commits, sinks, state");
-      return all.map(({ part, reason, tone, said, since }) =>
-        h("div", { class: "reason" }, h("span", { class: `badge ${tone}` }, `${part}: ${said}`), h("span", { class: "badge" }, since), h("p", null, reason)));
-    });
+    const said = facts(state);
+    return redraw(root, [state.health.status, all, said], () => [all.length ? all.map(reasonOf) : WELL, h("dl", { class: "facts" }, said.map(fact))].flat());
   });
 }

@@ -10,7 +10,7 @@ const COLUMNS = 3;
 
 function makeRow(open) {
   const name = h("button", { class: "row", type: "button" });
-  const numbers = [...Array(COLUMNS + 1)].map((_, i) => h("td", { class: `number${i === 1 ? " wide-only" : ""}` }));
+  const numbers = [...Array(COLUMNS + 1)].map((_, i) => h("td", { class: `number${i === 1 || i === 3 ? " wide-only" : ""}` }));
   const trend = spark();
   const at = h("td", { class: "number time wide-only" });
   const root = h("tr", { "aria-hidden": "true" }, h("td", null, name), numbers, h("td", null, trend.root), at);
@@ -63,8 +63,8 @@ function moveByKeys(rows, table, turn) {
 }
 
 function listTable(rows) {
-  const heads = [h("th", { scope: "col" }, "Key"), ...["count", "", "", ""].map((name, i) => h("th", { scope: "col", class: `number${i === 1 ? " wide-only" : ""}` }, name)), h("th", { scope: "col" }), h("th", { scope: "col", class: "number wide-only" }, "Window end")];
-  const widths = [["key"], ["n"], ["n wide-only"], ["n"], ["n"], ["trend"], ["at wide-only"]];
+  const heads = [h("th", { scope: "col" }, "Key"), ...["count", "", "", ""].map((name, i) => h("th", { scope: "col", class: `number${i === 1 || i === 3 ? " wide-only" : ""}` }, name)), h("th", { scope: "col" }), h("th", { scope: "col", class: "number wide-only" }, "Window end")];
+  const widths = [["key"], ["n"], ["n wide-only"], ["n"], ["n wide-only"], ["trend"], ["at wide-only"]];
   const table = h("table", null, h("caption", { class: "quiet" }, "Keys with their newest result; press one for its windows over time"),
     h("colgroup", null, widths.map(([name]) => h("col", { class: name }))), h("thead", null, h("tr", null, heads)), h("tbody", null, rows.map(({ root }) => root)));
   return { table, heads };
@@ -148,6 +148,6 @@ function controls(store, change) {
       value.replaceChildren(...names.map((name, i) => h("option", { value: name }, shown[i])));
     }
     value.value = valueOf(keys.found.statistic);
-    value.disabled = names.length < 2;
+    value.parentElement.hidden = names.length < 2;
   });
 }

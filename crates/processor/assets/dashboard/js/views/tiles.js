@@ -21,7 +21,7 @@ function lagTone(pipeline) {
 /** [label, what of] → { value, unit, aside, column, tone } */
 const TILES = [
   ["Accepted", ({ of, pipeline }) => ({
-    value: amount(lately(of?.accepted_per_sec)), unit: "events/s", aside: pipeline && `${compact(pipeline.accepted)} in all`, column: of?.accepted_per_sec,
+    value: amount(lately(of?.accepted_per_sec)), unit: "/s", aside: pipeline && `${compact(pipeline.accepted)} events in all`, column: of?.accepted_per_sec,
   })],
   ["Results", ({ of, pipeline }) => ({
     value: amount(lately(of?.results_per_sec, 10)), unit: "/s", aside: pipeline && `${compact(pipeline.results_emitted)} in all`, column: of?.results_per_sec,
@@ -38,15 +38,15 @@ const TILES = [
     return { value, unit, aside: pipeline && aside, column: of?.watermark_lag_ms, tone: lagTone(pipeline) };
   }],
   ["Late", ({ of, pipeline }) => ({
-    value: compact(pipeline?.late_dropped), unit: "events", aside: pipeline && `${amount(lately(of?.late_per_sec, 60))}/s in the last minute`,
+    value: compact(pipeline?.late_dropped), aside: pipeline && `${amount(lately(of?.late_per_sec, 60))}/s lately`,
     column: of?.late_per_sec,
   })],
   ["Dead letters", ({ of, pipeline }) => ({
-    value: compact(pipeline?.dead_lettered), unit: "records", aside: pipeline && `${amount(lately(of?.dead_letters_per_sec, 60))}/s in the last minute`,
+    value: compact(pipeline?.dead_lettered), aside: pipeline && `${amount(lately(of?.dead_letters_per_sec, 60))}/s lately`,
     column: of?.dead_letters_per_sec,
   })],
   ["Keys", ({ pipeline }) => ({
-    value: compact(pipeline?.keys), unit: "", aside: pipeline && plural(pipeline.open_windows, "open window"),
+    value: compact(pipeline?.keys), aside: pipeline && plural(pipeline.open_windows, "open window"),
   })],
   ["Outbox", ({ history, metrics }) => {
     const waiting = history?.outbox_bytes.at(-1);
