@@ -5,6 +5,8 @@ import { h, onResize, say } from "../dom.js";
 import { instant, time } from "../format.js";
 
 const TABLE_ROWS = 12;
+/** More than so many would hide the line. */
+const MAX_POINTS = 36;
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
@@ -83,14 +85,14 @@ export class LineChart {
   #create() {
     const lines = this.#series.map(({ fill, points }, i) => ({
       stroke: () => colour(`--series-${i + 1}`), width: 1.6, spanGaps: false,
-      fill: fill ? () => colour("--fill-1") : undefined, points: { show: points ?? false, size: 4 },
+      fill: fill ? () => colour("--fill-1") : undefined, points: { show: points ? (plot) => plot.data[0].length <= MAX_POINTS : false, size: 4 },
     }));
     const zero = (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.12 : 1];
     const options = {
       ...this.#size, padding: [8, 24, 0, 0], legend: { show: false },
       cursor: { drag: { x: false, y: false }, points: { size: 7 }, y: false },
       scales: { x: { range: (_, low, high) => this.#range ?? (low === high ? [low - 30, high + 30] : [low, high]) }, y: { range: zero } },
-      axes: [axis(26, { space: 70, values: clockTicks }), axis(52, { space: 36, values: (_, ticks) => ticks.map((tick) => this.#format(tick).replace(/\.0(?= |$)/, "")) })],
+      axes: [axis(26, { space: 52, values: clockTicks }), axis(52, { space: 36, values: (_, ticks) => ticks.map((tick) => this.#format(tick).replace(/\.0(?= |$)/, "")) })],
       series: [{}, ...lines],
       hooks: { setCursor: [(plot) => this.#point(plot)] },
     };

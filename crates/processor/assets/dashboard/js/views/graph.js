@@ -7,11 +7,12 @@ import { chosenPipeline } from "../store.js";
 const NARROW = 620;
 const MAX_SINKS = 3;
 
-const fit = (text, room) => (text.length > room ? `…${text.slice(1 - room)}` : text);
+/** Of a path the end says most, of anything else the beginning. */
+const fit = (text, room) => (text.length <= room ? text : text.includes("/") ? `…${text.slice(1 - room)}` : `${text.slice(0, room - 1)}…`);
 
 function windowText({ kind, size_ms, slide_ms, allowed_lateness_ms }) {
   const size = kind === "session" ? `gap ${setting(size_ms)}` : slide_ms ? `${setting(size_ms)} every ${setting(slide_ms)}` : setting(size_ms);
-  return `${kind} ${size}${allowed_lateness_ms ? `, +${setting(allowed_lateness_ms)}` : ""}`;
+  return [`${kind} windows`, `${size}${allowed_lateness_ms ? `, late +${setting(allowed_lateness_ms)}` : ""}`];
 }
 
 const sideText = (side) => (side ? [side.kind, side.name] : ["only counted"]);
@@ -28,7 +29,7 @@ function partsOf(topology, name, pipeline) {
   return {
     source: [topology.source.kind, named || topology.source.name || plural(pipeline.partitions.length, "partition")],
     decode: ["decode", parts.key.length ? `key ${parts.key.join(", ")}` : parts.profile],
-    window: ["windows", windowText(parts.window)],
+    window: windowText(parts.window),
     sinks: shown.length ? shown : [["no sink", "results are only shown here"]],
     late: sideText(parts.late),
     dead: sideText(parts.dead_letter),
@@ -58,7 +59,7 @@ function node([x, y], { w, h }, [title, what], kind) {
   return svg("g", { class: `node ${kind}`, transform: `translate(${(x - w / 2).toFixed(1)} ${(y - h / 2).toFixed(1)})` },
     svg("title", null, `${title} ${what}`),
     svg("rect", { x: 0.5, y: 0.5, width: w - 1, height: h - 1, rx: 8 }),
-    svg("text", { x: 11, y: 19 }, fit(title, room)), svg("text", { x: 11, y: 36, class: "sub" }, fit(what, room)));
+    svg("text", { x: 11, y: what ? 19 : 27 }, fit(title, room)), svg("text", { x: 11, y: 36, class: "sub" }, fit(what, room)));
 }
 
 function edge(from, to, { w, h, down }, sideways = down) {
@@ -131,7 +132,7 @@ export function graph(store) {
 /** The picture in words. */
 function description(pipeline, parts, of) {
   const sinks = parts.sinks.map((sink) => sink.filter(Boolean).join(" ")).join(", ");
-  return `Records from ${parts.source.join(" ")} are decoded, put into ${parts.window[1]} windows of pipeline ${pipeline.name}, and results go to ${sinks}. ` +
+  return `Records from ${parts.source.join(" ")} are decoded, put into ${parts.window.join(" of ")} of pipeline ${pipeline.name}, and results go to ${sinks}. ` +
     `Now ${amount(mean(of?.read_per_sec, 3))} records read and ${amount(mean(of?.accepted_per_sec, 3))} events accepted per second; ` +
     `${count(pipeline.late_dropped)} late events, ${count(pipeline.dead_lettered)} dead letters.`;
 }

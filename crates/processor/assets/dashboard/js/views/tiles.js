@@ -38,10 +38,12 @@ const TILES = [
     return { value, unit, aside: pipeline && aside, column: of?.watermark_lag_ms, tone: lagTone(pipeline) };
   }],
   ["Late", ({ of, pipeline }) => ({
+    series: 2,
     value: compact(pipeline?.late_dropped), aside: pipeline && `${amount(lately(of?.late_per_sec, 60))}/s lately`,
     column: of?.late_per_sec,
   })],
   ["Dead letters", ({ of, pipeline }) => ({
+    series: 3,
     value: compact(pipeline?.dead_lettered), aside: pipeline && `${amount(lately(of?.dead_letters_per_sec, 60))}/s lately`,
     column: of?.dead_letters_per_sec,
   })],
@@ -63,11 +65,12 @@ function tile(label) {
   const root = h("div", { class: "tile" }, h("dt", null, label), h("dd", { class: "number" }, number, unit), aside, h("dd", { class: "spark" }, trend.root));
   return {
     root,
-    show({ value, unit: of, aside: more, column, tone }) {
+    show({ value, unit: of, aside: more, column, tone, series }) {
       say(number, value);
       say(unit, of ?? "");
       say(aside, more ?? "");
       mark(root, "data-tone", tone || null);
+      mark(trend.root, "data-series", series ?? null);
       trend.draw((column ?? []).slice(-SPARK_POINTS));
     },
   };
