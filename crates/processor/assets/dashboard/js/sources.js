@@ -4,6 +4,7 @@ import { json, Refused, text, withQuery } from "./api.js";
 import { extended, newest } from "./history.js";
 import { Poll } from "./poll.js";
 import { Metrics } from "./prometheus.js";
+import { chosenPipeline } from "./store.js";
 
 /** Keys of one page of the list. */
 export const PAGE = 12;
@@ -49,8 +50,9 @@ function watch(store, name, everyMs, ask) {
 
 function keysPath(store) {
   const { search, sort, value, offset } = store.get("list");
+  const pipeline = chosenPipeline({ run: store.get("run"), pipeline: store.get("pipeline") })?.name;
   return withQuery("api/v1/keys", {
-    pipeline: store.get("pipeline"), search, sort, statistic: value, offset, limit: PAGE, points: 40,
+    pipeline, search, sort, statistic: value, offset, limit: PAGE, points: 40,
   });
 }
 

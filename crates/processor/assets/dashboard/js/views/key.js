@@ -9,6 +9,7 @@ import { columnsOf, familiesOf } from "./families.js";
 import { valueOf } from "./keys.js";
 
 const WINDOWS = 240;
+const AGAIN_MS = 5_000;
 
 /** Results by window, of each the newest revision, in the order of their ends. */
 function byWindow(results) {
@@ -21,32 +22,53 @@ function byWindow(results) {
 }
 
 /** Asks for the windows of the key that is looked at, and listens to what comes. */
-function follow(store) {
-  let stream = null;
-  let asked = "";
-  const load = async (pipeline, key) => {
-    const found = await json(withQuery("api/v1/windows", { pipeline, key, limit: WINDOWS })).catch(() => null);
-    if (found && asked === `${pipeline}\n${key}`) store.set({ windows: { pipeline, key, open: found.open, fired: byWindow(found.fired) } });
-  };
-  const listen = (pipeline, key) => {
-    stream = new EventSource(withQuery("api/v1/live", { pipeline, key }));
-    stream.addEventListener("result", ({ data }) => {
-      const windows = store.get("windows");
-      if (windows?.key !== key) return;
-      store.set({ windows: { ...windows, fired: byWindow([...windows.fired, JSON.parse(data)]) } });
-      load(pipeline, key);
+class Follower {
+  #store;
+  #stream = null;
+  #wanted = null;
+  #timer = 0;
+
+  constructor(store) {
+    this.#store = store;
+  }
+
+  follow(pipeline, key) {
+    if (this.#wanted?.pipeline === pipeline && this.#wanted.key === key) return;
+    this.#wanted = { pipeline, key };
+    this.#store.set({ windows: null });
+    this.#listen();
+    this.#load();
+  }
+
+  #listen() {
+    this.#stream?.close();
+    const stream = new EventSource(withQuery("api/v1/live", this.#wanted));
+    this.#stream = stream;
+    stream.addEventListener("result", ({ data }) => this.#heard(JSON.parse(data)));
+    // It connects again by itself when the connection breaks; what came meanwhile is asked for.
+    stream.addEventListener("open", () => this.#load());
+    stream.addEventListener("error", () => {
+      // Refused: all seats are taken. Until there is one, it is asked for now and then.
+      if (stream.readyState !== EventSource.CLOSED) return;
+      setTimeout(() => stream === this.#stream && this.#listen(), AGAIN_MS);
+      this.#load();
     });
-    // It connects again by itself; what came meanwhile is asked for.
-    stream.addEventListener("open", () => load(pipeline, key));
-  };
-  return (pipeline, key) => {
-    const wanted = `${pipeline}\n${key}`;
-    if (wanted === asked) return;
-    asked = wanted;
-    stream?.close();
-    store.set({ windows: null });
-    listen(pipeline, key);
-  };
+  }
+
+  #heard(result) {
+    const windows = this.#store.get("windows");
+    if (!windows) return;
+    this.#store.set({ windows: { ...windows, fired: byWindow([...windows.fired, result]) } });
+    // Which windows are open has changed; however many results come, that is asked once a second.
+    this.#timer ||= setTimeout(() => this.#load(), 1_000);
+  }
+
+  async #load() {
+    this.#timer = 0;
+    const wanted = this.#wanted;
+    const found = await json(withQuery("api/v1/windows", { ...wanted, limit: WINDOWS })).catch(() => null);
+    if (found && wanted === this.#wanted) this.#store.set({ windows: { open: found.open, fired: byWindow(found.fired) } });
+  }
 }
 
 function badges({ pane: { revision, timing } }, isOpen) {
@@ -77,14 +99,14 @@ export function keyDetail(store) {
   const [plot, list] = [h("div"), h("div", { class: "key-windows", tabindex: "0", role: "region", "aria-label": "Windows of the key" })];
   root.replaceChildren(plot, list);
   const chart = new LineChart(plot, { name: "statistics per window", format: amount, store, high: true, series: [1, 2, 3].map(() => ({ label: "–", points: true })) });
-  const go = follow(store);
+  const follower = new Follower(store);
 
   store.view(["keys", "key", "pipeline", "run"], (state) => {
     const name = chosenPipeline(state)?.name;
     const first = state.keys?.found?.keys[0]?.key;
     // Without a choice, the first of the list.
     if (name && state.key === null && first !== undefined && state.keys.found.pipeline === name) store.set({ key: first });
-    else if (name && state.key !== null) go(name, state.key);
+    else if (name && state.key !== null) follower.follow(name, state.key);
   });
 
   store.view(["windows", "key", "keys"], ({ windows, key, keys }) => {

@@ -63,7 +63,7 @@ function moveByKeys(rows, table, turn) {
 }
 
 function listTable(rows) {
-  const heads = [h("th", { scope: "col" }, "Key"), ...["count", "", "", ""].map((name, i) => h("th", { scope: "col", class: `number${i === 1 || i === 3 ? " wide-only" : ""}` }, name)), h("th", { scope: "col" }), h("th", { scope: "col", class: "number wide-only" }, "Window end")];
+  const heads = [h("th", { scope: "col" }, "Key"), ...["count", "–", "–", "–"].map((name, i) => h("th", { scope: "col", class: `number${i === 1 || i === 3 ? " wide-only" : ""}` }, name)), h("th", { scope: "col" }, "over time"), h("th", { scope: "col", class: "number wide-only" }, "Window end")];
   const widths = [["key"], ["n"], ["n wide-only"], ["n"], ["n wide-only"], ["trend"], ["at wide-only"]];
   const table = h("table", null, h("caption", { class: "quiet" }, "Keys with their newest result; press one for its windows over time"),
     h("colgroup", null, widths.map(([name]) => h("col", { class: name }))), h("thead", null, h("tr", null, heads)), h("tbody", null, rows.map(({ root }) => root)));
@@ -103,10 +103,12 @@ export function keyList(store, { open, ask }) {
     // Sorted by value rows change their keys: not while someone is among them.
     if (list.sort === "value" && table.contains(document.activeElement) && found?.offset === Number(table.dataset.offset)) return;
     table.dataset.offset = found?.offset ?? 0;
+    // The keys of this page have gone.
+    if (found && found.offset >= found.total && found.offset > 0) change({ offset: 0 });
     const family = familiesOf(found?.statistics ?? []).get(valueOf(found?.statistic));
     const [columns, trend] = [columnsOf(family), trendOf(family)];
     columns.forEach(({ short }, i) => say(heads[i + 2], short));
-    say(heads[5], trend ? `${trend.short} over time` : "");
+    say(heads[5], trend ? `${trend.short} over time` : "over time");
     rows.forEach((row, i) => show(row, found?.keys[i] ?? null, columns, trend, key));
     const note = notes(keys ?? {});
     over.hidden = !note;
