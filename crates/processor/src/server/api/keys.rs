@@ -3,7 +3,7 @@
 //! What is shown comes from the ring of committed results alone, so neither the worker nor the store is asked. A key
 //! whose results have all left the ring is not in the list; `results` says how many there are to choose from.
 
-use std::{cmp::Ordering, collections::HashMap};
+use std::cmp::Reverse;
 
 use axum::{
     Json,
@@ -16,13 +16,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Api, Problem, problem};
+use super::{
+    Api, Problem,
+    order::{natural, usual},
+    problem,
+    remembered::{MAX_POINTS, Remembered, Windows, end_text, value},
+};
 use crate::runtime::{LiveResult, Telemetry};
 
 /// Most keys of one answer.
 const MAX_LIMIT: usize = 200;
-/// Most windows of one key.
-const MAX_POINTS: usize = 240;
 
 /// Which keys.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -126,18 +129,11 @@ fn find(telemetry: &Telemetry, query: KeysQuery) -> Result<Keys, (StatusCode, St
         .filter(|(key, _)| search.is_empty() || key.to_lowercase().contains(&search))
         .map(|(key, windows)| (key.as_str(), windows))
         .collect();
-    let newest = |windows: &Windows| windows.first().and_then(|of| value(of, &statistic));
+    keys.sort_unstable_by(|a, b| natural(a.0, b.0));
     if by_value {
-        let greater = |a: Option<f64>, b: Option<f64>| match (a, b) {
-            (Some(a), Some(b)) => b.total_cmp(&a),
-            (a, b) => b.is_some().cmp(&a.is_some()),
-        };
-        let cached = keys.iter().map(|(key, windows)| (*key, *windows, newest(windows)));
-        let mut valued: Vec<_> = cached.collect();
-        valued.sort_unstable_by(|a, b| greater(a.2, b.2).then_with(|| a.0.cmp(b.0)));
-        keys = valued.into_iter().map(|(key, windows, _)| (key, windows)).collect();
-    } else {
-        keys.sort_unstable_by(|a, b| natural(a.0, b.0));
+        let newest = |windows: &Windows| windows.first().and_then(|of| value(of, &statistic));
+        // Those without a value come last.
+        keys.sort_by_cached_key(|(_, windows)| Reverse(newest(windows).map(ordered)));
     }
     let (offset, limit) = (query.offset.unwrap_or(0), query.limit.unwrap_or(50).min(MAX_LIMIT));
     let points = query.points.unwrap_or(30).min(MAX_POINTS);
@@ -154,58 +150,6 @@ fn find(telemetry: &Telemetry, query: KeysQuery) -> Result<Keys, (StatusCode, St
     })
 }
 
-/// Windows of a key, the newest first, of each the newest revision.
-type Windows = Vec<LiveResult>;
-
-/// What the ring holds of a pipeline.
-struct Remembered {
-    keys: HashMap<String, Windows>,
-    results: usize,
-}
-
-impl Remembered {
-    fn of(telemetry: &Telemetry, pipeline: &str) -> Self {
-        let mut remembered = Self { keys: HashMap::new(), results: 0 };
-        let Some(live) = &telemetry.live else { return remembered };
-        live.recent(|result| {
-            remembered.add(result, pipeline);
-            true
-        });
-        let newest_first = |a: &LiveResult, b: &LiveResult| end_text(b).cmp(end_text(a));
-        remembered.keys.values_mut().for_each(|windows| windows.sort_by(newest_first));
-        remembered
-    }
-
-    /// Results come with the newest first: a window that is there already is there in a newer revision.
-    fn add(&mut self, live: &LiveResult, pipeline: &str) {
-        let Some(result) = live.result().filter(|of| of.record.pipeline == pipeline) else {
-            return;
-        };
-        self.results += 1;
-        let window = &result.record.window;
-        if !self.keys.contains_key(&window.key) {
-            self.keys.insert(window.key.clone(), Vec::new());
-        }
-        let Some(windows) = self.keys.get_mut(&window.key) else { return };
-        let is_it = |other: &LiveResult| {
-            let other = other.result().map(|other| &other.record.window);
-            other.is_some_and(|other| other.start == window.start && other.end == window.end)
-        };
-        // Revisions of a window lie close together.
-        if windows.len() < MAX_POINTS && !windows.iter().rev().take(16).any(is_it) {
-            windows.push(live.clone());
-        }
-    }
-
-    /// Names of the statistics that are numbers, of any one key: a pipeline has the same for all.
-    fn statistics(&self) -> Vec<String> {
-        let newest = self.keys.values().filter_map(|windows| windows.first()?.result()).next();
-        let results = newest.iter().flat_map(|result| &result.record.results);
-        let numbers = results.filter(|(_, value)| value.is_number());
-        numbers.map(|(name, _)| name.clone()).collect()
-    }
-}
-
 fn row(key: &str, windows: &Windows, statistic: &str, points: usize) -> KeyRow {
     let newest = windows.first().and_then(LiveResult::result);
     let newest = newest.and_then(|result| serde_json::from_slice(&result.json).ok());
@@ -218,48 +162,19 @@ fn row(key: &str, windows: &Windows, statistic: &str, points: usize) -> KeyRow {
     KeyRow { key: key.to_owned(), newest: newest.unwrap_or_default(), series }
 }
 
-/// RFC 3339 in UTC with milliseconds: the order of texts is that of instants.
-fn end_text(live: &LiveResult) -> &str {
-    live.result().map_or("", |result| result.record.window.end.as_str())
+/// A number whose order as an integer is that of the number.
+fn ordered(value: f64) -> i64 {
+    let bits = value.to_bits().cast_signed();
+    bits ^ ((bits >> 63).cast_unsigned() >> 1).cast_signed()
 }
 
-fn value(live: &LiveResult, statistic: &str) -> Option<f64> {
-    live.result()?.record.results.get(statistic)?.as_f64()
-}
+#[cfg(test)]
+mod tests {
+    use super::ordered;
 
-/// The statistic that says most: a percentile, best the 95th; else an average; else any.
-fn usual(statistics: &[String]) -> String {
-    let ends = |end: &str| statistics.iter().find(|name| name.ends_with(end));
-    let percentile = |name: &&String| {
-        let last = name.rsplit('_').next().unwrap_or_default();
-        last.strip_prefix('p').is_some_and(|rest| rest.parse::<f64>().is_ok())
-    };
-    let found = ends("p95").or_else(|| statistics.iter().rfind(percentile));
-    let found = found.or_else(|| ends("average")).or_else(|| statistics.first());
-    found.cloned().unwrap_or_default()
-}
-
-/// `key-2` before `key-10`: runs of digits compare as numbers.
-fn natural(a: &str, b: &str) -> Ordering {
-    let (mut left, mut right) = (a, b);
-    loop {
-        let (one, rest_of_left) = chunk(left);
-        let (other, rest_of_right) = chunk(right);
-        let numbers = (one.parse::<u64>(), other.parse::<u64>());
-        let order = match numbers {
-            (Ok(one), Ok(other)) => one.cmp(&other),
-            _ => one.cmp(other),
-        };
-        if order != Ordering::Equal || (one.is_empty() && other.is_empty()) {
-            return order.then_with(|| a.cmp(b));
-        }
-        (left, right) = (rest_of_left, rest_of_right);
+    #[test]
+    fn integers_have_the_order_of_their_numbers() {
+        let sorted = [f64::MIN, -2.5, -1.0, -0.0, 0.0, 1e-300, 1.0, 2.5, f64::MAX];
+        assert!(sorted.windows(2).all(|pair| ordered(pair[0]) < ordered(pair[1])));
     }
-}
-
-/// The first run of digits, or of anything else.
-fn chunk(text: &str) -> (&str, &str) {
-    let digits = text.starts_with(|first: char| first.is_ascii_digit());
-    let end = text.find(|other: char| other.is_ascii_digit() != digits);
-    text.split_at(end.unwrap_or(text.len()))
 }

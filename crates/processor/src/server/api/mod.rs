@@ -9,6 +9,7 @@
 //! | `history` | the last quarter of an hour |
 //! | `windows` | open windows and recent results |
 //! | `keys` | keys with their newest results, a page at a time |
+//! | `remembered`, `order` | what is left of a key's results; the order of keys |
 //! | `sides` | late events and dead letters |
 //! | `checkpoints` | those that are kept, and keeping one |
 //! | `live` | results as they are committed: server-sent events and WebSocket |
@@ -21,6 +22,8 @@ mod history;
 mod keys;
 mod live;
 mod metrics;
+mod order;
+mod remembered;
 mod run;
 mod sides;
 mod topology;

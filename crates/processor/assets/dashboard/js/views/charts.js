@@ -23,7 +23,8 @@ export function charts(store) {
     const { history, rangeSecs, stage } = state;
     if (!history || history.at_ms.length === 0) return;
     const at = seconds(history);
-    const range = [at.at(-1) - rangeSecs, at.at(-1)];
+    // A young run fills the chart with what there is, at least a minute.
+    const range = [Math.max(at.at(-1) - rangeSecs, Math.min(at[0], at.at(-1) - 60)), at.at(-1)];
     const name = chosenPipeline(state)?.name;
     const of = history.pipelines.find((pipeline) => pipeline.name === name) ?? {};
     const column = (values) => numbers(values, at.length);
