@@ -16,7 +16,7 @@ const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 export const count = (value) => (isNumber(value) ? whole.format(value) : NONE);
 
 /** A count that has little room: 1.2M. */
-export const compact = (value) => (!isNumber(value) ? NONE : Math.abs(value) < 100_000 ? whole.format(value) : short.format(value));
+export const compact = (value) => (!isNumber(value) ? NONE : Math.abs(value) < 1_000_000 ? whole.format(value) : short.format(value));
 
 /** A rate or a statistic: the fewer digits before the point, the more after it. */
 export function amount(value) {
@@ -28,6 +28,9 @@ export function amount(value) {
   if (size >= 10) return one.format(value);
   return String(Number(value.toPrecision(size < 1 ? 2 : 3)));
 }
+
+/** A rate, which changes all the time: no digit more than one can read. */
+export const rate = (value) => (isNumber(value) && Math.abs(value) >= 100 ? compact(value) : amount(value));
 
 /** [number, unit] of a span in milliseconds. */
 export function spanParts(ms) {

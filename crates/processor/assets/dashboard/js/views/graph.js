@@ -1,7 +1,7 @@
 // The way of an event through the chosen pipeline, with what goes along each edge now.
 
-import { byId, mark, onResize, redraw, say, svg } from "../dom.js";
-import { amount, count, plural, setting } from "../format.js";
+import { byId, emptyState, mark, onResize, redraw, say, svg } from "../dom.js";
+import { count, plural, rate, setting } from "../format.js";
 import { chosenPipeline } from "../store.js";
 
 const NARROW = 620;
@@ -74,7 +74,7 @@ function edge(from, to, { w, h, down }, sideways = down) {
 function draw(root, size, parts) {
   const at = places(size, parts.sinks.length);
   const labels = {};
-  const rate = (name, { d, middle: [x, y] }, tone = "", start = false) => {
+  const labelled = (name, { d, middle: [x, y] }, tone = "", start = false) => {
     const text = svg("text", { class: `rate ${tone}`, x: start ? x + 8 : x, y: start ? y + 4 : y - 8, "text-anchor": start ? "start" : "middle" });
     const pulse = svg("path", { class: "pulse", d });
     labels[name] = { text, pulse };
@@ -82,9 +82,9 @@ function draw(root, size, parts) {
   };
   const sideEdge = (from, to) => (at.down ? edge(from, to, at, false) : edge(from, to, at, true));
   const edges = [
-    ...rate("read", edge(at.source, at.decode, at), "", at.down), ...rate("accepted", edge(at.decode, at.window, at), "", at.down),
-    ...at.sinks.flatMap((sink, i) => rate(`results${i}`, edge(at.window, sink, at), "", at.down && i === 0)),
-    ...rate("dead", sideEdge(at.decode, at.dead), "bad", !at.down), ...rate("late", sideEdge(at.window, at.late), "warn", !at.down),
+    ...labelled("read", edge(at.source, at.decode, at), "", at.down), ...labelled("accepted", edge(at.decode, at.window, at), "", at.down),
+    ...at.sinks.flatMap((sink, i) => labelled(`results${i}`, edge(at.window, sink, at), "", at.down && i === 0)),
+    ...labelled("dead", sideEdge(at.decode, at.dead), "bad", !at.down), ...labelled("late", sideEdge(at.window, at.late), "warn", !at.down),
   ];
   const nodes = [
     node(at.source, at, parts.source, "main"), node(at.decode, at, parts.decode, "main"), node(at.window, at, parts.window, "main"),
@@ -96,7 +96,7 @@ function draw(root, size, parts) {
   return (name, value, unit) => {
     if (!labels[name]) return;
     const known = value !== null && value !== undefined;
-    say(labels[name].text, known ? `${amount(value)}${unit}` : "");
+    say(labels[name].text, known ? `${rate(value)}${unit}` : "");
     mark(labels[name].pulse, "data-on", known && value > 0);
   };
 }
@@ -113,6 +113,7 @@ export function graph(store) {
   store.view(["topology", "run", "history", "pipeline", "graphSize"], (state) => {
     const pipeline = chosenPipeline(state);
     const { topology, history, graphSize: size } = state;
+    if (!pipeline) redraw(root, "none", () => emptyState(state.run ? "The run has not begun yet" : "Waiting for numbers…"));
     if (!topology || !pipeline || !size || size.width < 100) return;
     const parts = partsOf(topology, pipeline.name, pipeline);
     if (!parts) return;
@@ -133,6 +134,6 @@ export function graph(store) {
 function description(pipeline, parts, of) {
   const sinks = parts.sinks.map((sink) => sink.filter(Boolean).join(" ")).join(", ");
   return `Records from ${parts.source.join(" ")} are decoded, put into ${parts.window.join(" of ")} of pipeline ${pipeline.name}, and results go to ${sinks}. ` +
-    `Now ${amount(mean(of?.read_per_sec, 3))} records read and ${amount(mean(of?.accepted_per_sec, 3))} events accepted per second; ` +
+    `Now ${rate(mean(of?.read_per_sec, 3))} records read and ${rate(mean(of?.accepted_per_sec, 3))} events accepted per second; ` +
     `${count(pipeline.late_dropped)} late events, ${count(pipeline.dead_lettered)} dead letters.`;
 }

@@ -5,7 +5,10 @@ import { bytes, count, span } from "../format.js";
 
 const STALE_MS = 4_000;
 
-function reasons({ health, run, pictureAt }) {
+function reasons({ health, run, pictureAt, connection }) {
+  if (connection.state === "lost") {
+    return [{ part: "connection", reason: "The processor does not answer. What is shown is from before.", tone: "bad", said: "lost", since: "now" }];
+  }
   const found = health.reasons.map(({ part, reason, since_secs, blocks }) => ({
     part, reason, tone: blocks ? "bad" : "warn", said: blocks ? "not ready" : "tried again", since: span(Math.floor(since_secs) * 1_000),
   }));
@@ -42,7 +45,7 @@ function facts({ health, run, metrics }) {
 export function healthCard(store) {
   const root = byId("health");
   store.view(["health", "run", "connection", "metrics"], (state) => {
-    if (!state.health) return redraw(root, "loading", () => emptyState("Asking for health…"));
+    if (!state.health) return redraw(root, state.connection.state, () => emptyState(state.connection.state === "lost" ? "No answer yet" : "Asking for health…"));
     const all = reasons(state);
     const said = facts(state);
     return redraw(root, [state.health.status, all, said], () => [all.length ? all.map(reasonOf) : WELL, h("dl", { class: "facts" }, said.map(fact))].flat());

@@ -2,7 +2,7 @@
 
 import { spark } from "../charts/spark.js";
 import { byId, h, mark, say } from "../dom.js";
-import { amount, bytes, compact, plural, spanParts } from "../format.js";
+import { bytes, compact, count, plural, rate, spanParts } from "../format.js";
 import { chosenPipeline } from "../store.js";
 
 const SPARK_POINTS = 90;
@@ -21,15 +21,15 @@ function lagTone(pipeline) {
 /** [label, what of] → { value, unit, aside, column, tone } */
 const TILES = [
   ["Accepted", ({ of, pipeline }) => ({
-    value: amount(lately(of?.accepted_per_sec)), unit: "/s", aside: pipeline && `${compact(pipeline.accepted)} events in all`, column: of?.accepted_per_sec,
+    value: rate(lately(of?.accepted_per_sec)), unit: "/s", aside: pipeline && `${count(pipeline.accepted)} events in all`, column: of?.accepted_per_sec,
   })],
   ["Results", ({ of, pipeline }) => ({
-    value: amount(lately(of?.results_per_sec, 10)), unit: "/s", aside: pipeline && `${compact(pipeline.results_emitted)} in all`, column: of?.results_per_sec,
+    value: rate(lately(of?.results_per_sec, 10)), unit: "/s", aside: pipeline && `${count(pipeline.results_emitted)} in all`, column: of?.results_per_sec,
   })],
   ["Event to result, p99", ({ history }) => {
     const latency = history?.latency_ms.event_to_result;
     const [value, unit] = spanParts(latency?.p99.at(-1) ?? undefined);
-    return { value, unit, aside: latency ? "of the last minute" : "metrics are off", column: latency?.p99 };
+    return { value, unit, aside: history && (latency ? "of the last minute" : "metrics are off"), column: latency?.p99 };
   }],
   ["Watermark lag", ({ of, pipeline }) => {
     const [value, unit] = spanParts(pipeline?.watermark_lag_ms ?? undefined);
@@ -39,12 +39,12 @@ const TILES = [
   }],
   ["Late", ({ of, pipeline }) => ({
     series: 2,
-    value: compact(pipeline?.late_dropped), aside: pipeline && `${amount(lately(of?.late_per_sec, 60))}/s lately`,
+    value: compact(pipeline?.late_dropped), aside: pipeline && `${rate(lately(of?.late_per_sec, 60))}/s lately`,
     column: of?.late_per_sec,
   })],
   ["Dead letters", ({ of, pipeline }) => ({
     series: 3,
-    value: compact(pipeline?.dead_lettered), aside: pipeline && `${amount(lately(of?.dead_letters_per_sec, 60))}/s lately`,
+    value: compact(pipeline?.dead_lettered), aside: pipeline && `${rate(lately(of?.dead_letters_per_sec, 60))}/s lately`,
     column: of?.dead_letters_per_sec,
   })],
   ["Keys", ({ pipeline }) => ({
@@ -54,7 +54,7 @@ const TILES = [
     const waiting = history?.outbox_bytes.at(-1);
     const [value, unit] = bytes(waiting ?? undefined).split(" ");
     const most = metrics?.value("processor_outbox_max_bytes");
-    return { value, unit, aside: most > 0 ? `of ${bytes(most)}, for sinks` : "waits for sinks", column: history?.outbox_bytes };
+    return { value, unit, aside: most > 0 ? `of ${bytes(most)}, for sinks` : history && "none is needed", column: history?.outbox_bytes };
   }],
 ];
 
@@ -67,7 +67,7 @@ function tile(label) {
     root,
     show({ value, unit: of, aside: more, column, tone, series }) {
       say(number, value);
-      say(unit, of ?? "");
+      say(unit, value === "–" ? "" : of ?? "");
       say(aside, more ?? "");
       mark(root, "data-tone", tone || null);
       mark(trend.root, "data-series", series ?? null);
