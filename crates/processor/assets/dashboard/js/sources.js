@@ -42,8 +42,8 @@ function watch(store, name, everyMs, ask) {
     try {
       store.set({ [name]: { found: await ask() } });
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      store.set({ [name]: { absent: error.message, status: error.status } });
+      if (error instanceof Refused) store.set({ [name]: { absent: error.message } });
+      throw error;
     }
   });
 }

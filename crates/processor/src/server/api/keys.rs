@@ -1,4 +1,4 @@
-//! Keys with their newest result and how one statistic of theirs went: a page at a time.
+//! KeyPage with their newest result and how one statistic of theirs went: a page at a time.
 //!
 //! What is shown comes from the ring of committed results alone, so neither the worker nor the store is asked. A key
 //! whose results have all left the ring is not in the list; `results` says how many there are to choose from.
@@ -49,16 +49,16 @@ pub(super) struct KeysQuery {
 
 /// A page of keys.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Keys {
+pub(super) struct KeyPage {
     /// Their pipeline.
     pipeline: String,
     /// The statistic that is shown over time.
     statistic: String,
     /// Statistics there are.
     statistics: Vec<String>,
-    /// Keys that fit the question, on all pages.
+    /// KeyPage that fit the question, on all pages.
     total: usize,
-    /// Keys with results that are still remembered, whatever was searched for.
+    /// KeyPage with results that are still remembered, whatever was searched for.
     known: usize,
     /// Results of the pipeline that are still remembered.
     results: usize,
@@ -89,9 +89,9 @@ pub(super) struct KeyPoint {
     value: Option<f64>,
 }
 
-/// Keys whose results were committed lately, a page at a time, each with a series for a sparkline.
+/// KeyPage whose results were committed lately, a page at a time, each with a series for a sparkline.
 #[utoipa::path(get, path = "/api/v1/keys", tag = "windows", params(KeysQuery), responses(
-    (status = 200, body = Keys), (status = 400, body = Problem), (status = 404, body = Problem)))]
+    (status = 200, body = KeyPage), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn keys(State(api): State<Api>, Query(query): Query<KeysQuery>) -> Response {
     // Ten thousand results are looked through: not on the thread that answers probes.
     match tokio::task::spawn_blocking(move || find(api.telemetry(), query)).await {
@@ -101,7 +101,7 @@ pub(super) async fn keys(State(api): State<Api>, Query(query): Query<KeysQuery>)
     }
 }
 
-fn find(telemetry: &Telemetry, query: KeysQuery) -> Result<Keys, (StatusCode, String)> {
+fn find(telemetry: &Telemetry, query: KeysQuery) -> Result<KeyPage, (StatusCode, String)> {
     let view = telemetry.view.load();
     let named = query.pipeline.as_deref();
     let pipeline = match view.pipelines.iter().find(|p| named.is_none_or(|name| name == p.name)) {
@@ -138,7 +138,7 @@ fn find(telemetry: &Telemetry, query: KeysQuery) -> Result<Keys, (StatusCode, St
     let (offset, limit) = (query.offset.unwrap_or(0), query.limit.unwrap_or(50).min(MAX_LIMIT));
     let points = query.points.unwrap_or(30).min(MAX_POINTS);
     let page = keys.iter().skip(offset).take(limit);
-    Ok(Keys {
+    Ok(KeyPage {
         total: keys.len(),
         known: remembered.keys.len(),
         results: remembered.results,

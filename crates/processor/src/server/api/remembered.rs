@@ -56,7 +56,7 @@ impl Remembered {
 
     /// Names of the statistics that are numbers, of any one key: a pipeline has the same for all.
     pub(super) fn statistics(&self) -> Vec<String> {
-        let newest = self.keys.values().filter_map(|windows| windows.first()?.result()).next();
+        let newest = self.keys.values().find_map(|windows| windows.first()?.result());
         let results = newest.iter().flat_map(|result| &result.record.results);
         let numbers = results.filter(|(_, value)| value.is_number());
         numbers.map(|(name, _)| name.clone()).collect()

@@ -38,7 +38,7 @@ function partsOf(topology, name, pipeline) {
 
 /** Places: x and y of the middle, in pixels. */
 function places({ width, height }, sinks) {
-  const [w, h] = [Math.min(190, width * (width < NARROW ? 0.41 : 0.19)), 46];
+  const [w, h] = [Math.min(190, width * (width < NARROW ? 0.43 : 0.19)), 46];
   if (width < NARROW) {
     const [left, right] = [w / 2 + 1, width - w / 2 - 1];
     const rows = [0, 1, 2, 3].map((row) => 30 + row * ((height - 60) / 3));
@@ -55,11 +55,11 @@ function places({ width, height }, sinks) {
 }
 
 function node([x, y], { w, h }, [title, what], kind) {
-  const room = Math.floor((w - 20) / 6.3);
+  const room = (perLetter) => Math.floor((w - 20) / perLetter);
   return svg("g", { class: `node ${kind}`, transform: `translate(${(x - w / 2).toFixed(1)} ${(y - h / 2).toFixed(1)})` },
     svg("title", null, `${title} ${what}`),
     svg("rect", { x: 0.5, y: 0.5, width: w - 1, height: h - 1, rx: 8 }),
-    svg("text", { x: 11, y: what ? 19 : 27 }, fit(title, room)), svg("text", { x: 11, y: 36, class: "sub" }, fit(what, room)));
+    svg("text", { x: 11, y: what ? 19 : 27 }, fit(title, room(7))), svg("text", { x: 11, y: 36, class: "sub" }, fit(what, room(6.4))));
 }
 
 function edge(from, to, { w, h, down }, sideways = down) {

@@ -30,6 +30,11 @@ class Follower {
 
   constructor(store) {
     this.#store = store;
+    // A browser has few connections to one server: a page that nobody sees holds none of them.
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.#stream?.close();
+      else if (this.#wanted) this.#listen();
+    });
   }
 
   follow(pipeline, key) {
