@@ -91,7 +91,7 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Check a configuration and list all its faults
     Check(CheckArgs),
-    /// Show windows over recorded and generated LLM traffic, nothing prepared
+    /// Show windows over recorded and generated LLM traffic, in the terminal and on the dashboard, nothing prepared
     Demo(DemoArgs),
     /// List, check, keep, restore and compare kept copies of the state
     Checkpoint(CheckpointArgs),
@@ -139,6 +139,9 @@ pub(super) struct DemoArgs {
     /// End after this many seconds, counted from the start of the program
     #[arg(long, env = "DEMO_SECS", value_name = "SECONDS")]
     pub(super) secs: Option<f64>,
+    /// Where the dashboard listens; by default 127.0.0.1:8080, or a free port if that one is taken
+    #[arg(long, env = "PROCESSOR_HTTP__BIND", value_name = "HOST:PORT")]
+    pub(super) bind: Option<String>,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

@@ -38,9 +38,10 @@ pub use encode::ResultEncoder;
 pub(crate) use entrance::door;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use observe::{
-    Health, HealthReport, Heard, KeptCheckpoints, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
-    OpenWindowView, Part, PartitionView, PipelineView, Question, Reason, RunView, Samples,
-    Telemetry, WindowsQuestion,
+    HISTORY_INTERVAL, HISTORY_POINTS, Health, HealthReport, Heard, History, HistoryKeeper,
+    HistoryView, KeptCheckpoints, LatencyHistory, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
+    OpenWindowView, Part, PartitionView, PipelineHistory, PipelineView, Question, Reason, RunView,
+    Samples, Telemetry, WindowsQuestion,
 };
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};

@@ -8,11 +8,13 @@ use llm_optimizer_config::{
 };
 use tracing::warn;
 
-use super::{ApiParts, Bound, Routes, Server, ServerSettings, api_routes};
+use super::{
+    ApiParts, Bound, Routes, Server, ServerSettings, Topology, api_routes, dashboard_routes,
+};
 use crate::{
     error::ProcessorResult,
     metrics::{Metrics, MetricsKeeper, MetricsKeeperSettings},
-    runtime::{Health, Telemetry, door},
+    runtime::{Health, HistoryKeeper, Telemetry, door},
     source::StopToken,
 };
 
@@ -22,6 +24,7 @@ pub struct RunServer {
     telemetry: Arc<Telemetry>,
     server: Option<Server>,
     _keeper: Option<MetricsKeeper>,
+    _history: Option<HistoryKeeper>,
 }
 
 impl RunServer {
@@ -53,6 +56,7 @@ impl RunServer {
         let telemetry = Arc::new(telemetry.with_traces(has_traces));
         let serve = |bound: Bound| {
             let api = api_routes(parts(config, &http, &bound, Arc::clone(&telemetry)));
+            let api = api.merge(dashboard_routes());
             let Some((door, router)) = door(config) else { return bound.serve(api) };
             // It is new.
             let _ = telemetry.door.set(door);
@@ -60,13 +64,20 @@ impl RunServer {
         };
         let server = bound.map(serve).transpose()?;
         let keeper = metrics.map(|metrics| MetricsKeeper::start(&metrics, keeper_settings(config)));
-        Ok(Self { telemetry, server, _keeper: keeper })
+        let history = server.is_some().then(|| HistoryKeeper::start(Arc::clone(&telemetry)));
+        Ok(Self { telemetry, server, _keeper: keeper, _history: history })
     }
 
     /// What the run tells.
     #[must_use]
     pub fn telemetry(&self) -> Arc<Telemetry> {
         Arc::clone(&self.telemetry)
+    }
+
+    /// Where it listens, if there is a server.
+    #[must_use]
+    pub fn address(&self) -> Option<std::net::SocketAddr> {
+        self.server.as_ref().map(Server::address)
     }
 
     /// Where routes can be added, if there is a server.
@@ -103,7 +114,13 @@ fn parts(
              are refused"
         );
     }
-    ApiParts { telemetry, configuration: config.redacted(), token: http.token.clone(), is_loopback }
+    ApiParts {
+        telemetry,
+        configuration: config.redacted(),
+        topology: Topology::of(config),
+        token: http.token.clone(),
+        is_loopback,
+    }
 }
 
 fn keeper_settings(config: &ProcessorConfig) -> MetricsKeeperSettings {

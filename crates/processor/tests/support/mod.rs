@@ -6,6 +6,7 @@
 #[cfg(feature = "kafka")]
 pub(crate) mod access;
 pub(crate) mod binary;
+pub(crate) mod browser;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 #[cfg(feature = "kafka")]

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use llm_optimizer_types::SideRecord;
 
-use super::{Health, Live, Question, RunView};
+use super::{Health, History, Live, Question, RunView};
 use crate::{
     checkpoint::{CheckpointAbout, CheckpointError, CheckpointKind, CheckpointStore, Manifest},
     metrics::Metrics,
@@ -35,6 +35,8 @@ pub struct Telemetry {
     pub live: Option<Arc<Live>>,
     /// The run as it was a moment ago.
     pub view: ArcSwap<RunView>,
+    /// The run over the last quarter of an hour.
+    pub history: History,
     /// Late events and dead letters that came lately.
     pub samples: Mutex<Samples>,
     /// Checkpoints, where there is a local store.
@@ -82,6 +84,7 @@ impl Telemetry {
             health: Arc::new(health),
             live: is_listened_to.then(Arc::default),
             view: ArcSwap::default(),
+            history: History::default(),
             samples: Mutex::default(),
             checkpoints: OnceLock::new(),
             ends: Mutex::default(),
