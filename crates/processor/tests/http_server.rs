@@ -1,6 +1,8 @@
 //! The HTTP server of the real binary: health, metrics, the API, live results, and what it refuses.
 #![cfg(test)]
 
+#[path = "http_server/operation.rs"]
+mod operation;
 mod support;
 
 use std::{
@@ -35,6 +37,15 @@ impl Served {
     fn start(more: &str) -> Self {
         let place = Workplace::new(&format!("{LIVE}{more}"));
         let run = place.start(&[]);
+        Self::of(place, run)
+    }
+
+    fn of_started(place: Workplace) -> Self {
+        let run = place.start(&[]);
+        Self::of(place, run)
+    }
+
+    fn of(place: Workplace, run: Running) -> Self {
         place.wait_for("log.txt", "the address", |log| log.contains("http server listens"));
         let log = place.read("log.txt");
         let (_, rest) = log.split_once("address=").unwrap();

@@ -323,7 +323,7 @@ impl Worker {
         }
         if let SourceEvent::Batch(batch) = event {
             Pipeline::process_all(&mut self.pipelines, batch, now_ms);
-            self.observer.processed(batch.received_ms);
+            self.observer.processed(batch.received_micros);
             self.moved = true;
             self.positions.read(batch);
             let elapsed = self.clock.elapsed();

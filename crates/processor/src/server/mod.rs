@@ -29,6 +29,7 @@
 
 mod api;
 mod limits;
+mod patient;
 mod run;
 mod serve;
 

@@ -6,6 +6,7 @@
 #[cfg(feature = "kafka")]
 pub(crate) mod access;
 pub(crate) mod binary;
+pub(crate) mod certificates;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
@@ -17,3 +18,4 @@ pub(crate) mod source_run;
 #[cfg(feature = "kafka")]
 pub(crate) mod topics;
 pub(crate) mod traffic;
+pub(crate) mod websocket;

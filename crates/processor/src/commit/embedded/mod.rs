@@ -23,6 +23,7 @@ mod outbox;
 mod outlet;
 mod point;
 mod recovery;
+mod told;
 #[cfg(test)]
 mod tests;
 
@@ -41,6 +42,8 @@ pub use outbox::{
 pub(crate) use outlet::{Outlet, outlets};
 pub use point::{CommitPoint, PartitionPoint, PartitionPosition, PipelinePoint};
 pub(crate) use recovery::begin_another_lineage;
+#[cfg(feature = "kafka")]
+pub(crate) use told::Told;
 
 use drain::Drain;
 

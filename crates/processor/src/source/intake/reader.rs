@@ -132,7 +132,7 @@ impl Filling {
             return Err(gone(self.next));
         }
         if self.batch.records.is_empty() {
-            self.batch.received_ms = row.received_ms;
+            self.batch.receive(row.received_ms.saturating_mul(1_000));
         }
         for (number, record) in (first..).zip(row.records()) {
             if number < self.next {
