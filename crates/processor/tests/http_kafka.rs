@@ -134,7 +134,11 @@ fn a_long_recovery_takes_readiness_and_not_liveness() {
     assert_eq!(asked.get("/startupz").0, 503);
     assert_eq!(asked.get("/livez").0, 200);
     let health = asked.json("/health");
-    assert_eq!((&health["status"], &health["live"]), (&"starting".into(), &true.into()), "{health}");
+    assert_eq!(
+        (&health["status"], &health["live"]),
+        (&"starting".into(), &true.into()),
+        "{health}"
+    );
     assert_eq!(health["reasons"][0]["part"], "recovery", "{health}");
     other.abort(PATIENCE).unwrap();
     wait_until("the run is ready", || asked.is_ready());

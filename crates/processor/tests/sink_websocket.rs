@@ -108,7 +108,7 @@ fn run_over_tls(host: &str, port: u16, known: &str) -> (bool, String) {
 
 #[test]
 fn over_tls_only_the_server_that_it_says_it_is_gets_results_and_the_token() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, stranger) = (Authority::new("known"), Authority::new("strange"));
     let received = Arc::new(Received::default());
     let server = Server::start_tls(&received, authority.identity("localhost").server());
     let port = server.address.port();

@@ -54,7 +54,11 @@ impl<L: Listener<Addr = SocketAddr>> Listener for Patient<L> {
 
 impl<S> PatientIo<S> {
     /// Passes on how a write went; one that waits too long has failed.
-    fn judge(&mut self, cx: &mut Context<'_>, went: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn judge(
+        &mut self,
+        cx: &mut Context<'_>,
+        went: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if went.is_ready() {
             self.stuck = None;
             return went;

@@ -28,7 +28,7 @@ fn write(url: String, count: i64) -> ProcessorResult<PostgresSink> {
 
 #[test]
 fn a_server_is_trusted_as_sslmode_says() {
-    let (authority, stranger) = (Authority::new(), Authority::new());
+    let (authority, stranger) = (Authority::new("known"), Authority::new("strange"));
     let Some(cluster) = Cluster::start_tls(&authority.identity("localhost")) else { return };
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, pem: &str| {

@@ -73,7 +73,8 @@ impl Cluster {
             let (user, group) = nobody();
             chown(folder.path(), Some(user), Some(group)).unwrap();
         }
-        let cluster = Self { folder, programs, more: String::from("-c listen_addresses=''"), port: None };
+        let cluster =
+            Self { folder, programs, more: String::from("-c listen_addresses=''"), port: None };
         let data = cluster.data();
         cluster.run(
             "initdb",

@@ -8,7 +8,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -80,7 +80,13 @@ impl Server {
 
     /// Waits until it has died by itself.
     pub(crate) fn died(&mut self) {
-        self.thread.take().unwrap().join().unwrap();
+        let thread = self.thread.take().unwrap();
+        let begun = Instant::now();
+        while !thread.is_finished() {
+            assert!(begun.elapsed() < Duration::from_mins(1), "it was not sent enough to die of");
+            thread::sleep(Duration::from_millis(5));
+        }
+        thread.join().unwrap();
     }
 }
 

@@ -23,9 +23,9 @@ mod outbox;
 mod outlet;
 mod point;
 mod recovery;
-mod told;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{any::Any, fmt, sync::Arc};
 

@@ -60,7 +60,13 @@ pub(crate) fn outlets(outputs: Vec<PipelineOutputs>) -> Vec<Outlet> {
                 outlet.feeds.push((pipeline, stream));
             } else {
                 let feeds = vec![(pipeline, stream)];
-                outlets.push(Outlet { target, feeds, begun: None, written: 0, attached: Vec::new() });
+                outlets.push(Outlet {
+                    target,
+                    feeds,
+                    begun: None,
+                    written: 0,
+                    attached: Vec::new(),
+                });
             }
         }
     }
@@ -135,10 +141,13 @@ impl Outlet {
             _ => 0,
         };
         let (outbox, place) = entry.place;
+        // A sink that keeps its cursor is told of every entry, also of one with nothing for it: else its cursor would stay
+        // behind, as if the database had been set back.
+        let is_told = self.keeps_cursor() && !self.attached.is_empty();
         for (number, (pipeline, stream)) in self.feeds.iter().enumerate().skip(done) {
             self.begun = Some((entry.sequence, number));
             let Some(output) = entry.outputs.get(*pipeline) else { continue };
-            if stream.is_empty(output) {
+            if stream.is_empty(output) && !is_told {
                 continue;
             }
             match (&mut self.target, stream) {

@@ -62,8 +62,7 @@ mod tests {
         assert_eq!(SinkCursor::decode(&new.encode()), Some(new));
         let lineage = Some(Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef));
         let of_a_table = SinkCursor { lineage, ..SinkCursor::new(Some(7), None) };
-        let golden =
-            r#"{"version":1,"total":7,"lineage":"01234567-89ab-4def-8123-456789abcdef"}"#;
+        let golden = r#"{"version":1,"total":7,"lineage":"01234567-89ab-4def-8123-456789abcdef"}"#;
         assert_eq!(of_a_table.encode(), golden);
         assert_eq!(SinkCursor::decode(golden), Some(of_a_table));
     }

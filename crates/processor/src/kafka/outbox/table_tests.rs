@@ -46,7 +46,8 @@ enum Fault {
 struct TableSink {
     table: Arc<Mutex<Table>>,
     feed: Option<Feed>,
-    pending: VecDeque<(u64, u64)>,
+    /// Places, and the numbers of the rows there.
+    pending: VecDeque<(u64, Vec<u64>)>,
 }
 
 impl TableSink {
@@ -64,8 +65,8 @@ impl TableSink {
             }
         };
         let mut newest = position;
-        for (place, number) in self.pending.drain(..).filter(|(place, _)| *place > position) {
-            table.rows.push((number, generation));
+        for (place, numbers) in self.pending.drain(..).filter(|(place, _)| *place > position) {
+            table.rows.extend(numbers.into_iter().map(|number| (number, generation)));
             newest = place;
         }
         table.cursor = Some((lineage, newest, generation));
@@ -95,7 +96,8 @@ impl ResultSink for TableSink {
     }
 
     fn deliver_at(&mut self, _: &FeedKey, at: u64, output: &Arc<Output>) -> ProcessorResult<()> {
-        self.pending.extend(output.results.iter().map(|result| (at, number_of(&result.json))));
+        let numbers = output.results.iter().map(|result| number_of(&result.json)).collect();
+        self.pending.push_back((at, numbers));
         Ok(())
     }
 
@@ -176,15 +178,19 @@ fn run(seed: u64) -> (Vec<u64>, Vec<(u64, u64)>) {
     let (mut written, mut states) = (0, Vec::new());
     for _ in 0..chance.random_range(20..300) {
         match chance.random_range(0..40) {
-            0..=9 => {
+            0..=2 => {
+                // Late events, say: nothing for the table.
+                world.log.borrow_mut().append_of("other", 0);
+                world.board.committed(&[world.log.borrow().total]);
+            }
+            3..=9 => {
                 written += 1;
                 world.log.borrow_mut().append(written);
                 world.board.committed(&[world.log.borrow().total]);
             }
             10..=11 => drain = world.start(),
             12..=14 => {
-                let fault =
-                    if chance.random_bool(0.5) { Fault::Away } else { Fault::AnswerLost };
+                let fault = if chance.random_bool(0.5) { Fault::Away } else { Fault::AnswerLost };
                 world.table.lock().unwrap().faults.push_back(fault);
             }
             15 => {

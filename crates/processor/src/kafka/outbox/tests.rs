@@ -40,6 +40,11 @@ pub(super) struct Log {
 
 impl Log {
     pub(super) fn append(&mut self, number: u64) {
+        self.append_of("p", number);
+    }
+
+    /// A row of a pipeline; of all but `p` the sink gets nothing.
+    pub(super) fn append_of(&mut self, pipeline: &str, number: u64) {
         let text = format!("{{\"n\":{number}}}");
         let record = crate::sink::testing::record(&[]);
         let json = serde_json::to_vec(&llm_optimizer_types::ResultRecord {
@@ -49,7 +54,7 @@ impl Log {
         let results = vec![crate::sink::EncodedResult { record, json: json.unwrap() }];
         let output = Output { results, ..Output::default() };
         let kept = KeptStreams { results: true, ..KeptStreams::default() };
-        let row = Entry::row_of("p", &output, kept).unwrap().unwrap();
+        let row = Entry::row_of(pipeline, &output, kept).unwrap().unwrap();
         self.total += row.len() as u64;
         let mut read = None;
         records_of(number, self.total, &row, |value| {

@@ -132,7 +132,9 @@ impl<'a> TextPump<'a> {
 
     fn finish(&mut self) -> Result<(), Halt> {
         let clock = Arc::clone(&self.clock);
-        self.batcher.finish(&|| clock.now_micros()).map_err(|reason| fault(&self.origin, reason))?;
+        self.batcher
+            .finish(&|| clock.now_micros())
+            .map_err(|reason| fault(&self.origin, reason))?;
         self.flush()
     }
 
