@@ -68,6 +68,7 @@ pub mod source;
 pub mod state;
 pub mod stream_processor;
 pub mod watermark;
+pub mod why;
 pub mod window;
 
 pub use llm_optimizer_engine as engine;

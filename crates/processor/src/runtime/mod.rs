@@ -37,9 +37,10 @@ pub use encode::ResultEncoder;
 pub(crate) use entrance::door;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use observe::{
-    Health, HealthReport, Heard, KeptCheckpoints, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
-    OpenWindowView, Part, PartitionView, PipelineView, Question, Reason, RunView, Samples,
-    Telemetry, WindowsQuestion,
+    Health, HealthReport, Heard, Held, KeptCheckpoints, Listener, Live, LiveResult,
+    MAX_RECENT_RESULTS, MAX_TAP_RATE, OpenWindowView, Part, PartitionView, PipelineView, Question,
+    Reason, RunView, Samples, SinkBoard, SinkView, SinksView, Tap, TapHeard, TapSample, TapStage,
+    TapWanted, Taps, Telemetry, WindowsQuestion,
 };
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};

@@ -27,7 +27,7 @@
 //! | `api` | the routes of a run |
 //! | `run` | what a run of the command line has of all this |
 
-mod api;
+pub(crate) mod api;
 mod limits;
 mod run;
 mod serve;

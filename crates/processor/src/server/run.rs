@@ -14,6 +14,7 @@ use crate::{
     metrics::{Metrics, MetricsKeeper, MetricsKeeperSettings},
     runtime::{Health, Telemetry, door},
     source::StopToken,
+    why::PipelineRules,
 };
 
 /// Metrics, health and server of a run, from before it recovers until after it has ended.
@@ -50,7 +51,8 @@ impl RunServer {
         let health = Health::new(http.ready_broker_timeout_secs.as_duration(), stop.clone());
         let telemetry = Arc::new(Telemetry::new(metrics.clone(), bound.is_some(), health));
         let serve = |bound: Bound| {
-            let api = api_routes(parts(config, &http, &bound, Arc::clone(&telemetry)));
+            let rules = PipelineRules::of(config, until_end);
+            let api = api_routes(parts(config, &http, &bound, (Arc::clone(&telemetry), rules)));
             let Some((door, router)) = door(config) else { return bound.serve(api) };
             // It is new.
             let _ = telemetry.door.set(door);
@@ -78,6 +80,7 @@ impl RunServer {
         if let Some(live) = &self.telemetry.live {
             live.close();
         }
+        self.telemetry.taps.close();
         drop(self);
     }
 }
@@ -91,17 +94,18 @@ fn parts(
     config: &ProcessorConfig,
     http: &HttpConfig,
     server: &Bound,
-    telemetry: Arc<Telemetry>,
+    (telemetry, rules): (Arc<Telemetry>, Vec<PipelineRules>),
 ) -> ApiParts {
     let is_loopback = server.address().ip().is_loopback();
     if !is_loopback && http.token.is_none() {
         warn!(
             bind = http.bind,
             "the http server can be reached by other machines and there is no `http.token`: requests that change something \
-             are refused"
+             are refused, and so is tapping records"
         );
     }
-    ApiParts { telemetry, configuration: config.redacted(), token: http.token.clone(), is_loopback }
+    let (configuration, token) = (config.redacted(), http.token.clone());
+    ApiParts { telemetry, configuration, rules, token, is_loopback }
 }
 
 fn keeper_settings(config: &ProcessorConfig) -> MetricsKeeperSettings {

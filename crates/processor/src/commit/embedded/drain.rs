@@ -49,6 +49,7 @@ enum Request {
 pub(super) struct Drain {
     requests: Option<Sender<Request>>,
     shared: Arc<Shared>,
+    told: Told,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -95,14 +96,14 @@ impl Drain {
             store,
             patience,
             shared: Arc::clone(&shared),
-            told,
+            told: told.clone(),
             closing: None,
         };
         let thread = thread::Builder::new()
             .name("outbox".into())
             .spawn(move || work.run(&received))
             .map_err(|cause| ProcessorError::Internal(format!("no outbox thread: {cause}")))?;
-        let drain = Self { requests: Some(requests), shared, thread: Some(thread) };
+        let drain = Self { requests: Some(requests), shared, told, thread: Some(thread) };
         for entry in entries {
             drain.push(entry);
         }
@@ -111,7 +112,11 @@ impl Drain {
 
     /// Hands on an entry that is in the store.
     pub(super) fn push(&self, entry: Entry) {
-        self.shared.lock().waiting_bytes += entry.bytes;
+        // Said here too: the thread may be with a sink that does not answer.
+        let mut state = self.shared.lock();
+        state.waiting_bytes += entry.bytes;
+        self.told.waits(state.waiting_bytes);
+        drop(state);
         self.ask(Request::Entry(entry));
     }
 
@@ -189,9 +194,11 @@ struct Progress {
 }
 
 /// What is told of sinks and of what waits for them.
+#[derive(Clone)]
 pub(super) struct Told {
     telemetry: Arc<Telemetry>,
     waiting: Option<Gauge>,
+    max_bytes: u64,
 }
 
 impl Told {
@@ -201,10 +208,12 @@ impl Told {
             metrics.gauge(&names::OUTBOX_MAX_BYTES, &[]).set(max_bytes as f64);
             metrics.gauge(&names::OUTBOX_BYTES, &[])
         });
-        Self { telemetry: Arc::clone(telemetry), waiting }
+        telemetry.sinks.waits(0, max_bytes);
+        Self { telemetry: Arc::clone(telemetry), waiting, max_bytes }
     }
 
     fn waits(&self, bytes: u64) {
+        self.telemetry.sinks.waits(bytes, self.max_bytes);
         if let Some(waiting) = &self.waiting {
             waiting.set(bytes as f64);
         }
@@ -257,7 +266,10 @@ enum Next {
 
 impl Work {
     fn run(mut self, requests: &Receiver<Request>) {
-        self.outlets.iter().for_each(|outlet| self.told.begins(outlet.name()));
+        for outlet in &mut self.outlets {
+            outlet.tells(&self.told.telemetry.sinks);
+            self.told.begins(outlet.name());
+        }
         let outcome = self.work(requests);
         let mut state = self.shared.lock();
         state.has_ended = true;

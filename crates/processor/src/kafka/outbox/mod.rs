@@ -42,7 +42,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::{
     commit::embedded::{Outlet, Patience, PlantedFault, outlets},
     error::{ProcessorError, ProcessorResult},
-    runtime::PipelineOutputs,
+    runtime::{PipelineOutputs, SinkBoard},
 };
 
 /// Where the outbox is, and how it is drained.
@@ -62,6 +62,8 @@ pub struct OutboxSettings {
     pub patience: Patience,
     /// A fault for a test of tests.
     pub planted: Option<PlantedFault>,
+    /// Told how the sinks fare.
+    pub sinks: Arc<SinkBoard>,
 }
 
 /// The sinks that drain the outbox, seen from the worker.
@@ -102,7 +104,8 @@ impl Outbox {
         };
         let topics: Vec<(usize, String)> =
             settings.pipelines.iter().enumerate().filter_map(with_topic).collect();
-        let outlets = outlets(outputs);
+        let mut outlets = outlets(outputs);
+        outlets.iter_mut().for_each(|outlet| outlet.tells(&settings.sinks));
         let reads: Vec<Vec<usize>> =
             outlets.iter().map(|outlet| topics_of(outlet, &topics)).collect();
         let board = Arc::new(Board::new(topics.len(), &reads));

@@ -6,6 +6,8 @@
 //! | `health` | whether the run is well |
 //! | `live` | committed results, for those who listen |
 //! | `view` | the run as data |
+//! | `sinks` | how the sinks fare |
+//! | `tap` | single records, events and results, for who asks |
 //! | `question` | what only the worker can answer |
 //! | `meters` | the worker's metrics |
 //! | `observer` | the worker's side of all of it |
@@ -15,14 +17,19 @@ mod live;
 mod meters;
 mod observer;
 mod question;
+mod sinks;
+mod tap;
 mod telemetry;
 mod view;
 
 pub use health::{Health, HealthReport, Part, Reason};
 pub use live::{Heard, Listener, Live, LiveResult, MAX_RECENT_RESULTS};
 pub use question::{OpenWindowView, Question, WindowsQuestion};
+pub use sinks::{SinkBoard, SinkView, SinksView};
+pub(super) use tap::BatchSeen;
+pub use tap::{MAX_TAP_RATE, Tap, TapHeard, TapSample, TapStage, TapWanted, Taps};
 pub use telemetry::{KeptCheckpoints, Samples, Telemetry};
-pub use view::{PartitionView, PipelineView, RunView};
+pub use view::{Held, PartitionView, PipelineView, RunView};
 
 pub(super) use observer::Observer;
 pub(super) use telemetry::MAX_SAMPLES;

@@ -150,8 +150,10 @@ impl Committer {
                 .collect(),
             patience,
             planted: planted_fault()?,
+            sinks: Arc::default(),
         };
-        let outside = OutsideSettings { outbox, patience, max_bytes: config.max_outbox_bytes };
+        let max_bytes = config.max_outbox_bytes;
+        let outside = OutsideSettings { outbox, patience, max_bytes, sinks: Arc::default() };
         let requirements = Requirements {
             transaction,
             producer: config.kafka.producer.clone(),

@@ -12,7 +12,7 @@ use crate::{
     },
     error::{ProcessorError, ProcessorResult},
     kafka::{Outbox, OutboxSettings},
-    runtime::PipelineOutputs,
+    runtime::{PipelineOutputs, SinkBoard},
     sink::{Output, SideSink},
 };
 
@@ -23,6 +23,16 @@ pub(super) struct OutsideSettings {
     pub(super) patience: Patience,
     /// Input waits while this much is not with every sink.
     pub(super) max_bytes: u64,
+    /// Told how the sinks fare.
+    pub(super) sinks: Arc<SinkBoard>,
+}
+
+impl OutsideSettings {
+    /// Has the sinks tell `board` how they fare.
+    pub(super) fn tells(&mut self, board: &Arc<SinkBoard>) {
+        self.sinks = Arc::clone(board);
+        self.outbox.sinks = Arc::clone(board);
+    }
 }
 
 /// What a commit adds to a pipeline's outbox.
@@ -47,6 +57,7 @@ pub(super) struct Outside {
     live: Option<LiveFeed>,
     topics: Vec<Option<Arc<str>>>,
     max_bytes: u64,
+    sinks: Arc<SinkBoard>,
     is_full: bool,
     /// Bytes of all rows of each pipeline, up to the newest cut.
     totals: Vec<u64>,
@@ -71,7 +82,7 @@ impl Outside {
         let live = live
             .iter()
             .any(|outputs| !is_empty(outputs))
-            .then(|| LiveFeed::start(live, settings.patience))
+            .then(|| LiveFeed::start(live, settings.patience, &settings.sinks))
             .transpose()?;
         let topic = |(_, topic): &(String, Option<String>)| topic.as_deref().map(Arc::from);
         let topics: Vec<Option<Arc<str>>> = settings.outbox.pipelines.iter().map(topic).collect();
@@ -81,6 +92,7 @@ impl Outside {
             totals: vec![0; topics.len()],
             topics,
             max_bytes: settings.max_bytes,
+            sinks: Arc::clone(&settings.sinks),
             is_full: false,
             flight: None,
         })
@@ -177,6 +189,7 @@ impl Outside {
             return Err(failure);
         }
         let bytes = self.waiting_bytes();
+        self.sinks.waits(bytes, self.max_bytes);
         let was_full = std::mem::replace(&mut self.is_full, bytes >= self.max_bytes);
         match (was_full, self.is_full) {
             (false, true) => {

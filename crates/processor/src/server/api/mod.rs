@@ -9,6 +9,10 @@
 //! | `sides` | late events and dead letters |
 //! | `checkpoints` | those that are kept, and keeping one |
 //! | `live` | results as they are committed: server-sent events and WebSocket |
+//! | `why` | why a window has not fired |
+//! | `tap` | samples of any stage: server-sent events |
+//! | `results` | recent results in order, for those who poll |
+//! | `overview` | what changes from moment to moment, in one answer |
 //! | `guard` | who may change something |
 
 mod checkpoints;
@@ -16,8 +20,12 @@ mod guard;
 mod health;
 mod live;
 mod metrics;
+pub(crate) mod overview;
+mod results;
 mod run;
 mod sides;
+mod tap;
+mod why;
 mod windows;
 
 use std::{
@@ -39,7 +47,7 @@ use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::limits::{RouteLimits, limited};
-use crate::{metrics::catalogue::HTTP_REQUESTS, runtime::Telemetry};
+use crate::{metrics::catalogue::HTTP_REQUESTS, runtime::Telemetry, why::PipelineRules};
 
 /// What the routes know.
 #[derive(Debug)]
@@ -48,6 +56,8 @@ pub struct ApiParts {
     pub telemetry: Arc<Telemetry>,
     /// Its configuration, without secrets.
     pub configuration: Value,
+    /// What decides when windows fire.
+    pub rules: Vec<PipelineRules>,
     /// What requests that change something must bring.
     pub token: Option<String>,
     /// Whether the server can be reached from this machine alone.
@@ -101,12 +111,16 @@ pub fn api_routes(parts: ApiParts) -> Router {
         .routes(routes!(run::partitions))
         .routes(routes!(run::watermarks))
         .routes(routes!(run::configuration))
+        .routes(routes!(overview::overview))
+        .routes(routes!(why::why))
         .routes(routes!(windows::windows))
         .routes(routes!(sides::late))
         .routes(routes!(sides::dead_letters))
         .routes(routes!(checkpoints::list, checkpoints::create))
         .routes(routes!(live::events))
         .routes(routes!(live::socket))
+        .routes(routes!(results::results))
+        .routes(routes!(tap::tap))
         .split_for_parts();
     let description = Arc::new(serde_json::to_value(&description).unwrap_or_default());
     let describe = move || {
