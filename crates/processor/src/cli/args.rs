@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::{checkpoint::CheckpointArgs, output::OutputArgs};
+use super::{
+    checkpoint::CheckpointArgs,
+    live_args::{TapArgs, WhyArgs},
+    output::OutputArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -15,6 +19,8 @@ Examples:
   PROCESSOR_KAFKA__CONSUMER__GROUP_ID=test processor --config processor.yaml
   processor checkpoint list --config processor.yaml  kept copies of the state
   processor health --url http://127.0.0.1:8080/readyz  whether a running processor is well
+  processor why --key service=chat                   why the next window of a running processor has not fired
+  processor tap events --rate 5/s --limit 20         samples of what a running processor reads
   processor completions bash > /etc/bash_completion.d/processor
 
 Every key of the file can be set by the environment: processor.state.backend is
@@ -89,6 +95,10 @@ pub(super) enum Command {
     Checkpoint(CheckpointArgs),
     /// Ask a running processor whether it is well; exit code 0 if so, 69 if not
     Health(HealthArgs),
+    /// Say why a window of a running processor has not fired, or what holds its watermark back
+    Why(WhyArgs),
+    /// Sample records, events, results or commits of a running processor as they come
+    Tap(TapArgs),
     /// Print the JSON schema of the configuration
     Schema(SchemaArgs),
     /// Print a completion script for a shell

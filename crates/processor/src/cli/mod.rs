@@ -3,14 +3,19 @@
 mod args;
 mod check;
 mod checkpoint;
+mod client;
 mod demo;
 mod exit;
 mod health;
+mod live_args;
 mod logs;
 mod output;
 pub mod progress;
 mod run;
+mod shown;
 mod signals;
+mod tap;
+mod why;
 
 use std::process::ExitCode;
 
@@ -41,6 +46,8 @@ fn dispatch(command: Option<Command>) -> Exit {
         Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),
         Some(Command::Health(args)) => health::health(&args),
+        Some(Command::Why(args)) => why::why(&args),
+        Some(Command::Tap(args)) => tap::tap(&args),
         Some(Command::Schema(args)) => schema(&args),
         Some(Command::Completions(args)) => {
             let mut script = Vec::new();

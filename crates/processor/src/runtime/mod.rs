@@ -39,8 +39,8 @@ pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use observe::{
     Health, HealthReport, Heard, Held, KeptCheckpoints, Listener, Live, LiveResult,
     MAX_RECENT_RESULTS, MAX_TAP_RATE, OpenWindowView, Part, PartitionView, PipelineView, Question,
-    Reason, RunView, Samples, SinkBoard, SinkView, SinksView, Tap, TapHeard, TapSample, TapStage,
-    TapWanted, Taps, Telemetry, WindowsQuestion,
+    Reason, RunView, Samples, SinkBoard, SinkView, SinksView, Tap, TapCommit, TapHeard, TapOrigin,
+    TapRecord, TapSample, TapStage, TapWanted, Taps, Telemetry, WindowsQuestion,
 };
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};

@@ -27,7 +27,10 @@ pub use live::{Heard, Listener, Live, LiveResult, MAX_RECENT_RESULTS};
 pub use question::{OpenWindowView, Question, WindowsQuestion};
 pub use sinks::{SinkBoard, SinkView, SinksView};
 pub(super) use tap::BatchSeen;
-pub use tap::{MAX_TAP_RATE, Tap, TapHeard, TapSample, TapStage, TapWanted, Taps};
+pub use tap::{
+    MAX_TAP_RATE, Tap, TapCommit, TapHeard, TapOrigin, TapRecord, TapSample, TapStage, TapWanted,
+    Taps,
+};
 pub use telemetry::{KeptCheckpoints, Samples, Telemetry};
 pub use view::{Held, PartitionView, PipelineView, RunView};
 

@@ -22,7 +22,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-pub use sample::TapSample;
+pub use sample::{TapCommit, TapOrigin, TapRecord, TapSample};
 use seat::Seat;
 pub use seat::TapHeard;
 pub(in crate::runtime) use show::{BatchSeen, CommitStep};
