@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::{
     checkpoint::CheckpointArgs,
-    live_args::{TapArgs, WhyArgs},
+    live_args::{TapArgs, TopArgs, WhyArgs},
     output::OutputArgs,
 };
 
@@ -21,6 +21,7 @@ Examples:
   processor health --url http://127.0.0.1:8080/readyz  whether a running processor is well
   processor why --key service=chat                   why the next window of a running processor has not fired
   processor tap events --rate 5/s --limit 20         samples of what a running processor reads
+  processor top                                      watch a running processor
   processor completions bash > /etc/bash_completion.d/processor
 
 Every key of the file can be set by the environment: processor.state.backend is
@@ -99,6 +100,8 @@ pub(super) enum Command {
     Why(WhyArgs),
     /// Sample records, events, results or commits of a running processor as they come
     Tap(TapArgs),
+    /// Watch a running processor: throughput, latency, watermarks, keys, sinks
+    Top(TopArgs),
     /// Print the JSON schema of the configuration
     Schema(SchemaArgs),
     /// Print a completion script for a shell

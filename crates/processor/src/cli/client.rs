@@ -89,11 +89,6 @@ impl Client {
         &self.address
     }
 
-    /// The answer to a question, as it is.
-    pub(super) fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
-        self.get_as(path, query)
-    }
-
     /// The answer to a question.
     pub(super) fn get_as<T: DeserializeOwned>(
         &self,

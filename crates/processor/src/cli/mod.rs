@@ -15,6 +15,7 @@ mod run;
 mod shown;
 mod signals;
 mod tap;
+mod top;
 mod why;
 
 use std::process::ExitCode;
@@ -48,6 +49,7 @@ fn dispatch(command: Option<Command>) -> Exit {
         Some(Command::Health(args)) => health::health(&args),
         Some(Command::Why(args)) => why::why(&args),
         Some(Command::Tap(args)) => tap::tap(&args),
+        Some(Command::Top(args)) => top::top(&args),
         Some(Command::Schema(args)) => schema(&args),
         Some(Command::Completions(args)) => {
             let mut script = Vec::new();
