@@ -16,4 +16,5 @@ pub(crate) mod sender;
 pub(crate) mod source_run;
 #[cfg(feature = "kafka")]
 pub(crate) mod topics;
+pub(crate) mod tmux;
 pub(crate) mod traffic;
