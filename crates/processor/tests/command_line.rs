@@ -3,6 +3,16 @@
 
 mod support;
 
+#[path = "command_line/explain.rs"]
+mod explain;
+#[path = "command_line/fixtures.rs"]
+mod fixtures;
+#[path = "command_line/replay.rs"]
+mod replay;
+#[cfg(feature = "kafka")]
+#[path = "command_line/replay_kafka.rs"]
+mod replay_kafka;
+
 use std::{
     io::Write,
     process::{Output, Stdio},
@@ -15,11 +25,11 @@ use llm_optimizer_sim::{
     oracle::Window,
 };
 
-fn run(place: &Workplace, arguments: &[&str]) -> Output {
+pub(crate) fn run(place: &Workplace, arguments: &[&str]) -> Output {
     place.command(arguments).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

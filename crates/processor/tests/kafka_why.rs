@@ -73,7 +73,8 @@ fn now_ms() -> i64 {
 /// Records from `from_ms` on, one every `step_ms`, of a few keys.
 fn records(count: i64, from_ms: i64, step_ms: i64) -> Vec<Vec<u8>> {
     let one = |n: i64| {
-        format!("{{\"at\":{},\"key\":\"k{}\",\"v\":{n}}}", from_ms + n * step_ms, n % 50).into_bytes()
+        format!("{{\"at\":{},\"key\":\"k{}\",\"v\":{n}}}", from_ms + n * step_ms, n % 50)
+            .into_bytes()
     };
     (0..count).map(one).collect()
 }
@@ -90,12 +91,13 @@ fn a_silent_partition_is_named_until_it_is_idle() {
     assert_eq!(finding["partition"], format!("{topic}/1"), "{finding:#}");
     assert_eq!(finding["numbers"]["idle_timeout_ms"], 3_600_000);
     assert!(finding["numbers"]["silent_ms"].as_i64() >= Some(2_000), "{finding:#}");
-    assert!(finding["what"].as_str().unwrap().contains("has not had a single event"), "{finding:#}");
+    assert!(
+        finding["what"].as_str().unwrap().contains("has not had a single event"),
+        "{finding:#}"
+    );
     // It speaks, and what waited fires.
     broker.produce_bytes(&topic, 1, &records(1, now_ms() - 595_000, 1));
-    wait_until("windows fire", || {
-        staged.why()["watermark_ms"].as_i64().is_some()
-    });
+    wait_until("windows fire", || staged.why()["watermark_ms"].as_i64().is_some());
 }
 
 #[test]

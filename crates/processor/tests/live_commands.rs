@@ -146,7 +146,10 @@ fn why_says_that_nothing_is_wrong_and_when_the_next_window_fires() {
     assert!(closed["verdict"].as_str().unwrap().contains("has fired, with one result"));
     assert_eq!(live.why(&["--key", "model=nobody"])["cause"], "no_such_window");
     let text = live.why_text(&["--key", key]);
-    assert!(text.starts_with("default: nothing_wrong\n") && text.contains("  watermark: 20"), "{text}");
+    assert!(
+        text.starts_with("default: nothing_wrong\n") && text.contains("  watermark: 20"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -171,7 +174,10 @@ fn why_names_a_sink_that_does_not_answer_and_what_waits_for_it() {
     assert!(finding["numbers"]["since_ms"].as_u64() >= Some(1_000), "{why:#}");
     assert_eq!(why["window"]["events"], 1, "the window itself has fired: {why:#}");
     let text = live.why_text(&[]);
-    assert!(text.contains("default: sink_stuck") && text.contains("to do: bring the server"), "{text}");
+    assert!(
+        text.contains("default: sink_stuck") && text.contains("to do: bring the server"),
+        "{text}"
+    );
     drop(held);
 }
 
@@ -180,22 +186,40 @@ fn taps_show_every_stage_of_a_run_and_say_what_they_leave_out() {
     let live = Live::start(GENERATED);
     live.has_results();
     let records = live.tap(&["records", "--limit", "3", "--rate", "100/s"]);
-    assert!(records.iter().all(|it| it["origin"]["source"] == "generator" && it["record"]["bytes"].as_u64() > Some(20)), "{records:#?}");
+    assert!(
+        records
+            .iter()
+            .all(|it| it["origin"]["source"] == "generator"
+                && it["record"]["bytes"].as_u64() > Some(20)),
+        "{records:#?}"
+    );
     let text = records[0]["record"]["text"].as_str().unwrap();
     assert!(serde_json::from_str::<Value>(text).unwrap()["latency_ms"].is_number(), "{text}");
 
     let events = live.tap(&["events", "--limit", "30", "--rate", "20"]);
-    let (samples, skipped): (Vec<&Value>, Vec<&Value>) = events.iter().partition(|it| it["skipped"].is_null());
+    let (samples, skipped): (Vec<&Value>, Vec<&Value>) =
+        events.iter().partition(|it| it["skipped"].is_null());
     assert_eq!(samples.len(), 30);
-    assert!(samples.iter().all(|it| it["values"]["latency_ms"].is_number() && it["time"].is_string() && it["pipeline"] == "default"), "{samples:#?}");
+    assert!(
+        samples.iter().all(|it| it["values"]["latency_ms"].is_number()
+            && it["time"].is_string()
+            && it["pipeline"] == "default"),
+        "{samples:#?}"
+    );
     let left_out: u64 = skipped.iter().map(|it| it["skipped"]["not_shown"].as_u64().unwrap()).sum();
     assert!(left_out > 100, "8,000 events per second and 20 shown: {skipped:?}");
 
     let key = samples[0]["key"].as_str().unwrap();
     let of_key = live.tap(&["events", "--limit", "5", "--key", key]);
-    assert!(of_key.iter().filter(|it| it["skipped"].is_null()).all(|it| it["key"] == key), "{of_key:#?}");
+    assert!(
+        of_key.iter().filter(|it| it["skipped"].is_null()).all(|it| it["key"] == key),
+        "{of_key:#?}"
+    );
     let late = live.tap(&["late", "--limit", "1"]);
-    assert!(late[0]["lateness_ms"].as_i64() > Some(0) && late[0]["reason"] == "too_late", "{late:#?}");
+    assert!(
+        late[0]["lateness_ms"].as_i64() > Some(0) && late[0]["reason"] == "too_late",
+        "{late:#?}"
+    );
     let results = live.tap(&["results", "--limit", "1", "--pipeline", "default"]);
     assert!(results[0]["result"]["results"]["p95"].is_number(), "{results:#?}");
     let commits = live.tap(&["commits", "--limit", "4"]);
@@ -208,7 +232,11 @@ fn taps_show_every_stage_of_a_run_and_say_what_they_leave_out() {
     let wrong = live.ask(&["tap", "commits", "--key", "a=1"], &[]);
     assert_eq!(wrong.status.code(), Some(64), "{wrong:?}");
     let nobody = live.ask(&["tap", "events", "--pipeline", "nobody"], &[]);
-    assert!(nobody.status.code() == Some(64) && String::from_utf8_lossy(&nobody.stderr).contains("nobody"), "{nobody:?}");
+    assert!(
+        nobody.status.code() == Some(64)
+            && String::from_utf8_lossy(&nobody.stderr).contains("nobody"),
+        "{nobody:?}"
+    );
 }
 
 #[test]
@@ -217,16 +245,29 @@ fn records_as_they_were_sent_are_shown_to_those_with_the_token() {
     let refused = live.ask(&["tap", "dead-letters", "--limit", "1"], &[]);
     let said = String::from_utf8_lossy(&refused.stderr);
     assert!(refused.status.code() == Some(77) && said.contains("PROCESSOR_HTTP__TOKEN"), "{said}");
-    let arguments = ["tap", "dead-letters", "--limit", "1", "--output", "json", "--address", &live.address];
+    let arguments =
+        ["tap", "dead-letters", "--limit", "1", "--output", "json", "--address", &live.address];
     let mut command = live.place.command(&arguments);
-    let tap = command.env("PROCESSOR_HTTP__TOKEN", "sesame").stdout(Stdio::piped()).spawn().unwrap();
+    let tap =
+        command.env("PROCESSOR_HTTP__TOKEN", "sesame").stdout(Stdio::piped()).spawn().unwrap();
     let shown = fed(&live, tap, b"\x1b[31mno json\xff");
-    assert_eq!((&shown["reason"], &shown["stage"]), (&"invalid_json".into(), &"dead-letters".into()), "{shown:#}");
-    assert_eq!(shown["record"]["base64"], "G1szMW1ubyBqc29u/w==", "bytes that are no text: {shown:#}");
+    assert_eq!(
+        (&shown["reason"], &shown["stage"]),
+        (&"invalid_json".into(), &"dead-letters".into()),
+        "{shown:#}"
+    );
+    assert_eq!(
+        shown["record"]["base64"], "G1szMW1ubyBqc29u/w==",
+        "bytes that are no text: {shown:#}"
+    );
     assert!(!shown["detail"].as_str().unwrap().is_empty());
     // Events are no records as they were sent.
     let open = live.ask(&["tap", "events", "--key", "key=a", "--limit", "0"], &[]);
-    assert_eq!(open.status.code(), Some(64), "a limit of nothing is refused before anything is asked");
+    assert_eq!(
+        open.status.code(),
+        Some(64),
+        "a limit of nothing is refused before anything is asked"
+    );
 }
 
 /// Sends `record` again and again until `tap` has seen one; what it printed.
@@ -255,7 +296,10 @@ fn a_processor_that_is_not_there_is_said_to_be() {
         let output = place.command(&all).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(69), "{said}");
-        assert!(said.contains(&format!("no processor answers at {free}")) && said.contains("--address"), "{said}");
+        assert!(
+            said.contains(&format!("no processor answers at {free}")) && said.contains("--address"),
+            "{said}"
+        );
     }
     let output = place.command(&["top", "--address", &free]).output().unwrap();
     assert_eq!(output.status.code(), Some(64), "no terminal: {output:?}");
@@ -265,17 +309,27 @@ fn a_processor_that_is_not_there_is_said_to_be() {
 fn top_prints_one_picture_or_its_numbers() {
     let live = Live::start(GENERATED);
     live.has_results();
-    let output = live.ask(&["top", "--once", "--width", "110", "--height", "30", "--every", "0.5"], &[]);
+    let output =
+        live.ask(&["top", "--once", "--width", "110", "--height", "30", "--every", "0.5"], &[]);
     let text = String::from_utf8(output.stdout).unwrap();
     assert_eq!(text.lines().count(), 30, "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 110), "{text}");
-    for part in ["processor top", "ready", "records/s", "▲ ", "model=", "sinks ok: results.ndjson", "p95"] {
+    for part in
+        ["processor top", "ready", "records/s", "▲ ", "model=", "sinks ok: results.ndjson", "p95"]
+    {
         assert!(text.contains(part), "{part} in\n{text}");
     }
-    let json: Value = serde_json::from_slice(&live.ask(&["top", "--output", "json"], &[]).stdout).unwrap();
+    let json: Value =
+        serde_json::from_slice(&live.ask(&["top", "--output", "json"], &[]).stdout).unwrap();
     let read = json["rates"]["default"]["records_read_per_sec"].as_f64().unwrap();
     assert!(read > 1_000.0, "8,000 per second are generated: {read}");
-    assert!(json["keys"].as_array().unwrap().iter().all(|key| key["windows"][0]["results"]["p95"].is_number()));
+    assert!(
+        json["keys"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|key| key["windows"][0]["results"]["p95"].is_number())
+    );
     assert!(json["overview"]["latencies"]["commit"]["p95_ms"].is_number(), "{}", json["overview"]);
 }
 
@@ -285,13 +339,21 @@ fn top_lives_in_a_terminal_and_leaves_it_as_it_was() {
     let mut live = Live::start(GENERATED);
     live.has_results();
     let program = env!("CARGO_BIN_EXE_processor");
-    let begin = format!("stty -g > before; {program} top --every 0.2 --address {}; echo left with $?; stty -g > after", live.address);
+    let begin = format!(
+        "stty -g > before; {program} top --every 0.2 --address {}; echo left with $?; stty -g > after",
+        live.address
+    );
     tmux.line(&format!("cd {}", live.place.dir.path().display()));
     tmux.line(&begin);
     let has_numbers = |text: &str| {
-        let rate = text.lines().find_map(|line| line.split("records/s").next().filter(|_| line.contains("records/s")));
-        let rate = rate.and_then(|rest| rest.trim_matches(['│', ' ']).split(' ').next().map(str::to_owned));
-        text.contains("model=") && rate.is_some_and(|rate| rate != "0" && rate.starts_with(|c: char| c.is_ascii_digit()))
+        let rate = text
+            .lines()
+            .find_map(|line| line.split("records/s").next().filter(|_| line.contains("records/s")));
+        let rate = rate
+            .and_then(|rest| rest.trim_matches(['│', ' ']).split(' ').next().map(str::to_owned));
+        text.contains("model=")
+            && rate
+                .is_some_and(|rate| rate != "0" && rate.starts_with(|c: char| c.is_ascii_digit()))
     };
     tmux.wait_for("numbers", has_numbers);
     tmux.press("k");
@@ -303,7 +365,9 @@ fn top_lives_in_a_terminal_and_leaves_it_as_it_was() {
     let sorted = models(&tmux.screen());
     assert!(sorted.len() > 1 && sorted.is_sorted(), "{sorted:?}");
     tmux.resize(80, 24);
-    tmux.wait_for("the smaller picture", |text| has_numbers(text) && text.lines().nth(23).is_some_and(|line| line.contains("q quit")));
+    tmux.wait_for("the smaller picture", |text| {
+        has_numbers(text) && text.lines().nth(23).is_some_and(|line| line.contains("q quit"))
+    });
     // The processor goes away, and comes back at the same address.
     live.run.terminate();
     tmux.wait_for("the loss", |text| text.contains("DISCONNECTED"));
@@ -315,10 +379,18 @@ fn top_lives_in_a_terminal_and_leaves_it_as_it_was() {
     tmux.line(&format!("{program} top --address {} || true; echo again $?", live.address));
     tmux.wait_for("numbers again", has_numbers);
     tmux.signal_child("TERM");
-    tmux.wait_for("the end by a signal", |text| text.contains("again 0") && !text.contains("records/s"));
+    tmux.wait_for("the end by a signal", |text| {
+        text.contains("again 0") && !text.contains("records/s")
+    });
     tmux.line("stty -g > last; stty -g; echo");
     let place = tmux.folder();
-    assert!(wait(|| std::fs::read_to_string(place.join("last")).is_ok_and(|text| text.ends_with('\n'))));
+    assert!(wait(
+        || std::fs::read_to_string(place.join("last")).is_ok_and(|text| text.ends_with('\n'))
+    ));
     let of = |name: &str| std::fs::read_to_string(place.join(name)).unwrap();
-    assert_eq!((of("after"), of("last")), (of("before"), of("before")), "the terminal is as it was");
+    assert_eq!(
+        (of("after"), of("last")),
+        (of("before"), of("before")),
+        "the terminal is as it was"
+    );
 }

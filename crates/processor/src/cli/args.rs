@@ -6,18 +6,24 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::{
     checkpoint::CheckpointArgs,
+    explain::ExplainArgs,
     live_args::{TapArgs, TopArgs, WhyArgs},
     output::OutputArgs,
+    replay::ReplayArgs,
+    test::TestArgs,
 };
 
 const EXAMPLES: &str = "\
 Examples:
   processor demo                                     windows over recorded and generated LLM traffic
   processor check processor.yaml                     all faults of a configuration, with their lines
+  processor explain --config processor.yaml          what it will do, and where each value comes from
+  processor test fixtures                            events in, expected windows out
   processor run --config processor.yaml              run it; results on stdout, logs on stderr
   processor run --config processor.yaml --report r.json --until-end
   PROCESSOR_KAFKA__CONSUMER__GROUP_ID=test processor --config processor.yaml
   processor checkpoint list --config processor.yaml  kept copies of the state
+  processor replay --config processor.yaml --from -2h --to -1h   that hour once more
   processor health --url http://127.0.0.1:8080/readyz  whether a running processor is well
   processor why --key service=chat                   why the next window of a running processor has not fired
   processor tap events --rate 5/s --limit 20         samples of what a running processor reads
@@ -27,7 +33,8 @@ Examples:
 Every key of the file can be set by the environment: processor.state.backend is
 PROCESSOR_STATE__BACKEND. Exit codes are those of sysexits.h: 0 done, 64 usage, 65 damaged data,
 66 no input, 69 service unavailable, 70 internal error, 73 cannot create output, 74 input or output error,
-77 no permission, 78 configuration.";
+77 no permission, 78 configuration. `test` ends with 1 if something is not as expected and 2 for a fixture
+that cannot be used, `replay --compare` with 1 if there is a difference.";
 
 /// Turns streams of LLM feedback events into correct, timely window statistics.
 #[derive(Debug, Parser)]
@@ -102,7 +109,13 @@ pub(super) enum Command {
     Tap(TapArgs),
     /// Watch a running processor: throughput, latency, watermarks, keys, sinks
     Top(TopArgs),
-    /// Print the JSON schema of the configuration
+    /// Say in plain words what a configuration will do, and where each value comes from
+    Explain(ExplainArgs),
+    /// Run fixtures: events in, expected windows out; exit code 0, 1 if something differs, 2 for a bad fixture
+    Test(TestArgs),
+    /// Compute a part of the input once more, beside what runs and without touching it
+    Replay(ReplayArgs),
+    /// Print the JSON schema of the configuration, or of fixtures
     Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
@@ -155,8 +168,20 @@ pub(super) struct HealthArgs {
 /// A schema is JSON in either form.
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct SchemaArgs {
+    /// What the schema is of
+    #[arg(value_name = "OF", default_value = "config")]
+    pub(super) of: SchemaOf,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+/// What there are schemas of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum SchemaOf {
+    /// The configuration.
+    Config,
+    /// Fixtures of `processor test`.
+    Fixture,
 }
 
 #[derive(Debug, Clone, ClapArgs)]

@@ -6,15 +6,19 @@ mod checkpoint;
 mod client;
 mod demo;
 mod exit;
+mod explain;
 mod health;
 mod live_args;
 mod logs;
 mod output;
+mod paint;
 pub mod progress;
+mod replay;
 mod run;
 mod shown;
 mod signals;
 mod tap;
+mod test;
 mod top;
 mod why;
 
@@ -22,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command, SchemaArgs};
+use args::{Args, Command, SchemaArgs, SchemaOf};
 use exit::{Exit, print};
 
 /// Runs the program with the arguments of the process.
@@ -50,6 +54,9 @@ fn dispatch(command: Option<Command>) -> Exit {
         Some(Command::Why(args)) => why::why(&args),
         Some(Command::Tap(args)) => tap::tap(&args),
         Some(Command::Top(args)) => top::top(&args),
+        Some(Command::Explain(args)) => explain::explain(&args),
+        Some(Command::Test(args)) => test::test(&args),
+        Some(Command::Replay(args)) => replay::replay(&args),
         Some(Command::Schema(args)) => schema(&args),
         Some(Command::Completions(args)) => {
             let mut script = Vec::new();
@@ -64,6 +71,9 @@ fn dispatch(command: Option<Command>) -> Exit {
 }
 
 fn schema(args: &SchemaArgs) -> Exit {
-    let schema = llm_optimizer_config::json_schema();
+    let schema = match args.of {
+        SchemaOf::Config => llm_optimizer_config::json_schema(),
+        SchemaOf::Fixture => llm_optimizer_config::fixture_schema(),
+    };
     args.output.answer(&schema, &format!("{schema:#}\n"))
 }

@@ -19,6 +19,7 @@ mod keeping;
 #[cfg(feature = "kafka")]
 mod local_copy;
 mod observe;
+mod offline;
 mod outputs;
 mod pace;
 mod pass_through;
@@ -49,5 +50,6 @@ pub use setup::{SetupOptions, job_from_config, observed_job_from_config};
 pub use transactional::KafkaCommits;
 pub use worker::{Pipeline, PipelineOutputs, RejectPolicy};
 
+pub(crate) use offline::Offline;
 pub(crate) use plan::{aggregation_plan, task_limits, watermark_settings, window_spec};
 pub(crate) use setup::{Setup, job_settings};

@@ -206,7 +206,7 @@ pub(crate) struct Setup<'a> {
 }
 
 impl<'a> Setup<'a> {
-    fn new(
+    pub(super) fn new(
         config: &'a ProcessorConfig,
         options: SetupOptions,
         clock: Arc<dyn Clock>,
@@ -252,7 +252,7 @@ impl<'a> Setup<'a> {
     }
 
     /// The same with other outputs; the flags say whether late events and dead letters are kept besides.
-    fn pipelines_with(
+    pub(super) fn pipelines_with(
         &self,
         mut outputs: impl FnMut(&NamedPipeline) -> ProcessorResult<(PipelineOutputs, (bool, bool))>,
     ) -> ProcessorResult<Vec<Pipeline>> {

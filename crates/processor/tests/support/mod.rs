@@ -14,7 +14,7 @@ pub(crate) mod postgres;
 pub(crate) mod sender;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;
+pub(crate) mod tmux;
 #[cfg(feature = "kafka")]
 pub(crate) mod topics;
-pub(crate) mod tmux;
 pub(crate) mod traffic;

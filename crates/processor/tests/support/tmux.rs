@@ -31,7 +31,8 @@ impl Tmux {
         let tmux = Self { socket, dir };
         let (columns, lines) = (columns.to_string(), lines.to_string());
         let size = ["-x", &columns, "-y", &lines];
-        let begun = tmux.tmux(&[&["new-session", "-d"], &size[..], &["env", "PS1=$ ", "sh"]].concat());
+        let begun =
+            tmux.tmux(&[&["new-session", "-d"], &size[..], &["env", "PS1=$ ", "sh"]].concat());
         assert!(begun.status.success(), "{begun:?}");
         tmux.wait_for("the shell", |text| text.contains('$'));
         Some(tmux)
@@ -85,9 +86,11 @@ impl Tmux {
     pub(crate) fn signal_child(&self, signal: &str) {
         let shell = self.tmux(&["display-message", "-p", "#{pane_pid}"]);
         let shell = String::from_utf8(shell.stdout).unwrap();
-        let children = Command::new("ps").args(["-o", "pid=", "--ppid", shell.trim()]).output().unwrap();
+        let children =
+            Command::new("ps").args(["-o", "pid=", "--ppid", shell.trim()]).output().unwrap();
         let child = String::from_utf8(children.stdout).unwrap();
-        let sent = Command::new("kill").args([&format!("-{signal}"), child.trim()]).status().unwrap();
+        let sent =
+            Command::new("kill").args([&format!("-{signal}"), child.trim()]).status().unwrap();
         assert!(sent.success(), "no child of {shell}: {child}");
     }
 }

@@ -190,6 +190,11 @@ impl Pipeline {
         views.collect()
     }
 
+    /// W(p) of a partition that is read.
+    pub(in crate::runtime) fn partition_mark(&self, id: PartitionId) -> Option<i64> {
+        self.task.partitions().find(|(of, ..)| *of == id).map(|(_, mark, _)| mark)
+    }
+
     /// What open windows hold.
     pub(in crate::runtime) fn open_windows(
         &self,
