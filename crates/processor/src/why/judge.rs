@@ -195,7 +195,7 @@ impl Case<'_> {
     fn nothing_wrong(&self, expected_ms: Option<i64>) -> Finding {
         let (what, advice) = match &self.window {
             None => (self.nothing_waits(), "nothing is to be done"),
-            Some(window) if window.state == WindowState::Open => {
+            Some(window) if matches!(window.state, WindowState::Open | WindowState::Empty) => {
                 (self.not_over(window, expected_ms), "wait; nothing is to be done")
             }
             Some(window) => (self.over(window), "nothing is to be done"),

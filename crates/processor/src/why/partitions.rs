@@ -76,7 +76,9 @@ struct Context<'a> {
 impl Context<'_> {
     /// Why a partition holds W, and in how many milliseconds it should not any more, if that can be said. `None`: it is well.
     fn judged(&self, holder: &PartitionView) -> Option<(Finding, Option<i64>)> {
-        let is_at_end = holder.is_caught_up && holder.lag_records.unwrap_or(0) == 0;
+        // Marks of transactions count as records that are left; while input is held, more may have come.
+        let is_at_end = holder.is_caught_up
+            && (holder.lag_records.unwrap_or(0) == 0 || self.facts.view.held.is_none());
         if self.is_refused(holder) {
             return Some((self.refused(holder), None));
         }

@@ -102,6 +102,11 @@ impl Staged {
         }];
     }
 
+    /// The window that waits is over by the clock.
+    fn overdue(&mut self) {
+        self.windows.open = Some(vec![open(NOON - 2 * MINUTE, 7)]);
+    }
+
     /// Ten seconds ago everything was as it is, but for event time that is so much less.
     fn before(&mut self, gained_ms: i64) {
         let mut earlier = self.view.clone();
@@ -164,6 +169,7 @@ fn a_replay_of_old_records_is_expected_at_its_own_pace() {
 #[test]
 fn a_silent_partition_is_named_with_when_it_is_idle() {
     let mut staged = Staged::new();
+    staged.overdue();
     let mut silent = partition(1, Some(NOON - 90_000));
     (silent.silent_ms, silent.is_caught_up) = (42_000, true);
     staged.partitions(vec![partition(0, Some(NOON)), silent]);
@@ -187,6 +193,7 @@ fn a_silent_partition_is_named_with_when_it_is_idle() {
 #[test]
 fn without_a_timeout_a_partition_that_never_spoke_holds_for_ever() {
     let mut staged = Staged::new();
+    staged.overdue();
     let mut silent = partition(1, None);
     (silent.silent_ms, silent.is_caught_up) = (600_000, true);
     staged.partitions(vec![partition(0, Some(NOON)), silent]);
@@ -219,6 +226,7 @@ fn an_idle_partition_holds_nobody_and_is_a_note() {
 #[test]
 fn lag_is_named_with_its_records_its_time_and_its_pace() {
     let mut staged = Staged::new();
+    staged.overdue();
     let mut slow = partition(1, Some(NOON - 3_600_000));
     (slow.lag_records, slow.end) = (Some(50_000), Some(60_000));
     staged.partitions(vec![partition(0, Some(NOON)), slow]);
@@ -278,12 +286,13 @@ fn an_event_that_pushed_the_watermark_ahead_of_the_clock_is_found() {
         "31 events of this pipeline came too late",
         "set watermark.max_future_skew_secs",
     ];
-    assert_eq!(staged.cause(&words[1..]), CauseKind::FutureTimestamps);
+    assert_eq!(staged.cause(&words), CauseKind::FutureTimestamps);
 }
 
 #[test]
 fn partitions_too_far_ahead_are_a_note_beside_the_one_they_wait_for() {
     let mut staged = Staged::new();
+    staged.overdue();
     let mut ahead = partition(0, Some(NOON));
     ahead.is_paused = true;
     let mut slow = partition(1, Some(NOON - 3_600_000));
@@ -303,6 +312,7 @@ fn partitions_too_far_ahead_are_a_note_beside_the_one_they_wait_for() {
 #[test]
 fn a_source_that_says_nothing_though_it_is_not_at_its_end_is_named() {
     let mut staged = Staged::new();
+    staged.overdue();
     let silent =
         PartitionView { lag_records: None, silent_ms: 20_000, ..partition(0, Some(NOON - 90_000)) };
     staged.partitions(vec![silent]);
@@ -491,6 +501,6 @@ fn sliding_windows_are_found_by_their_start_else_the_first_that_is_not_over() {
         why.window.unwrap().end_ms - NOON
     };
     assert_eq!(at(NOON - 40_000), 20_000, "the one that begins there");
-    assert_eq!(at(NOON - 39_999), 20_000, "of those that hold it, the first beyond the watermark");
+    assert_eq!(at(NOON - 39_999), 0, "of those that hold it, the first beyond the watermark");
     assert_eq!(at(NOON - 50_000), 0, "it ends at noon, and the watermark is short of that");
 }

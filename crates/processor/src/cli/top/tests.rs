@@ -68,8 +68,9 @@ fn result(key: &str, minute: i64, count: u64, p95: f64) -> Value {
 fn staged() -> App {
     let mut app = App::new("127.0.0.1:8080", None);
     let mut results = Vec::new();
-    for minute in (0..8).rev() {
-        let wave = [320.0, 340.5, 400.0, 980.0, 1_400.0, 700.0, 410.0, 333.0][minute as usize];
+    let waves = [333.0, 410.0, 700.0, 1_400.0, 980.0, 400.0, 340.5, 320.0];
+    for (before, wave) in (0_i32..).zip(waves) {
+        let minute = i64::from(7 - before);
         results.push(result("model=gpt-4o", minute, 900, wave));
         results.push(result("model=claude-sonnet-4", minute, 1_250, 510.0 + minute as f64));
         results.push(result("model=evil\u{1b}[2J", minute, 4, 80.0));
