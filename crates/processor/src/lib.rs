@@ -70,6 +70,7 @@ pub mod state;
 pub mod stream_processor;
 pub mod trace;
 pub mod watermark;
+pub mod why;
 pub mod window;
 
 pub use llm_optimizer_engine as engine;

@@ -248,6 +248,10 @@ fn partitions_watermarks_ledgers_and_the_configuration_are_shown_without_secrets
         "/api/v1/checkpoints",
         "/api/v1/live",
         "/api/v1/live/ws",
+        "/api/v1/overview",
+        "/api/v1/results",
+        "/api/v1/tap",
+        "/api/v1/why",
     ] {
         assert!(api["paths"][path].is_object(), "{path} is not described");
     }

@@ -1,7 +1,10 @@
 //! What a task holds, for whoever looks in from outside; looking changes nothing.
 
 use super::window_task::WindowTask;
-use crate::window::{OpenWindow, Wanted};
+use crate::{
+    watermark::PartitionLook,
+    window::{OpenWindow, Wanted},
+};
 
 impl WindowTask {
     /// The windows that hold data and are not purged and share an instant with `[from_ms, to_ms)`, with
@@ -22,6 +25,11 @@ impl WindowTask {
         };
         let wanted = Wanted { key, from_ms, to_ms, limit };
         self.windows.view(&wanted, &self.keys, &self.aggregation)
+    }
+
+    /// Every partition, with what decides whether it holds W.
+    pub fn look_at_partitions(&self) -> impl Iterator<Item = PartitionLook> {
+        self.watermarks.look()
     }
 
     /// Windows begun since the task was made: one per key and tumbling window, per session, per key and

@@ -5,10 +5,12 @@
 
 mod alignment;
 mod clock;
+mod look;
 mod tracker;
 
 pub use alignment::Alignment;
 pub use clock::PartitionClock;
+pub use look::{PartitionActivity, PartitionLook};
 pub use tracker::{WatermarkSettings, WatermarkStrategy, WatermarkTracker};
 
 /// The watermark before anything is known: no event is late, no window fires.

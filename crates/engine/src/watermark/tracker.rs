@@ -70,7 +70,7 @@ impl WatermarkSettings {
 #[derive(Debug)]
 pub struct WatermarkTracker {
     settings: WatermarkSettings,
-    clocks: BTreeMap<PartitionId, PartitionClock>,
+    pub(super) clocks: BTreeMap<PartitionId, PartitionClock>,
     combined: i64,
     /// W before it became +∞.
     settled: i64,

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
 use super::{
-    checkpoint::CheckpointArgs, explain::ExplainArgs, output::OutputArgs, replay::ReplayArgs,
+    checkpoint::CheckpointArgs,
+    explain::ExplainArgs,
+    live_args::{TapArgs, TopArgs, WhyArgs},
+    output::OutputArgs,
+    replay::ReplayArgs,
     test::TestArgs,
 };
 
@@ -21,6 +25,9 @@ Examples:
   processor checkpoint list --config processor.yaml  kept copies of the state
   processor replay --config processor.yaml --from -2h --to -1h   that hour once more
   processor health --url http://127.0.0.1:8080/readyz  whether a running processor is well
+  processor why --key service=chat                   why the next window of a running processor has not fired
+  processor tap events --rate 5/s --limit 20         samples of what a running processor reads
+  processor top                                      watch a running processor
   processor schema result > result.schema.json       what readers of results may rely on
   processor completions bash > /etc/bash_completion.d/processor
 
@@ -97,6 +104,12 @@ pub(super) enum Command {
     Checkpoint(CheckpointArgs),
     /// Ask a running processor whether it is well; exit code 0 if so, 69 if not
     Health(HealthArgs),
+    /// Say why a window of a running processor has not fired, or what holds its watermark back
+    Why(WhyArgs),
+    /// Sample records, events, results or commits of a running processor as they come
+    Tap(TapArgs),
+    /// Watch a running processor: throughput, latency, watermarks, keys, sinks
+    Top(TopArgs),
     /// Say in plain words what a configuration will do, and where each value comes from
     Explain(ExplainArgs),
     /// Run fixtures: events in, expected windows out; exit code 0, 1 if something differs, 2 for a bad fixture

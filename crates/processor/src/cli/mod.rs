@@ -3,18 +3,24 @@
 mod args;
 mod check;
 mod checkpoint;
+mod client;
 mod demo;
 mod exit;
 mod explain;
 mod health;
+mod live_args;
 mod logs;
 mod output;
 mod paint;
 pub mod progress;
 mod replay;
 mod run;
+mod shown;
 mod signals;
+mod tap;
 mod test;
+mod top;
+mod why;
 
 use std::process::ExitCode;
 
@@ -49,6 +55,9 @@ fn dispatch(command: Option<Command>, logs: &LogArgs) -> Exit {
         Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),
         Some(Command::Health(args)) => health::health(&args),
+        Some(Command::Why(args)) => why::why(&args),
+        Some(Command::Tap(args)) => tap::tap(&args),
+        Some(Command::Top(args)) => top::top(&args),
         Some(Command::Explain(args)) => explain::explain(&args),
         Some(Command::Test(args)) => test::test(&args),
         Some(Command::Replay(args)) => replay::replay(&args),

@@ -17,7 +17,7 @@ use super::transactional::KafkaCommits;
 use super::{
     book::Positions,
     delivery::{Delivery, DeliveryReport},
-    observe::{Observer, Telemetry},
+    observe::{Held, Observer, Telemetry},
     pace::Pace,
     pass_through::PassThrough,
     report::{RunReport, RunTimes},
@@ -150,7 +150,7 @@ impl Job {
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
         let mut log = match log {
             Some(open) => open(outputs)?,
-            None => Box::new(PassThrough::new(outputs)),
+            None => Box::new(PassThrough::new(outputs, &telemetry.sinks)),
         };
         let keeps_state = log.keeps_state();
         if keeps_state {
@@ -158,7 +158,8 @@ impl Job {
             pipelines = keeping.collect::<ProcessorResult<_>>()?;
         }
         if telemetry.live.is_some() {
-            pipelines = pipelines.into_iter().map(Pipeline::sampling).collect();
+            let tapped = |pipeline: Pipeline| pipeline.sampling().tapped(&telemetry.taps);
+            pipelines = pipelines.into_iter().map(tapped).collect();
         }
         let recovery = info_span!("recovery").entered();
         let found = log.recover()?;
@@ -349,7 +350,8 @@ impl Worker {
         self.progress.results_emitted.store(emitted, Ordering::Relaxed);
         let positions =
             || self.positions.all().into_iter().map(|(key, p)| (key, p.offset)).collect();
-        self.observer.advanced(&mut self.pipelines, now_ms, self.paused, positions);
+        let held = self.paused.then_some(Held::CommitFull);
+        self.observer.advanced(&mut self.pipelines, now_ms, held, positions);
         let bytes = self.pipelines.iter().map(Pipeline::changed_bytes).sum();
         self.tell(CommitEvent::Changed { bytes })?;
         let waiting_bytes = self.pipelines.iter().map(Pipeline::waiting_bytes).sum();

@@ -38,10 +38,11 @@ pub use encode::ResultEncoder;
 pub(crate) use entrance::door;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use observe::{
-    HISTORY_INTERVAL, HISTORY_POINTS, Health, HealthReport, Heard, History, HistoryKeeper,
+    HISTORY_INTERVAL, HISTORY_POINTS, Health, HealthReport, Heard, Held, History, HistoryKeeper,
     HistoryView, KeptCheckpoints, LatencyHistory, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
-    OpenWindowView, Part, PartitionView, PipelineHistory, PipelineView, Question, Reason, RunView,
-    Samples, Telemetry, WindowsQuestion,
+    MAX_TAP_RATE, OpenWindowView, Part, PartitionView, PipelineHistory, PipelineView, Question,
+    Reason, RunView, Samples, SinkBoard, SinkView, SinksView, Tap, TapCommit, TapHeard, TapOrigin,
+    TapRecord, TapSample, TapStage, TapWanted, Taps, Telemetry, WindowsQuestion,
 };
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};

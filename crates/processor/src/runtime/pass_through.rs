@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::worker::PipelineOutputs;
+use super::{observe::SinkBoard, worker::PipelineOutputs};
 use crate::{
     commit::{Commit, CommitLog, Recovered},
     error::ProcessorResult,
@@ -11,13 +11,16 @@ use crate::{
 /// For runs that keep no state: a commit is appended when every sink has taken its output.
 pub(super) struct PassThrough {
     outputs: Vec<PipelineOutputs>,
+    board: Arc<SinkBoard>,
     /// The commit that is under way, and how many of its steps are done.
     flight: Option<(u64, usize)>,
 }
 
 impl PassThrough {
-    pub(super) fn new(outputs: Vec<PipelineOutputs>) -> Self {
-        Self { outputs, flight: None }
+    /// Tells `board` how the sinks fare.
+    pub(super) fn new(outputs: Vec<PipelineOutputs>, board: &Arc<SinkBoard>) -> Self {
+        outputs.iter().flat_map(|outputs| &outputs.results).for_each(|s| board.begins(s.name()));
+        Self { outputs, board: Arc::clone(board), flight: None }
     }
 }
 
@@ -36,7 +39,7 @@ impl CommitLog for PassThrough {
             Some((sequence, done)) if sequence == commit.sequence => done,
             _ => 0,
         };
-        let outcome = deliver(&mut self.outputs, commit, &mut done);
+        let outcome = deliver(&mut self.outputs, commit, &mut done, &self.board);
         self.flight = outcome.is_err().then_some((commit.sequence, done));
         outcome
     }
@@ -58,20 +61,23 @@ fn deliver(
     pipelines: &mut [PipelineOutputs],
     commit: &Commit,
     done: &mut usize,
+    board: &SinkBoard,
 ) -> ProcessorResult<()> {
     let mut steps = Steps { done, next: 0 };
     for (sinks, commit) in pipelines.iter_mut().zip(&commit.pipelines) {
         let output = &commit.output;
         if !output.results.is_empty() {
             for sink in &mut sinks.results {
-                steps.once(|| sink.deliver(output))?;
+                let name = sink.name().to_owned();
+                steps.once(|| board.watch(&name, true, || sink.deliver(output)))?;
             }
         }
         let sides =
             [(&mut sinks.late, &output.late), (&mut sinks.dead_letters, &output.dead_letters)];
         for (sink, records) in sides {
             if let (Some(sink), false) = (sink, records.is_empty()) {
-                steps.once(|| sink.deliver(records))?;
+                let name = sink.name().to_owned();
+                steps.once(|| board.watch(&name, true, || sink.deliver(records)))?;
             }
         }
     }

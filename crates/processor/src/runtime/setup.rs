@@ -15,7 +15,7 @@ use super::{
     entrance,
     job::{Job, JobSettings, RunProgress},
     keeping::{self, Keeping},
-    observe::Telemetry,
+    observe::{SinkBoard, Telemetry},
     outputs::{Opened, OutputOpener, unusable},
     plan::{decode_settings, task_plan},
     worker::{Pipeline, PipelineOutputs},
@@ -90,6 +90,7 @@ pub fn observed_job_from_config(
         warn!("--new-state has no effect: this run keeps no state");
     }
     let mut setup = Setup::new(config, *options, clock, keeping.open_mode());
+    setup.board = Some(Arc::clone(&telemetry.sinks));
     if let Some(opened) = &opened {
         setup.take_instance(opened.instance_id.clone());
     }
@@ -140,6 +141,7 @@ fn transactional_job(
     };
     let mut setup = Setup::new(config, options, Arc::clone(&clock), mode);
     setup.take_instance(instance.id().to_owned());
+    setup.board = Some(Arc::clone(&telemetry.sinks));
     let inside = Inside::new(config.delivery, &config.kafka.consumer.bootstrap_servers);
     let mut opener = setup.opener(config.pipelines().len() > 1);
     let mut routes = Vec::new();
@@ -195,6 +197,8 @@ pub(crate) struct Setup<'a> {
     give_up: StopToken,
     open_mode: OpenMode,
     series: Arc<OnceLock<ResultSeries>>,
+    /// Told how sinks fare that wait for their server themselves.
+    board: Option<Arc<SinkBoard>>,
     #[cfg(feature = "kafka")]
     instance_id: String,
     #[cfg(feature = "kafka")]
@@ -218,6 +222,7 @@ impl<'a> Setup<'a> {
             open_mode,
             give_up: StopToken::default(),
             series: Arc::default(),
+            board: None,
             #[cfg(feature = "kafka")]
             producers: crate::kafka::Producers::new(
                 &config.kafka.producer,
@@ -365,6 +370,7 @@ impl<'a> Setup<'a> {
             initial: if settings.max_retries == 0 { Duration::ZERO } else { initial },
             longest: settings.max_retry_delay,
             give_up: self.give_up.clone(),
+            board: self.board.clone(),
         }
     }
 

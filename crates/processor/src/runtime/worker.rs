@@ -4,6 +4,7 @@ mod sides;
 mod view;
 
 use std::{
+    collections::BTreeMap,
     mem::{replace, take},
     sync::Arc,
 };
@@ -17,9 +18,14 @@ use llm_optimizer_engine::{
 };
 use tracing::warn;
 
-use self::view::Sampler;
+use self::view::{FutureSeen, Sampler};
 use super::{
-    book::PartitionBook, counters::Counters, encode::ResultEncoder, fan_out, report::PipelineReport,
+    book::PartitionBook,
+    counters::Counters,
+    encode::ResultEncoder,
+    fan_out,
+    observe::{BatchSeen, Taps},
+    report::PipelineReport,
 };
 use crate::{
     commit::{PipelineCommit, RecoveredPipeline},
@@ -85,6 +91,10 @@ pub struct Pipeline {
     /// Partitions by what they are, and progress of those that are not read.
     partitions: PartitionBook,
     sampler: Sampler,
+    /// Who looks at single records, if anybody may.
+    taps: Option<Arc<Taps>>,
+    /// Records that were refused because their time lies in the future.
+    future: BTreeMap<PartitionId, FutureSeen>,
     max_windows_per_key: u64,
 }
 
@@ -124,6 +134,8 @@ impl Pipeline {
             overflowed_before: 0,
             partitions: PartitionBook::default(),
             sampler: Sampler::default(),
+            taps: None,
+            future: BTreeMap::new(),
             max_windows_per_key,
         }
     }
@@ -252,6 +264,9 @@ impl Pipeline {
 
     /// Gives a batch to all pipelines; those that decode alike share the events.
     pub(super) fn process_all(pipelines: &mut [Self], batch: &RecordBatch, now_ms: i64) {
+        if let Some(taps) = pipelines.first().and_then(Self::taps) {
+            taps.records(now_ms, batch);
+        }
         for position in 0..pipelines.len() {
             let (before, from_here) = pipelines.split_at_mut(position);
             let Some(pipeline) = from_here.first_mut() else { return };
@@ -281,6 +296,18 @@ impl Pipeline {
         self.fired.accepted = 0;
         self.sampler.begin();
         self.task.process(batch.origin.id, events, now_ms, &mut self.fired);
+        if let Some(taps) = self.taps() {
+            taps.batch(&BatchSeen {
+                pipeline: &self.name,
+                now_ms,
+                batch,
+                events,
+                values: self.decoder.value_names(),
+                decoded,
+                late: &self.fired.late,
+                over_limit: &self.fired.over_limit,
+            });
+        }
         if decoded.fans_out {
             let in_part = fan_out::by_record(events, &mut self.fired);
             self.take_in_part(batch, events, in_part);
@@ -290,6 +317,7 @@ impl Pipeline {
         self.counters.accepted += self.fired.accepted;
         self.note_overflow();
         self.take_late(batch, events);
+        self.note_future(batch, &decoded.rejects, now_ms);
         self.take_rejects(batch, &decoded.rejects);
         debug_assert!(self.counters.add_up(), "every record is counted once: {:?}", self.counters);
     }
@@ -358,6 +386,7 @@ impl Pipeline {
     }
 
     fn take_firings(&mut self, now_ms: i64) -> ProcessorResult<()> {
+        let before = self.waiting.results.len();
         for firing in self.fired.firings.drain(..) {
             let result = self.encoder.encode(&firing, self.task.aggregation(), now_ms)?;
             note_failures(&self.name, &firing, &mut self.counters);
@@ -365,6 +394,9 @@ impl Pipeline {
             self.counters.windows_fired += u64::from(is_first(&firing));
             self.waiting_bytes += result.json.len() as u64;
             self.waiting.results.push(result);
+        }
+        if let (Some(taps), Some(new)) = (self.taps(), self.waiting.results.get(before..)) {
+            taps.results(now_ms, &self.name, new);
         }
         Ok(())
     }

@@ -28,7 +28,7 @@
 //! | `dashboard` | the page at `/` and its files |
 //! | `run` | what a run of the command line has of all this |
 
-mod api;
+pub(crate) mod api;
 mod dashboard;
 mod limits;
 mod patient;

@@ -16,6 +16,7 @@ use crate::{
     metrics::{Metrics, MetricsKeeper, MetricsKeeperSettings},
     runtime::{Health, HistoryKeeper, Telemetry, door},
     source::StopToken,
+    why::PipelineRules,
 };
 
 /// Metrics, health and server of a run, from before it recovers until after it has ended.
@@ -55,7 +56,8 @@ impl RunServer {
         let telemetry = Telemetry::new(metrics.clone(), bound.is_some(), health);
         let telemetry = Arc::new(telemetry.with_traces(has_traces));
         let serve = |bound: Bound| {
-            let api = api_routes(parts(config, &http, &bound, Arc::clone(&telemetry)));
+            let rules = PipelineRules::of(config, until_end);
+            let api = api_routes(parts(config, &http, &bound, (Arc::clone(&telemetry), rules)));
             let api = api.merge(dashboard_routes());
             let Some((door, router)) = door(config) else { return bound.serve(api) };
             // It is new.
@@ -91,6 +93,7 @@ impl RunServer {
         if let Some(live) = &self.telemetry.live {
             live.close();
         }
+        self.telemetry.taps.close();
         drop(self);
     }
 }
@@ -104,20 +107,21 @@ fn parts(
     config: &ProcessorConfig,
     http: &HttpConfig,
     server: &Bound,
-    telemetry: Arc<Telemetry>,
+    (telemetry, rules): (Arc<Telemetry>, Vec<PipelineRules>),
 ) -> ApiParts {
     let is_loopback = server.address().ip().is_loopback();
     if !is_loopback && http.token.is_none() {
         warn!(
             bind = http.bind,
             "the http server can be reached by other machines and there is no `http.token`: requests that change something \
-             are refused"
+             are refused, and so is tapping records"
         );
     }
     ApiParts {
         telemetry,
         configuration: config.redacted(),
         topology: Topology::of(config),
+        rules,
         token: http.token.clone(),
         is_loopback,
     }

@@ -1,13 +1,14 @@
 //! Waiting for a server that is away, where nothing keeps what it should get.
 
 use std::{
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use tracing::warn;
 
-use crate::{error::ProcessorResult, source::StopToken};
+use crate::{error::ProcessorResult, runtime::SinkBoard, source::StopToken};
 
 /// How often somebody who waits looks whether to give up.
 const LOOK: Duration = Duration::from_millis(20);
@@ -21,6 +22,8 @@ pub struct Waiting {
     pub longest: Duration,
     /// Stopped when the time to deliver after a stop is over.
     pub give_up: StopToken,
+    /// Told what fails while it is waited for.
+    pub board: Option<Arc<SinkBoard>>,
 }
 
 impl Default for Waiting {
@@ -30,6 +33,7 @@ impl Default for Waiting {
             initial: Duration::from_millis(100),
             longest: Duration::from_secs(5),
             give_up: StopToken::default(),
+            board: None,
         }
     }
 }
@@ -51,6 +55,7 @@ impl Waiting {
             if !error.is_outage() || pause.is_zero() || self.give_up.is_stopped() {
                 return Err(error);
             }
+            self.board.iter().for_each(|board| board.fails(sink, &error));
             warn!(sink, %error, pause_ms = pause.as_millis(), "the server is away, trying again");
             self.rest(pause);
             pause = (pause * 2).min(self.longest);
@@ -76,7 +81,7 @@ mod tests {
 
     fn impatient() -> Waiting {
         let brief = Duration::from_millis(1);
-        Waiting { initial: brief, longest: brief, give_up: StopToken::default() }
+        Waiting { initial: brief, longest: brief, ..Waiting::default() }
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(crate) mod receiver;
 pub(crate) mod sender;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;
+pub(crate) mod tmux;
 #[cfg(feature = "kafka")]
 pub(crate) mod topics;
 pub(crate) mod traffic;

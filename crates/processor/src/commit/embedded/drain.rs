@@ -54,6 +54,7 @@ enum Request {
 pub(super) struct Drain {
     requests: Option<Sender<Request>>,
     shared: Arc<Shared>,
+    told: Arc<Told>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -89,7 +90,7 @@ impl Drain {
         told: Told,
     ) -> ProcessorResult<Self> {
         let (requests, received) = unbounded();
-        let shared = Arc::new(Shared::default());
+        let (shared, told) = (Arc::new(Shared::default()), Arc::new(told));
         let work = Work {
             progress: outlets.iter().map(|_| Progress::default()).collect(),
             outlets,
@@ -100,14 +101,14 @@ impl Drain {
             store,
             patience,
             shared: Arc::clone(&shared),
-            told,
+            told: Arc::clone(&told),
             closing: None,
         };
         let thread = thread::Builder::new()
             .name("outbox".into())
             .spawn(move || work.run(&received))
             .map_err(|cause| ProcessorError::Internal(format!("no outbox thread: {cause}")))?;
-        let drain = Self { requests: Some(requests), shared, thread: Some(thread) };
+        let drain = Self { requests: Some(requests), shared, told, thread: Some(thread) };
         for entry in entries {
             drain.push(entry);
         }
@@ -116,7 +117,11 @@ impl Drain {
 
     /// Hands on an entry that is in the store.
     pub(super) fn push(&self, entry: Entry) {
-        self.shared.lock().waiting_bytes += entry.bytes;
+        // Said here too: the thread may be with a sink that does not answer.
+        let mut state = self.shared.lock();
+        state.waiting_bytes += entry.bytes;
+        self.told.waits(state.waiting_bytes);
+        drop(state);
         self.ask(Request::Entry(entry));
     }
 
@@ -204,7 +209,7 @@ struct Work {
     store: Arc<dyn Store>,
     patience: Patience,
     shared: Arc<Shared>,
-    told: Told,
+    told: Arc<Told>,
     closing: Option<Sender<ProcessorResult<()>>>,
 }
 
@@ -217,7 +222,10 @@ enum Next {
 
 impl Work {
     fn run(mut self, requests: &Receiver<Request>) {
-        self.outlets.iter().for_each(|outlet| self.told.begins(outlet.name()));
+        for outlet in &mut self.outlets {
+            outlet.tells(self.told.board());
+            self.told.begins(outlet.name());
+        }
         let outcome = self.work(requests);
         let mut state = self.shared.lock();
         state.has_ended = true;
@@ -303,7 +311,8 @@ impl Work {
         }
         let mut state = self.shared.lock();
         state.waiting_bytes -= before.saturating_sub(self.machine.waiting_bytes());
-        self.told.waits(state.waiting_bytes, self.machine.waiting_commits());
+        self.told.waits(state.waiting_bytes);
+        self.told.measures(state.waiting_bytes, self.machine.waiting_commits());
         self.shared.changed.notify_all();
     }
 

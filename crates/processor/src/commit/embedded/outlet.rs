@@ -1,11 +1,13 @@
 //! A sink and what it is fed: one physical file, topic or stream, whoever writes to it.
 
+use std::sync::Arc;
+
 use llm_optimizer_types::SideKind;
 
 use super::{SinkAbility, entry::Entry};
 use crate::{
     error::ProcessorResult,
-    runtime::PipelineOutputs,
+    runtime::{PipelineOutputs, SinkBoard},
     sink::{Feed, FeedKey, Output, ResultSink, SideSink, SinkMark},
 };
 
@@ -20,6 +22,8 @@ pub(crate) struct Outlet {
     pub(crate) written: u64,
     /// The outboxes that feed it, once it was told of them; in the order that entries count them.
     attached: Vec<FeedKey>,
+    /// Told how it goes.
+    board: Option<Arc<SinkBoard>>,
 }
 
 enum Target {
@@ -66,6 +70,7 @@ pub(crate) fn outlets(outputs: Vec<PipelineOutputs>) -> Vec<Outlet> {
                     begun: None,
                     written: 0,
                     attached: Vec::new(),
+                    board: None,
                 });
             }
         }
@@ -88,6 +93,12 @@ impl Outlet {
             Target::Results(sink) => sink.name(),
             Target::Sides(sink) => sink.name(),
         }
+    }
+
+    /// Tells `board` from now on how deliveries go.
+    pub(crate) fn tells(&mut self, board: &Arc<SinkBoard>) {
+        board.begins(self.name());
+        self.board = Some(Arc::clone(board));
     }
 
     pub(crate) fn cursor_name(&self) -> Option<String> {
@@ -136,6 +147,12 @@ impl Outlet {
 
     /// Hands over what it gets of an entry. A second attempt goes on behind what it took.
     pub(crate) fn write(&mut self, entry: &Entry) -> ProcessorResult<()> {
+        // What a sync makes sure of is not with the sink before it.
+        let settles = self.ability() == SinkAbility::Live;
+        self.watched(settles, |outlet| outlet.hand_over(entry))
+    }
+
+    fn hand_over(&mut self, entry: &Entry) -> ProcessorResult<()> {
         let done = match self.begun {
             Some((sequence, done)) if sequence == entry.sequence => done,
             _ => 0,
@@ -166,9 +183,23 @@ impl Outlet {
     }
 
     pub(crate) fn sync(&mut self) -> ProcessorResult<()> {
-        match &mut self.target {
+        self.watched(true, |outlet| match &mut outlet.target {
             Target::Results(sink) => sink.sync(),
             Target::Sides(sink) => sink.sync(),
+        })
+    }
+
+    fn watched(
+        &mut self,
+        settles: bool,
+        delivery: impl FnOnce(&mut Self) -> ProcessorResult<()>,
+    ) -> ProcessorResult<()> {
+        match self.board.clone() {
+            Some(board) => {
+                let name = self.name().to_owned();
+                board.watch(&name, settles, || delivery(self))
+            }
+            None => delivery(self),
         }
     }
 

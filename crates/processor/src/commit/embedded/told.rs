@@ -1,4 +1,4 @@
-//! What is told of sinks and of what waits for them: metrics and health.
+//! What is told of sinks and of what waits for them: metrics, health, the board of the API.
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +8,7 @@ use std::{
 use crate::{
     error::ProcessorError,
     metrics::{Gauge, catalogue as names},
-    runtime::{Part, Telemetry},
+    runtime::{Part, SinkBoard, Telemetry},
 };
 
 /// Tells of sinks, from whatever threads they are on.
@@ -16,6 +16,7 @@ use crate::{
 pub(crate) struct Told {
     telemetry: Arc<Telemetry>,
     depth: Option<[Gauge; 2]>,
+    max_bytes: u64,
     /// Sinks that did not take what they were given the last time.
     failing: Mutex<BTreeSet<String>>,
 }
@@ -28,11 +29,22 @@ impl Told {
             metrics.gauge(&names::OUTBOX_MAX_BYTES, &[]).set(max_bytes as f64);
             [&names::OUTBOX_BYTES, &names::OUTBOX_RECORDS].map(|name| metrics.gauge(name, &[]))
         });
-        Self { telemetry: Arc::clone(telemetry), depth, failing: Mutex::default() }
+        telemetry.sinks.waits(0, max_bytes);
+        Self { telemetry: Arc::clone(telemetry), depth, max_bytes, failing: Mutex::default() }
     }
 
-    /// So much is not with every sink.
-    pub(crate) fn waits(&self, bytes: u64, records: u64) {
+    /// Where sinks say how deliveries go.
+    pub(crate) fn board(&self) -> &Arc<SinkBoard> {
+        &self.telemetry.sinks
+    }
+
+    /// So much is not with every sink, for those who ask now.
+    pub(super) fn waits(&self, bytes: u64) {
+        self.telemetry.sinks.waits(bytes, self.max_bytes);
+    }
+
+    /// The same in the metrics.
+    pub(crate) fn measures(&self, bytes: u64, records: u64) {
         if let Some([in_bytes, in_records]) = &self.depth {
             in_bytes.set(bytes as f64);
             in_records.set(records as f64);

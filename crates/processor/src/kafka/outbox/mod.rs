@@ -112,7 +112,8 @@ impl Outbox {
         };
         let topics: Vec<(usize, String)> =
             settings.pipelines.iter().enumerate().filter_map(with_topic).collect();
-        let outlets = outlets(outputs);
+        let mut outlets = outlets(outputs);
+        outlets.iter_mut().for_each(|outlet| outlet.tells(&telemetry.sinks));
         let reads: Vec<Vec<usize>> =
             outlets.iter().map(|outlet| topics_of(outlet, &topics)).collect();
         let board = Arc::new(Board::new(topics.len(), &reads));
@@ -195,7 +196,7 @@ impl Outbox {
     /// # Errors
     /// That.
     pub fn check(&self) -> ProcessorResult<()> {
-        self.told.waits(self.board.waiting_bytes(), self.board.waiting_records());
+        self.told.measures(self.board.waiting_bytes(), self.board.waiting_records());
         self.board.failure().map_or(Ok(()), Err)
     }
 

@@ -6,13 +6,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::source::StopToken;
 
 /// A part of a run that may be in trouble.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// State is read back, or the group has not given all partitions.
@@ -30,7 +30,7 @@ pub enum Part {
 }
 
 /// Why a run is not ready.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Reason {
     /// The part in trouble.
     pub part: Part,
@@ -44,7 +44,7 @@ pub struct Reason {
 }
 
 /// The health of a run.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct HealthReport {
     /// `ready`, `starting`, `not_ready` or `stopping`.
     pub status: String,

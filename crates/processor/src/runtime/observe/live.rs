@@ -113,6 +113,33 @@ impl Live {
         Listener { next: self.lock().next, newest, live: Arc::clone(self) }
     }
 
+    /// Results from number `from` on, or the newest, at most `limit` of them, and what number follows. A number that is not
+    /// reached yet is of another process: all that is there follows.
+    #[must_use]
+    pub fn read(self: &Arc<Self>, from: Option<u64>, limit: usize) -> (Heard, u64) {
+        let newest = self.lock().next;
+        let next = match from {
+            Some(from) if from > newest => 0,
+            Some(from) => from,
+            None => newest.saturating_sub(limit as u64),
+        };
+        let mut listener =
+            Listener { next, newest: self.newest.subscribe(), live: Arc::clone(self) };
+        let mut heard = Heard::default();
+        while heard.results.len() < limit {
+            let mut more = listener.take();
+            // Who names no number misses nothing.
+            heard.missed += if from.is_some() { more.missed } else { 0 };
+            if more.results.is_empty() {
+                break;
+            }
+            heard.results.append(&mut more.results);
+        }
+        heard.results.truncate(limit);
+        let next = heard.results.last().map_or(listener.next, |last| last.number + 1);
+        (heard, next)
+    }
+
     /// The results that are still there, the newest first, as long as `wanted` says to go on.
     pub fn recent(&self, mut wanted: impl FnMut(&LiveResult) -> bool) {
         let parts: Vec<(u64, Arc<Output>)> =
@@ -221,6 +248,21 @@ mod tests {
 
     fn numbers(heard: &Heard) -> Vec<u64> {
         heard.results.iter().map(|result| result.number).collect()
+    }
+
+    #[test]
+    fn who_polls_goes_on_where_the_last_answer_ended() {
+        let live = Arc::new(Live::default());
+        live.push(&output(300));
+        live.push(&output(10));
+        let (heard, next) = live.read(None, 2);
+        assert_eq!((numbers(&heard), next, heard.missed), (vec![308, 309], 310, 0));
+        let (heard, next) = live.read(Some(0), 305);
+        assert_eq!((heard.results.len(), next), (305, 305));
+        let (heard, next) = live.read(Some(next), 305);
+        assert_eq!((numbers(&heard), next), ((305..310).collect(), 310));
+        assert_eq!(live.read(Some(310), 5).1, 310);
+        assert_eq!(live.read(Some(9_999), 5).1, 5, "it counts anew after a restart");
     }
 
     #[tokio::test]

@@ -8,6 +8,8 @@
 //! | `view` | the run as data |
 //! | `history` | the last quarter of an hour, second by second |
 //! | `history_keeper` | the thread that takes it |
+//! | `sinks` | how the sinks fare |
+//! | `tap` | single records, events and results, for who asks |
 //! | `question` | what only the worker can answer |
 //! | `meters` | the worker's metrics |
 //! | `tracer` | the spans of its commits |
@@ -20,6 +22,8 @@ mod live;
 mod meters;
 mod observer;
 mod question;
+mod sinks;
+mod tap;
 mod telemetry;
 mod tracer;
 mod view;
@@ -31,8 +35,14 @@ pub use history::{
 pub use history_keeper::HistoryKeeper;
 pub use live::{Heard, Listener, Live, LiveResult, MAX_RECENT_RESULTS};
 pub use question::{OpenWindowView, Question, WindowsQuestion};
+pub use sinks::{SinkBoard, SinkView, SinksView};
+pub(super) use tap::BatchSeen;
+pub use tap::{
+    MAX_TAP_RATE, Tap, TapCommit, TapHeard, TapOrigin, TapRecord, TapSample, TapStage, TapWanted,
+    Taps,
+};
 pub use telemetry::{KeptCheckpoints, Samples, Telemetry};
-pub use view::{PartitionView, PipelineView, RunView};
+pub use view::{Held, PartitionView, PipelineView, RunView};
 
 pub(super) use observer::Observer;
 pub(super) use telemetry::MAX_SAMPLES;

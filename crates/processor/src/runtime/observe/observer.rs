@@ -5,8 +5,8 @@ use std::{collections::VecDeque, mem::take, sync::Arc, time::Duration};
 use tracing::Span;
 
 use super::{
-    Part, PartitionView, Question, RunView, Samples, Telemetry, WindowsQuestion, meters::Meters,
-    tracer::CommitTracer,
+    Held, Part, PartitionView, Question, RunView, Samples, Telemetry, WindowsQuestion,
+    meters::Meters, tap::CommitStep, tracer::CommitTracer,
 };
 use crate::{
     record::{PartitionKey, RecordBatch},
@@ -18,6 +18,9 @@ use crate::{
 
 /// Distance of looks at the run.
 const LOOK_MS: i64 = 250;
+/// Distance of the views that are remembered, and how many are.
+const EARLIER_EVERY_MS: i64 = 2_000;
+const EARLIER_VIEWS: usize = 6;
 /// Looking at the size of state, which may mean going through all keys, takes at most this part of the time.
 const SIZE_SHARE: u32 = 1_000;
 /// Least distance of these.
@@ -29,6 +32,8 @@ struct Flight {
     cut: Duration,
     /// When the batches were received that closed the windows of its results, in epoch microseconds.
     closing: Vec<i64>,
+    /// Results, late events, dead letters.
+    counts: [u64; 3],
     outputs: Vec<Arc<Output>>,
     /// It ends with the flight.
     span: CommitSpan,
@@ -51,6 +56,8 @@ pub(in crate::runtime) struct Observer {
     state_bytes: Vec<u64>,
     commits: u64,
     last_commit_ms: Option<i64>,
+    /// What was seen in the last ten seconds, the oldest first.
+    earlier: VecDeque<Arc<RunView>>,
 }
 
 impl Observer {
@@ -79,12 +86,8 @@ impl Observer {
             state_bytes: vec![0; pipelines.len()],
             commits: 0,
             last_commit_ms: None,
+            earlier: VecDeque::new(),
         }
-    }
-
-    /// Whether samples of side records are shown to somebody.
-    pub(in crate::runtime) fn samples(&self) -> bool {
-        self.telemetry.live.is_some()
     }
 
     /// State is read back from now on, or partitions are awaited.
@@ -136,7 +139,7 @@ impl Observer {
         &mut self,
         pipelines: &mut [Pipeline],
         now_ms: i64,
-        is_paused: bool,
+        held: Option<Held>,
         positions: impl FnOnce() -> Vec<(PartitionKey, i64)>,
     ) {
         if !self.is_on {
@@ -154,7 +157,7 @@ impl Observer {
         }
         if now_ms >= self.next_look_ms || now_ms < self.next_look_ms - LOOK_MS {
             self.next_look_ms = now_ms + LOOK_MS;
-            self.look(pipelines, now_ms, is_paused, &positions());
+            self.look(pipelines, now_ms, held, &positions());
         }
         if let Some(question) = self.telemetry.question() {
             answer(question, pipelines);
@@ -181,24 +184,25 @@ impl Observer {
         if !self.is_on {
             return;
         }
-        let (mut results, mut late, mut dead_letters) = (0, 0, 0);
-        let outputs = outputs.inspect(|output| {
-            results += output.results.len();
-            late += output.late.len();
-            dead_letters += output.dead_letters.len();
-        });
-        let outputs: Vec<_> = outputs.map(Arc::clone).collect();
-        span.0.record("results", results);
-        span.0.record("late", late);
-        span.0.record("dead_letters", dead_letters);
         let keeps = self.telemetry.live.is_some();
+        let (mut counts, mut kept) = ([0; 3], Vec::new());
+        for output in outputs {
+            let sizes = [output.results.len(), output.late.len(), output.dead_letters.len()];
+            counts.iter_mut().zip(sizes).for_each(|(sum, size)| *sum += size as u64);
+            kept.extend(keeps.then(|| Arc::clone(output)));
+        }
+        for (name, count) in ["results", "late", "dead_letters"].into_iter().zip(counts) {
+            span.0.record(name, count);
+        }
         self.flights.push_back(Flight {
             number,
             cut: self.clock.elapsed(),
             closing: take(&mut self.closing),
-            outputs: if keeps { outputs } else { Vec::new() },
+            counts,
+            outputs: kept,
             span,
         });
+        self.tell_commit(CommitStep::Cut, number, counts, None);
     }
 
     /// A commit was acknowledged.
@@ -212,6 +216,8 @@ impl Observer {
             if let Some(live) = &self.telemetry.live {
                 flight.outputs.iter().for_each(|output| live.push(output));
             }
+            let took = self.clock.elapsed().saturating_sub(flight.cut);
+            self.tell_commit(CommitStep::Acknowledged, flight.number, flight.counts, Some(took));
             let Some(meters) = &self.meters else { continue };
             meters.committed(now_ms, self.clock.elapsed().saturating_sub(flight.cut));
             let now_micros = self.clock.now_micros();
@@ -227,6 +233,11 @@ impl Observer {
     /// A commit failed; `is_retried` if it is tried again.
     pub(in crate::runtime) fn failed(&self, error: &dyn std::fmt::Display, is_retried: bool) {
         self.telemetry.health.trouble(Part::Commit, error.to_string());
+        if let Some(flight) = self.flights.front().filter(|_| self.telemetry.taps.is_on()) {
+            let took = self.clock.elapsed().saturating_sub(flight.cut);
+            let step = CommitStep::Failed(error.to_string());
+            self.tell_commit(step, flight.number, flight.counts, Some(took));
+        }
         if let Some(meters) = &self.meters {
             meters.commit_errors.inc();
             meters.commit_retries.inc_by(u64::from(is_retried));
@@ -263,11 +274,18 @@ impl Observer {
         self.telemetry.health.trouble(Part::Shutdown, reason);
     }
 
+    fn tell_commit(&self, step: CommitStep, number: u64, counts: [u64; 3], took: Option<Duration>) {
+        let taps = &self.telemetry.taps;
+        if taps.is_on() {
+            taps.commit(self.clock.now_ms(), step, number, counts, took);
+        }
+    }
+
     fn look(
         &mut self,
         pipelines: &mut [Pipeline],
         now_ms: i64,
-        is_paused: bool,
+        held: Option<Held>,
         positions: &[(PartitionKey, i64)],
     ) {
         self.measure_state(pipelines);
@@ -279,11 +297,16 @@ impl Observer {
                 place(partition, positions, &ends);
             }
         }
+        let oldest = self.flights.front();
+        let waits = oldest.map(|flight| self.clock.elapsed().saturating_sub(flight.cut));
         let view = RunView {
             at_ms: now_ms,
             commits: self.commits,
             last_commit_ms: self.last_commit_ms,
-            is_paused,
+            is_paused: held.is_some(),
+            held,
+            commit_waits_ms: waits.map(|it| i64::try_from(it.as_millis()).unwrap_or(i64::MAX)),
+            commit_results: oldest.map_or(0, |flight| flight.counts[0]),
             pipelines: views,
         };
         if let (Some(meters), Some(metrics)) = (&self.meters, self.telemetry.metrics.as_deref()) {
@@ -291,12 +314,30 @@ impl Observer {
             let is_up = !health.is_in_trouble(Part::Source);
             meters.show(metrics, &view, (health.is_ready(), is_up));
         }
-        self.telemetry.view.store(Arc::new(view));
+        let view = Arc::new(view);
+        self.telemetry.view.store(Arc::clone(&view));
+        self.remember(&view);
         let mut fresh = Samples::default();
         for pipeline in pipelines {
             fresh.add(pipeline.take_samples());
         }
         self.telemetry.samples().add(fresh);
+    }
+
+    /// Keeps a view every two seconds, for about ten.
+    fn remember(&mut self, view: &Arc<RunView>) {
+        let is_new = |newest: &Arc<RunView>| {
+            !(newest.at_ms..newest.at_ms + EARLIER_EVERY_MS).contains(&view.at_ms)
+        };
+        if self.earlier.back().is_none_or(is_new) {
+            self.earlier.push_back(Arc::clone(view));
+            if self.earlier.len() > EARLIER_VIEWS {
+                self.earlier.pop_front();
+            }
+            if let Some(oldest) = self.earlier.front() {
+                self.telemetry.earlier.store(Arc::clone(oldest));
+            }
+        }
     }
 
     fn measure_state(&mut self, pipelines: &[Pipeline]) {

@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use llm_optimizer_types::SideRecord;
 
-use super::{Health, History, Live, Question, RunView};
+use super::{Health, History, Live, Question, RunView, SinkBoard, Taps};
 use crate::{
     checkpoint::{CheckpointAbout, CheckpointError, CheckpointKind, CheckpointStore, Manifest},
     metrics::Metrics,
@@ -37,6 +37,12 @@ pub struct Telemetry {
     pub view: ArcSwap<RunView>,
     /// The run over the last quarter of an hour.
     pub history: History,
+    /// The run as it was about ten seconds before that; rates follow from the two.
+    pub earlier: ArcSwap<RunView>,
+    /// How the sinks fare.
+    pub sinks: Arc<SinkBoard>,
+    /// Who looks at single records, events and results.
+    pub taps: Arc<Taps>,
     /// Late events and dead letters that came lately.
     pub samples: Mutex<Samples>,
     /// Checkpoints, where there is a local store.
@@ -85,6 +91,9 @@ impl Telemetry {
             live: is_listened_to.then(Arc::default),
             view: ArcSwap::default(),
             history: History::default(),
+            earlier: ArcSwap::default(),
+            sinks: Arc::default(),
+            taps: Arc::default(),
             samples: Mutex::default(),
             checkpoints: OnceLock::new(),
             ends: Mutex::default(),

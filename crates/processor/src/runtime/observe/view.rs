@@ -2,11 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Why no input is taken for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// The next commit is full, and the one before it is not acknowledged (`max_commit_bytes`).
+    CommitFull,
+    /// The sinks have too much to take (`max_outbox_bytes`).
+    OutboxFull,
+    /// The group has not given all partitions, or their state is read back.
+    Group,
+}
+
 /// A run as it was a moment ago.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunView {
     /// When it was looked at, in epoch milliseconds; 0 before the first look.
     pub at_ms: i64,
@@ -16,12 +28,18 @@ pub struct RunView {
     pub last_commit_ms: Option<i64>,
     /// Whether input is held back, because a commit is full or state is read back.
     pub is_paused: bool,
+    /// Why it is.
+    pub held: Option<Held>,
+    /// For how long the oldest commit that is not acknowledged has been on its way, in milliseconds.
+    pub commit_waits_ms: Option<i64>,
+    /// Results that are in it.
+    pub commit_results: u64,
     /// The pipelines in the order of the configuration.
     pub pipelines: Vec<PipelineView>,
 }
 
 /// One pipeline.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PipelineView {
     /// Its name.
     pub name: String,
@@ -59,12 +77,14 @@ pub struct PipelineView {
     pub windows_fired: u64,
     /// Results, revisions included.
     pub results_emitted: u64,
+    /// Results that wait for the next commit.
+    pub results_waiting: u64,
     /// Partitions as this pipeline sees them.
     pub partitions: Vec<PartitionView>,
 }
 
 /// One partition, as a pipeline sees it.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionView {
     /// Kind of source: `file`, `stdin`, `kafka`, `generator`, `custom`.
     pub source: String,
@@ -82,6 +102,22 @@ pub struct PartitionView {
     pub watermark_ms: Option<i64>,
     /// Clock minus W(p).
     pub watermark_lag_ms: Option<i64>,
+    /// Greatest event time seen, in epoch milliseconds.
+    pub greatest_time_ms: Option<i64>,
+    /// For how long no event of it has moved time, in milliseconds.
+    pub silent_ms: i64,
+    /// Whether it is read to its end for now.
+    pub is_caught_up: bool,
+    /// Whether an event of it was ever read: before that it holds W, unless it is idle.
+    pub has_spoken: bool,
+    /// Whether it has ended for ever.
+    pub has_ended: bool,
+    /// Records of it that were refused because their time lies in the future, since the start.
+    pub future_records: u64,
+    /// How long ago the last of them was read, in milliseconds.
+    pub future_ago_ms: Option<i64>,
+    /// What was said of it.
+    pub future_detail: Option<String>,
     /// Whether it is idle, and so does not hold W back.
     pub is_idle: bool,
     /// Whether it waits for slower partitions.

@@ -16,6 +16,7 @@ use super::super::{pass_through::PassThrough, worker::PipelineOutputs};
 use crate::{
     commit::{Commit, CommitLog, PipelineCommit, embedded::Patience},
     error::{ProcessorError, ProcessorResult},
+    runtime::SinkBoard,
     sink::{Output, SideOutput},
 };
 
@@ -42,11 +43,12 @@ impl LiveFeed {
     pub(super) fn start(
         outputs: Vec<PipelineOutputs>,
         patience: Patience,
+        board: &Arc<SinkBoard>,
     ) -> ProcessorResult<Self> {
         let (sent, commits) = unbounded();
         let shared = Arc::new(Shared::default());
         let mut feeder = Feeder {
-            log: PassThrough::new(outputs),
+            log: PassThrough::new(outputs, board),
             sequence: 0,
             patience,
             shared: Arc::clone(&shared),

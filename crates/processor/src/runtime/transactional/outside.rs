@@ -12,7 +12,7 @@ use crate::{
     },
     error::{ProcessorError, ProcessorResult},
     kafka::{Outbox, OutboxSettings},
-    runtime::{PipelineOutputs, Telemetry},
+    runtime::{PipelineOutputs, SinkBoard, Telemetry},
     sink::{Output, SideSink},
 };
 
@@ -45,6 +45,7 @@ pub(super) struct Outside {
     live: Option<LiveFeed>,
     topics: Vec<Option<Arc<str>>>,
     max_bytes: u64,
+    sinks: Arc<SinkBoard>,
     is_full: bool,
     /// Bytes of all rows of each pipeline, up to the newest cut.
     totals: Vec<u64>,
@@ -70,7 +71,7 @@ impl Outside {
         let live = live
             .iter()
             .any(|outputs| !is_empty(outputs))
-            .then(|| LiveFeed::start(live, settings.patience))
+            .then(|| LiveFeed::start(live, settings.patience, &telemetry.sinks))
             .transpose()?;
         let topic = |(_, topic): &(String, Option<String>)| topic.as_deref().map(Arc::from);
         let topics: Vec<Option<Arc<str>>> = settings.outbox.pipelines.iter().map(topic).collect();
@@ -80,6 +81,7 @@ impl Outside {
             totals: vec![0; topics.len()],
             topics,
             max_bytes: settings.outbox.max_bytes,
+            sinks: Arc::clone(&telemetry.sinks),
             is_full: false,
             flight: None,
         })
@@ -176,6 +178,7 @@ impl Outside {
             return Err(failure);
         }
         let bytes = self.waiting_bytes();
+        self.sinks.waits(bytes, self.max_bytes);
         let was_full = std::mem::replace(&mut self.is_full, bytes >= self.max_bytes);
         match (was_full, self.is_full) {
             (false, true) => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use llm_optimizer_config::{NamedPipeline, ResultSinkSpec, SideSinkSpec, settings::Delivery};
 
 use super::super::{
+    observe::SinkBoard,
     outputs::{OutputOpener, unusable},
     pass_through::PassThrough,
     worker::PipelineOutputs,
@@ -212,8 +213,8 @@ pub(super) struct Sinks {
 }
 
 impl Sinks {
-    pub(super) fn new(outputs: Vec<PipelineOutputs>) -> Self {
-        Self { log: PassThrough::new(outputs), last: None, sequence: 0 }
+    pub(super) fn new(outputs: Vec<PipelineOutputs>, board: &Arc<SinkBoard>) -> Self {
+        Self { log: PassThrough::new(outputs, board), last: None, sequence: 0 }
     }
 
     /// The commit with these outputs: the same as before if it is tried again.

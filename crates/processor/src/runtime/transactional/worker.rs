@@ -14,7 +14,7 @@ use tracing::{Span, info, info_span};
 use super::{
     super::{
         job::{Job, JobSettings, Outcome, RunProgress},
-        observe::Observer,
+        observe::{Held, Observer, Taps},
         pace::Pace,
         report::{RunReport, RunTimes},
         worker::Pipeline,
@@ -91,6 +91,10 @@ struct Worker {
     /// No more input comes.
     is_draining: bool,
     observer: Observer,
+    /// Where pipelines show what they do, if anybody may look.
+    taps: Option<Arc<Taps>>,
+    /// The group has taken partitions, and has not given them again.
+    is_parted: bool,
     /// When state was lost, or the run began.
     recovering_since: Duration,
     /// Since then; until state is read back.
@@ -107,9 +111,8 @@ impl Worker {
             job;
         let KafkaCommits { machine, io, desk, news, routes, outside, rebuild } = commits;
         let mut pipelines = keeping(pipelines)?;
-        if telemetry.live.is_some() {
-            pipelines = pipelines.into_iter().map(Pipeline::sampling).collect();
-        }
+        let taps = telemetry.live.is_some().then(|| Arc::clone(&telemetry.taps));
+        pipelines = shown(pipelines, taps.as_ref());
         let observer = Observer::new(Arc::clone(&telemetry), Arc::clone(&clock), &pipelines);
         observer.recovers("the group's partitions and their state are awaited");
         let outputs: Vec<_> =
@@ -120,7 +123,7 @@ impl Worker {
             routes.iter().flat_map(|routes| &routes.promises).any(|(_, p)| *p == Promise::Before);
         let (before, durable) =
             if has_outlet { (Some(durable), Vec::new()) } else { (None, durable) };
-        let outlet = before.map(|sinks| Box::new(Sinks::new(sinks)) as Box<dyn Outlet>);
+        let outlet = before.map(|sinks| Box::new(Sinks::new(sinks, &telemetry.sinks)) as Box<dyn Outlet>);
         let outside = Outside::start(&outside, durable, live, &telemetry)?;
         let pace = Pace::new(source.pauses());
         let (fingerprint, incarnation) = (machine.fingerprint, machine.incarnation);
@@ -163,6 +166,8 @@ impl Worker {
             is_finished: false,
             is_draining: false,
             observer,
+            taps,
+            is_parted: false,
             recovering_since: started,
             recovery: Some(info_span!("recovery")),
         };
@@ -244,6 +249,7 @@ impl Worker {
         };
         if is_taken {
             self.outside.let_go();
+            self.is_parted = true;
         }
         self.driver.take_news(news);
         self.obey()
@@ -324,7 +330,8 @@ impl Worker {
         let emitted = self.pipelines.iter().map(|p| p.counters().results_emitted).sum();
         self.progress.results_emitted.store(emitted, Ordering::Relaxed);
         let positions = || self.places.values().cloned().collect();
-        self.observer.advanced(&mut self.pipelines, now_ms, self.is_paused, positions);
+        let held = self.held(is_whole);
+        self.observer.advanced(&mut self.pipelines, now_ms, held, positions);
         let waiting: u64 = self.pipelines.iter().map(Pipeline::waiting_bytes).sum();
         let (waiting, moved) = if is_whole { (waiting, self.moved) } else { (0, false) };
         let changed = self.pipelines.iter().map(Pipeline::changed_bytes).sum();
@@ -369,11 +376,15 @@ impl Worker {
         Ok(())
     }
 
-    fn sampled(&self, pipelines: Vec<Pipeline>) -> Vec<Pipeline> {
-        if !self.observer.samples() {
-            return pipelines;
+    /// Why no input is taken, if none is.
+    fn held(&self, is_whole: bool) -> Option<Held> {
+        if !is_whole || self.is_parted {
+            Some(Held::Group)
+        } else if self.outside.is_full() {
+            Some(Held::OutboxFull)
+        } else {
+            self.is_paused.then_some(Held::CommitFull)
         }
-        pipelines.into_iter().map(Pipeline::sampling).collect()
     }
 
     fn drop_state(&mut self) {
@@ -404,7 +415,7 @@ impl Worker {
         let recovery = self.recovery.take().unwrap_or_else(|| info_span!("recovery"));
         let _span = recovery.entered();
         if std::mem::take(&mut self.is_dropped) {
-            self.pipelines = self.sampled(keeping((self.rebuild)()?)?);
+            self.pipelines = shown(keeping((self.rebuild)()?)?, self.taps.as_ref());
         }
         let now_ms = self.clock.now_ms();
         self.changelogs = rows.topics.iter().map(|topic| topic.as_str().into()).collect();
@@ -427,6 +438,7 @@ impl Worker {
 
     /// Hears of these partitions again as soon as the source reads them by this order.
     fn read_again(&mut self, order: OrderNumber, starts: &[TaskStart]) {
+        self.is_parted = false;
         for start in starts {
             self.live.remove(&start.partition);
             self.wanted.insert(start.partition, order);
@@ -584,6 +596,12 @@ fn ended(reason: &ExitReason, explanation: Option<&Explanation>) -> ProcessorErr
         ExitReason::Refused => ProcessorError::Unavailable { name: name(), reason: text },
         reason => ProcessorError::Unavailable { name: "kafka".into(), reason: reason.to_string() },
     }
+}
+
+/// The pipelines, showing what they do if anybody may look.
+fn shown(pipelines: Vec<Pipeline>, taps: Option<&Arc<Taps>>) -> Vec<Pipeline> {
+    let Some(taps) = taps else { return pipelines };
+    pipelines.into_iter().map(|pipeline| pipeline.sampling().tapped(taps)).collect()
 }
 
 fn keeping(pipelines: Vec<Pipeline>) -> ProcessorResult<Vec<Pipeline>> {

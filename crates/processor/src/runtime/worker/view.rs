@@ -1,13 +1,18 @@
 //! A pipeline as others see it.
 
-use std::mem::take;
+use std::{collections::BTreeMap, mem::take, sync::Arc};
 
-use llm_optimizer_engine::{core::PartitionId, watermark::BEGINNING};
-use llm_optimizer_types::{SideKind, SideRecord};
+use llm_optimizer_engine::{
+    core::PartitionId,
+    watermark::{BEGINNING, PartitionActivity, PartitionLook},
+};
+use llm_optimizer_types::{SideKind, SideReason, SideRecord};
 
 use super::Pipeline;
 use crate::{
-    runtime::observe::{MAX_SAMPLES, OpenWindowView, PartitionView, PipelineView, Samples},
+    decode::Reject,
+    record::RecordBatch,
+    runtime::observe::{MAX_SAMPLES, OpenWindowView, PartitionView, PipelineView, Samples, Taps},
     sink::SideOutput,
 };
 
@@ -54,7 +59,37 @@ impl Sampler {
     }
 }
 
+/// Records of a partition that were refused because their time lies in the future.
+#[derive(Debug, Default)]
+pub(super) struct FutureSeen {
+    records: u64,
+    last_ms: i64,
+    detail: String,
+}
+
 impl Pipeline {
+    /// From now on whoever taps sees what the pipeline does.
+    pub(in crate::runtime) fn tapped(mut self, taps: &Arc<Taps>) -> Self {
+        self.taps = Some(Arc::clone(taps));
+        self
+    }
+
+    /// The taps, while anybody taps.
+    pub(super) fn taps(&self) -> Option<&Taps> {
+        self.taps.as_deref().filter(|taps| taps.is_on())
+    }
+
+    /// Counts, by partition, what the future guard refused.
+    pub(super) fn note_future(&mut self, batch: &RecordBatch, rejects: &[Reject], now_ms: i64) {
+        let is_future = |reject: &&Reject| reject.reason == SideReason::FutureTimestamp;
+        let count = rejects.iter().filter(is_future).count() as u64;
+        let Some(last) = rejects.iter().rfind(is_future) else { return };
+        let seen = self.future.entry(batch.origin.id).or_default();
+        seen.records += count;
+        seen.last_ms = now_ms;
+        seen.detail.clone_from(&last.detail);
+    }
+
     /// From now on some late events and dead letters are kept to be shown.
     pub(in crate::runtime) fn sampling(mut self) -> Self {
         self.sampler.is_on = true;
@@ -111,29 +146,44 @@ impl Pipeline {
             shed: counters.shed,
             windows_fired: counters.windows_fired,
             results_emitted: counters.results_emitted,
+            results_waiting: self.waiting.results.len() as u64,
             partitions: self.partition_views(watermark, now_ms),
         }
     }
 
     fn partition_views(&self, watermark: Option<i64>, now_ms: i64) -> Vec<PartitionView> {
-        let of_task: Vec<_> = self.task.partitions().collect();
+        let of_task: BTreeMap<PartitionId, PartitionLook> =
+            self.task.look_at_partitions().map(|look| (look.partition, look)).collect();
+        let holds = |look: &PartitionLook| {
+            matches!(look.activity, PartitionActivity::Unheard | PartitionActivity::Active)
+        };
+        let mark = |look: &PartitionLook| look.watermark.unwrap_or(BEGINNING);
         // Of those that are not idle, W is held by the slowest, also if W has been further before.
-        let slowest =
-            of_task.iter().filter(|(.., is_idle)| !is_idle).map(|(_, mark, _)| *mark).min();
+        let slowest = of_task.values().filter(|look| holds(look)).map(mark).min();
         let views = self.partitions.assigned().filter_map(|(id, key)| {
-            let (_, mark, is_idle) = *of_task.iter().find(|(of, ..)| of == id)?;
-            let known = (mark != BEGINNING).then_some(mark);
+            let look = of_task.get(id)?;
+            let known = look.watermark;
+            let future = self.future.get(id);
             Some(PartitionView {
                 source: key.source.as_str().to_owned(),
                 name: key.name.clone(),
                 partition: key.partition,
                 watermark_ms: known,
                 watermark_lag_ms: known.map(|mark| now_ms.saturating_sub(mark)),
-                is_idle,
+                greatest_time_ms: look.greatest_time,
+                silent_ms: now_ms.saturating_sub(look.heard_ms).max(0),
+                is_caught_up: look.is_caught_up,
+                has_spoken: look.activity == PartitionActivity::Active
+                    || look.watermark.or(look.greatest_time).is_some(),
+                has_ended: look.activity == PartitionActivity::Ended,
+                future_records: future.map_or(0, |future| future.records),
+                future_ago_ms: future.map(|future| now_ms.saturating_sub(future.last_ms)),
+                future_detail: future.map(|future| future.detail.clone()),
+                is_idle: look.activity == PartitionActivity::Idle,
                 is_paused: self.alignment.waits(*id),
-                holds_watermark: !is_idle
-                    && slowest == Some(mark)
-                    && watermark.is_none_or(|w| mark <= w),
+                holds_watermark: holds(look)
+                    && slowest == Some(mark(look))
+                    && watermark.is_none_or(|w| mark(look) <= w),
                 ..PartitionView::default()
             })
         });

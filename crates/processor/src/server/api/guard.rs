@@ -1,4 +1,4 @@
-//! Who may change something, and which pages may look.
+//! Who may change something or see records as they were sent, and which pages may look.
 
 use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
@@ -12,8 +12,17 @@ use super::{Api, problem};
 ///
 /// With `http.token` it must carry it. Without one it must come from this machine, and not from a page of another site.
 pub(super) fn check_change(api: &Api, headers: &HeaderMap) -> Result<(), Box<Response>> {
+    check_token(api, headers, "this changes something")
+}
+
+/// Refuses a request for records as they were sent, unless it could change something, too.
+pub(super) fn check_payload(api: &Api, headers: &HeaderMap) -> Result<(), Box<Response>> {
+    check_token(api, headers, "this shows records as they were sent")
+}
+
+fn check_token(api: &Api, headers: &HeaderMap, what: &str) -> Result<(), Box<Response>> {
     check_origin(headers)?;
-    let refuse = |status, why: &str| Err(Box::new(problem(status, why)));
+    let refuse = |status, why: &str| Err(Box::new(problem(status, format!("{what}{why}"))));
     match &api.parts.token {
         Some(token) => {
             let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
@@ -21,15 +30,12 @@ pub(super) fn check_change(api: &Api, headers: &HeaderMap) -> Result<(), Box<Res
             if bool::from(given.ct_eq(token.as_bytes())) {
                 return Ok(());
             }
-            refuse(
-                StatusCode::UNAUTHORIZED,
-                "this changes something: send `Authorization: Bearer <http.token>`",
-            )
+            refuse(StatusCode::UNAUTHORIZED, ": send `Authorization: Bearer <http.token>`")
         }
         None if api.parts.is_loopback => Ok(()),
         None => refuse(
             StatusCode::FORBIDDEN,
-            "this changes something, and other machines can reach it: set `http.token` first",
+            ", and other machines can reach it: set `http.token` first",
         ),
     }
 }

@@ -13,6 +13,10 @@
 //! | `sides` | late events and dead letters |
 //! | `checkpoints` | those that are kept, and keeping one |
 //! | `live` | results as they are committed: server-sent events and WebSocket |
+//! | `why` | why a window has not fired |
+//! | `tap` | samples of any stage: server-sent events |
+//! | `results` | recent results in order, for those who poll |
+//! | `overview` | what changes from moment to moment, in one answer |
 //! | `guard` | who may change something |
 
 mod checkpoints;
@@ -23,10 +27,14 @@ mod keys;
 mod live;
 mod metrics;
 mod order;
+pub(crate) mod overview;
 mod remembered;
+mod results;
 mod run;
 mod sides;
+mod tap;
 mod topology;
+mod why;
 mod windows;
 
 pub use topology::{PipelineParts, Place, Topology, WindowParts};
@@ -51,7 +59,7 @@ use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::limits::{RouteLimits, limited};
-use crate::{metrics::catalogue::HTTP_REQUESTS, runtime::Telemetry};
+use crate::{metrics::catalogue::HTTP_REQUESTS, runtime::Telemetry, why::PipelineRules};
 
 /// What the routes know.
 #[derive(Debug)]
@@ -62,6 +70,8 @@ pub struct ApiParts {
     pub configuration: Value,
     /// The parts it names.
     pub topology: Topology,
+    /// What decides when windows fire.
+    pub rules: Vec<PipelineRules>,
     /// What requests that change something must bring.
     pub token: Option<String>,
     /// Whether the server can be reached from this machine alone.
@@ -118,6 +128,8 @@ pub fn api_routes(parts: ApiParts) -> Router {
         .routes(routes!(run::configuration))
         .routes(routes!(topology::topology))
         .routes(routes!(history::history))
+        .routes(routes!(overview::overview))
+        .routes(routes!(why::why))
         .routes(routes!(windows::windows))
         .routes(routes!(keys::keys))
         .routes(routes!(sides::late))
@@ -125,6 +137,8 @@ pub fn api_routes(parts: ApiParts) -> Router {
         .routes(routes!(checkpoints::list, checkpoints::create))
         .routes(routes!(live::events))
         .routes(routes!(live::socket))
+        .routes(routes!(results::results))
+        .routes(routes!(tap::tap))
         .split_for_parts();
     let description = Arc::new(serde_json::to_value(&description).unwrap_or_default());
     let describe = move || {

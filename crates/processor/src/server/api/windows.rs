@@ -121,7 +121,7 @@ fn is_asked_for(result: &LiveResult, wanted: &WindowsQuestion) -> bool {
 }
 
 /// An instant in epoch milliseconds, or what it is not.
-fn instant(text: Option<&str>, absent: i64) -> Result<i64, String> {
+pub(super) fn instant(text: Option<&str>, absent: i64) -> Result<i64, String> {
     let Some(text) = text else { return Ok(absent) };
     let number = text.parse().ok();
     // A plus is a blank in a query.
