@@ -1,4 +1,4 @@
-# make demo     windows over sample and generated LLM traffic; DEMO_SECS=n ends it after n seconds
+# make demo     windows over sample and generated LLM traffic, with a dashboard; DEMO_SECS=n ends it after n seconds
 # make test     all tests, those on a real Kafka included
 # make check-deploy   manifests, image, alert rules, dashboards
 # make check-docs     links, commands, configurations and schemas of the documentation

@@ -6,7 +6,9 @@
 //! state store.
 
 mod check;
+pub mod fixture;
 mod load;
+mod origin;
 mod redact;
 mod reference;
 mod report;
@@ -16,7 +18,9 @@ pub mod settings;
 mod suggest;
 mod yaml;
 
+pub use fixture::{LoadedFixture, load_fixture, load_fixture_str};
 pub use load::{CLI_VARIABLES, load, load_str, load_with_functions, load_with_process_env};
+pub use origin::{EffectiveValue, load_effective, load_effective_str};
 pub use reference::reference;
 pub use report::{ConfigError, Excerpt, Fault, Loaded, Place, Warning};
 pub use resolved::{FieldCondition, FieldTest, FurtherKind, FurtherStatistic, NumberFunction};
@@ -24,7 +28,7 @@ pub use resolved::{
     Intake, NamedPipeline, PostgresSpec, RecordFormat, ResultSinkSpec, SideSinkSpec, Source,
     TableName, Unusable, WebSocketSpec, WindowSettings,
 };
-pub use schema::json_schema;
+pub use schema::{fixture_schema, json_schema};
 pub use settings::ProcessorConfig;
 
 impl ProcessorConfig {

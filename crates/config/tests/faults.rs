@@ -189,6 +189,33 @@ fn numbers_out_of_bounds() {
 }
 
 #[test]
+fn telemetry() {
+    refused(
+        "tracing: { sample_ratio: 1.5 }",
+        "2:28 tracing.sample_ratio: 1.5 is not between 0 and 1",
+    );
+    refused(
+        "tracing: { otlp: { endpoint: 'collector:4317' } }",
+        "2:32 tracing.otlp.endpoint: `collector:4317` is no address of an OTLP receiver over HTTP",
+    );
+    refused(
+        "metrics: { otlp: { timeout_secs: 0 } }",
+        "2:36 metrics.otlp.timeout_secs: 0 must be greater than 0",
+    );
+    refused(
+        "metrics:\n  enabled: false\n  otlp: {}",
+        "4:5 metrics.otlp: there is nothing to push while metrics.enabled is false",
+    );
+    refused(
+        "tracing: { otlp: { headers: { 'a b': x } } }",
+        "2:22 tracing.otlp.headers: `a b` is no name of a header",
+    );
+    accepted(
+        "tracing: { otlp: { endpoint: 'https://c/', headers: { x-key: y } }, sample_ratio: 0 }\nmetrics: { otlp: {} }",
+    );
+}
+
+#[test]
 fn windows() {
     refused(
         "windows: { tumbling: { size_secs: 0 } }",

@@ -6,7 +6,7 @@
 
 use std::{fs, path::PathBuf};
 
-use llm_optimizer_config::{ProcessorConfig, json_schema, load_str, reference};
+use llm_optimizer_config::{ProcessorConfig, fixture_schema, json_schema, load_str, reference};
 use serde_json::json;
 
 const BEGIN: &str =
@@ -35,6 +35,12 @@ fn agrees(path: &str, expected: &str) {
 fn the_committed_schema_is_that_of_the_code() {
     let schema = serde_json::to_string_pretty(&json_schema()).unwrap() + "\n";
     agrees("config/processor.schema.json", &schema);
+}
+
+#[test]
+fn the_committed_schema_of_fixtures_is_that_of_the_code() {
+    let schema = serde_json::to_string_pretty(&fixture_schema()).unwrap() + "\n";
+    agrees("config/fixture.schema.json", &schema);
 }
 
 #[test]

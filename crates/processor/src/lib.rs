@@ -43,7 +43,7 @@
 //! | [`config`] | settings of a file and the environment |
 //! | [`checkpoint`] | kept copies of state |
 //! | [`source`], [`decode`], [`runtime`], [`commit`], [`sink`] | what pipelines are made of |
-//! | [`metrics`], [`server`] | what a run says of itself: numbers, health, the HTTP API |
+//! | [`metrics`], [`server`], [`trace`] | what a run says of itself: numbers, health, the HTTP API, traces |
 //! | `kafka` | Kafka at both ends (feature `kafka`, on by default) |
 //! | [`engine`], [`types`] | the crates below this one |
 
@@ -55,6 +55,7 @@ pub mod config;
 pub mod core;
 pub mod decode;
 pub mod error;
+mod export;
 pub mod handlers;
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -67,6 +68,7 @@ pub mod sink;
 pub mod source;
 pub mod state;
 pub mod stream_processor;
+pub mod trace;
 pub mod watermark;
 pub mod window;
 

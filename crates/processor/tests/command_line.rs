@@ -3,6 +3,16 @@
 
 mod support;
 
+#[path = "command_line/explain.rs"]
+mod explain;
+#[path = "command_line/fixtures.rs"]
+mod fixtures;
+#[path = "command_line/replay.rs"]
+mod replay;
+#[cfg(feature = "kafka")]
+#[path = "command_line/replay_kafka.rs"]
+mod replay_kafka;
+
 use std::{
     io::Write,
     process::{Output, Stdio},
@@ -15,11 +25,11 @@ use llm_optimizer_sim::{
     oracle::Window,
 };
 
-fn run(place: &Workplace, arguments: &[&str]) -> Output {
+pub(crate) fn run(place: &Workplace, arguments: &[&str]) -> Output {
     place.command(arguments).output().unwrap()
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -196,4 +206,28 @@ fn demo_shows_the_trace_then_live_traffic_and_ends_in_time() {
     assert!(shown.contains("2023-11-16 18:15:00"), "{shown}");
     assert!(shown.contains("gpt-4o-mini"), "{shown}");
     assert!(begun.elapsed().as_secs_f64() >= 9.0);
+}
+
+#[test]
+fn reading_verbs_answer_as_json() {
+    let json = |output: &Output| -> serde_json::Value {
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+    };
+    let place = Workplace::new(&format!("{FILES}{}  parallelism: 2\n", tumbling()));
+    let checked = run(&place, &["check", "c.yaml", "--output", "json"]);
+    assert!(checked.status.success());
+    assert_eq!(json(&checked)["ok"], true);
+    assert_eq!(json(&checked)["warnings"][0]["path"], "processor.parallelism");
+    assert!(json(&checked)["warnings"][0]["place"]["line"].is_u64());
+
+    let faulty = Workplace::new("processor:\n  windws: {}\n");
+    let checked = run(&faulty, &["check", "c.yaml", "--output", "json"]);
+    assert_eq!(checked.status.code(), Some(78));
+    assert_eq!(json(&checked)["faults"][0]["place"]["line"], 2);
+    assert!(json(&checked)["faults"][0]["help"].as_str().unwrap().contains("windows"));
+
+    let nobody = ["health", "--url", "http://127.0.0.1:9/livez", "--output", "json"];
+    let asked = run(&place, &nobody);
+    assert_eq!((asked.status.code(), &json(&asked)["well"]), (Some(69), &false.into()));
+    assert!(json(&run(&place, &["schema", "--output", "json"]))["$schema"].is_string());
 }

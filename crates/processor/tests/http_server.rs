@@ -1,6 +1,10 @@
 //! The HTTP server of the real binary: health, metrics, the API, live results, and what it refuses.
 #![cfg(test)]
 
+#[path = "http_server/dashboard.rs"]
+mod dashboard;
+#[path = "http_server/demo.rs"]
+mod demo;
 mod support;
 
 use std::{
@@ -33,7 +37,11 @@ struct Served {
 
 impl Served {
     fn start(more: &str) -> Self {
-        let place = Workplace::new(&format!("{LIVE}{more}"));
+        Self::of(&format!("{LIVE}{more}"))
+    }
+
+    fn of(yaml: &str) -> Self {
+        let place = Workplace::new(yaml);
         let run = place.start(&[]);
         place.wait_for("log.txt", "the address", |log| log.contains("http server listens"));
         let log = place.read("log.txt");
@@ -229,6 +237,9 @@ fn partitions_watermarks_ledgers_and_the_configuration_are_shown_without_secrets
         "/health",
         "/metrics",
         "/api/v1/windows",
+        "/api/v1/keys",
+        "/api/v1/history",
+        "/api/v1/topology",
         "/api/v1/checkpoints",
         "/api/v1/live",
         "/api/v1/live/ws",
@@ -236,6 +247,126 @@ fn partitions_watermarks_ledgers_and_the_configuration_are_shown_without_secrets
         assert!(api["paths"][path].is_object(), "{path} is not described");
     }
     assert!(!served.place.read("log.txt").contains("hidden-sesame"));
+}
+
+#[test]
+fn history_has_a_point_a_second_with_rates_and_latencies() {
+    let served = Served::working("  http: { bind: \"127.0.0.1:0\" }\n");
+    let is_full = |history: &Value| {
+        let known = |of: &Value| of.as_array().unwrap().iter().any(Value::is_number);
+        let latency = &history["latency_ms"];
+        history["at_ms"].as_array().unwrap().len() > 3
+            && known(&history["pipelines"][0]["late_per_sec"])
+            && known(&latency["event_to_result"]["p95"])
+    };
+    served.wait_until("points", |served| is_full(&served.json("/api/v1/history")));
+    let history = served.json("/api/v1/history");
+    let at: Vec<i64> =
+        history["at_ms"].as_array().unwrap().iter().filter_map(Value::as_i64).collect();
+    assert!(at.windows(2).all(|pair| (900..10_000).contains(&(pair[1] - pair[0]))), "{at:?}");
+    let pipeline = &history["pipelines"][0];
+    assert_eq!(pipeline["name"], "default");
+    for column in ["read_per_sec", "accepted_per_sec", "results_per_sec", "watermark_lag_ms"] {
+        assert_eq!(pipeline[column].as_array().unwrap().len(), at.len(), "{column}");
+    }
+    // 200 events per second of event time, twenty times as fast, more or less by the time of day.
+    let last = |column: &str| pipeline[column].as_array().unwrap().last().unwrap().as_f64();
+    let (read, accepted) = (last("read_per_sec").unwrap(), last("accepted_per_sec").unwrap());
+    assert!((400.0..12_000.0).contains(&read) && accepted > 0.8 * read, "{read} {accepted}");
+    let since = at[at.len() - 2];
+    let newest = served.json(&format!("/api/v1/history?since_ms={since}"));
+    assert!(newest["at_ms"].as_array().unwrap().iter().all(|at| at.as_i64() > Some(since)));
+}
+
+#[test]
+fn keys_come_in_pages_with_their_newest_result_and_its_course() {
+    let served = Served::working("  http: { bind: \"127.0.0.1:0\" }\n");
+    served.wait_until("all models", |served| served.json("/api/v1/keys")["total"] == 6);
+    let page = served.json("/api/v1/keys?limit=2&offset=1");
+    let names = |page: &Value| -> Vec<String> {
+        page["keys"].as_array().unwrap().iter().map(|k| k["key"].as_str().unwrap().into()).collect()
+    };
+    assert_eq!(names(&page), ["model=claude-3-5-sonnet", "model=gemini-1.5-flash"], "{page}");
+    assert_eq!((page["known"].as_u64(), page["statistic"].as_str()), (Some(6), Some("average")));
+    let key = &page["keys"][0];
+    let series = key["series"].as_array().unwrap();
+    let ends: Vec<i64> = series.iter().filter_map(|point| point["end_ms"].as_i64()).collect();
+    assert!(!ends.is_empty() && ends.windows(2).all(|pair| pair[0] < pair[1]), "{key}");
+    assert_eq!(series.last().unwrap()["value"], key["newest"]["results"]["average"]);
+    let found = served.json("/api/v1/keys?search=GPT-4O&statistic=count&sort=value");
+    let counts: Vec<u64> = found["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|key| key["newest"]["results"]["count"].as_u64())
+        .collect();
+    assert!(counts.len() == 2 && counts[0] >= counts[1], "{found}");
+    assert_eq!(served.json("/api/v1/keys?search=nobody")["total"], 0);
+    for (wrong, status) in [("pipeline=other", 404), ("sort=size", 400), ("limit=many", 400)] {
+        assert_eq!(served.get(&format!("/api/v1/keys?{wrong}")).0, status, "{wrong}");
+    }
+    let most = served.json("/api/v1/keys?limit=100000&points=100000");
+    assert!(most["keys"][0]["series"].as_array().unwrap().len() <= 240);
+    let topology = served.json("/api/v1/topology");
+    assert_eq!(topology["source"]["kind"], "generator");
+    let pipeline = &topology["pipelines"][0];
+    assert_eq!(
+        (&pipeline["key"][0], &pipeline["window"]["size_ms"]),
+        (&"model".into(), &5_000.into())
+    );
+    assert_eq!(
+        pipeline["sinks"][0],
+        serde_json::json!({ "kind": "file", "name": "results.ndjson" })
+    );
+}
+
+#[test]
+fn the_page_is_served_with_a_strict_policy_and_is_asked_for_once() {
+    let served = Served::start("  http: { bind: \"127.0.0.1:0\" }\n");
+    let ask = |path: &str, tag: &str| {
+        let url = format!("http://{}{path}", served.address);
+        Served::agent().get(url).header("If-None-Match", tag).call().unwrap()
+    };
+    for (path, kind) in [
+        ("/", "text/html"),
+        ("/dashboard/js/main.js", "text/javascript"),
+        ("/dashboard/css/base.css", "text/css"),
+        ("/dashboard/favicon.svg", "image/svg+xml"),
+        ("/dashboard/vendor/uplot/LICENSE", "text/plain"),
+    ] {
+        let answer = ask(path, "\"another\"");
+        let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+        assert_eq!(answer.status(), 200, "{path}");
+        assert!(header("content-type").starts_with(kind), "{path}");
+        let policy = header("content-security-policy");
+        assert!(policy.contains("default-src 'none'; script-src 'self';"), "{policy}");
+        assert!(
+            !policy.contains("unsafe") && policy.contains("frame-ancestors 'none'"),
+            "{policy}"
+        );
+        assert_eq!(header("x-content-type-options"), "nosniff");
+        let again = ask(path, &header("etag"));
+        assert_eq!(
+            (again.status().as_u16(), &again.headers()["etag"]),
+            (304, &answer.headers()["etag"])
+        );
+        assert_eq!(again.into_body().read_to_string().unwrap(), "");
+    }
+    let mut stream = TcpStream::connect(&served.address).unwrap();
+    let path = "/dashboard/vendor/uplot/uPlot.esm.js";
+    let host = &served.address;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = Vec::new();
+    std::io::Read::read_to_end(&mut stream, &mut answer).unwrap();
+    let head = String::from_utf8_lossy(&answer[..500]).to_lowercase();
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    assert!(answer.len() < 60_000, "{} bytes", answer.len());
+    assert_eq!(served.get("/dashboard/../Cargo.toml").0, 404);
+    assert_eq!(served.get("/dashboard/nothing.js").0, 404);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod pipelines;
 mod shared;
 mod source;
 mod statistics;
+mod telemetry;
 mod topics;
 mod warnings;
 mod windows;
@@ -28,6 +29,7 @@ use crate::{
 pub(crate) fn check(config: &ProcessorConfig, written: &Written) -> Vec<Found> {
     let mut checks = Checks { config, written, entry: None, found: Vec::new() };
     bounds::check(&mut checks);
+    telemetry::check(&mut checks);
     source::check(&mut checks);
     kafka::check(&mut checks);
     topics::check_input(&mut checks);

@@ -30,7 +30,10 @@ impl Conversion {
     /// The value of `node`, `None` if it cannot be read (the fault is noted).
     fn value_of(&mut self, node: &Node, shape: &Shape, path: &str) -> Option<Value> {
         match (shape, &node.kind) {
-            (Shape::Anything, _) => Some(untyped(node)),
+            (Shape::Anything, _) => {
+                self.note_inside(node, path);
+                Some(untyped(node))
+            }
             (Shape::Scalar(expected), Kind::Scalar { text, plain }) => {
                 let read = scalar::read(expected, text, *plain);
                 read.map_err(|wrong| self.fault(path, &node.spot, wrong.message, wrong.help)).ok()
@@ -53,6 +56,28 @@ impl Conversion {
                 let message = format!("expected {}, found {}", expected(shape), found(node));
                 self.fault(path, &node.spot, message, None);
                 None
+            }
+        }
+    }
+
+    /// Where the parts of a value are that is not looked into.
+    fn note_inside(&mut self, node: &Node, path: &str) {
+        match &node.kind {
+            Kind::Scalar { .. } => {}
+            Kind::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    let path = format!("{path}[{index}]");
+                    self.written.note(&path, None, item.spot.clone(), false);
+                    self.note_inside(item, &path);
+                }
+            }
+            Kind::Map(entries) => {
+                for entry in entries {
+                    let path = join(path, &entry.key);
+                    let (key, spot) = (entry.key_spot.clone(), entry.value.spot.clone());
+                    self.written.note(&path, Some(key), spot, false);
+                    self.note_inside(&entry.value, &path);
+                }
             }
         }
     }

@@ -15,8 +15,10 @@ mod scalar;
 mod tests;
 mod written;
 
+pub(crate) use convert::Conversion;
 pub use environment::CLI_VARIABLES;
 pub(crate) use pipelines::entry_shape;
+pub(crate) use places::Places;
 pub(crate) use written::Written;
 
 use std::path::Path;
@@ -27,8 +29,6 @@ use crate::{
     schema::root_shape,
     yaml::{Kind, Node, Spot, parse},
 };
-use convert::Conversion;
-use places::Places;
 
 /// Reads the file at `path` and lets the variables of `env` named `PROCESSOR_…` override it.
 ///
@@ -38,13 +38,17 @@ pub fn load(
     path: &Path,
     env: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Loaded, ConfigError> {
+    load_str(&read_file(path)?, &path.display().to_string(), env)
+}
+
+/// The text of a file.
+pub(crate) fn read_file(path: &Path) -> Result<String, ConfigError> {
     let file = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| {
         let message = format!("the file cannot be read: {error}");
         whole_file(&file, &message, "check the path and its permissions")
     })?;
-    let text = String::from_utf8(bytes).map_err(|error| not_utf8(&file, &error))?;
-    load_str(&text, &file, env)
+    String::from_utf8(bytes).map_err(|error| not_utf8(&file, &error))
 }
 
 /// [`load`] with the variables of this process; a value that is not UTF-8 is read with `\u{fffd}`.
@@ -100,6 +104,16 @@ pub fn load_with_functions(
     env: impl IntoIterator<Item = (String, String)>,
     functions: &[&str],
 ) -> Result<Loaded, ConfigError> {
+    read(text, file_name, env, functions).map(|(loaded, _)| loaded)
+}
+
+/// [`load_with_functions`], with what is written where.
+pub(crate) fn read(
+    text: &str,
+    file_name: &str,
+    env: impl IntoIterator<Item = (String, String)>,
+    functions: &[&str],
+) -> Result<(Loaded, Written), ConfigError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let places = Places { file: file_name, text };
     let (root, duplicates) = parse(text).map_err(|fault| places.syntax_error(fault))?;
@@ -115,7 +129,8 @@ pub fn load_with_functions(
     let mut conversion = Conversion::run(&root, root_shape());
     pipelines::inherit(&mut conversion.value);
     faults.extend(conversion.faults.iter().map(|found| places.fault(found)));
-    finish(&conversion, functions, faults, &places)
+    let loaded = finish(&conversion, functions, faults, &places)?;
+    Ok((loaded, conversion.written))
 }
 
 /// Deserialises, checks what only the whole shows, and collects the warnings.
@@ -192,7 +207,7 @@ pub(crate) struct Found {
     pub(crate) help: Option<String>,
 }
 
-fn whole_file(file: &str, message: &str, help: &str) -> ConfigError {
+pub(crate) fn whole_file(file: &str, message: &str, help: &str) -> ConfigError {
     let place = Place::WholeFile { file: file.into() };
     ConfigError::single(Fault::new(place, "", message).help(Some(help.into())))
 }

@@ -8,13 +8,13 @@ use crate::{
 };
 
 /// Turns spots into places and excerpts.
-pub(super) struct Places<'a> {
-    pub(super) file: &'a str,
-    pub(super) text: &'a str,
+pub(crate) struct Places<'a> {
+    pub(crate) file: &'a str,
+    pub(crate) text: &'a str,
 }
 
 impl Places<'_> {
-    pub(super) fn place(&self, spot: Option<&Spot>) -> Place {
+    pub(crate) fn place(&self, spot: Option<&Spot>) -> Place {
         let file = self.file.to_owned();
         match spot.map(|spot| (&spot.origin, spot)) {
             None => Place::WholeFile { file },
@@ -27,7 +27,7 @@ impl Places<'_> {
         }
     }
 
-    pub(super) fn fault(&self, found: &Found) -> Fault {
+    pub(crate) fn fault(&self, found: &Found) -> Fault {
         let spot = found.spot.as_ref();
         let in_file = spot.filter(|spot| spot.origin == Origin::File);
         let mut fault = Fault::new(self.place(spot), &found.path, &found.message);
@@ -45,7 +45,7 @@ impl Places<'_> {
         }
     }
 
-    pub(super) fn syntax_fault(&self, fault: SyntaxFault) -> Fault {
+    pub(crate) fn syntax_fault(&self, fault: SyntaxFault) -> Fault {
         self.fault(&Found {
             path: fault.path,
             spot: Some(fault.spot),
@@ -54,7 +54,7 @@ impl Places<'_> {
         })
     }
 
-    pub(super) fn syntax_error(&self, mut fault: SyntaxFault) -> ConfigError {
+    pub(crate) fn syntax_error(&self, mut fault: SyntaxFault) -> ConfigError {
         fault.message = format!("this is not YAML: {}", fault.message);
         self.keep_inside(&mut fault.spot);
         ConfigError::single(self.syntax_fault(fault))

@@ -70,6 +70,11 @@ impl Written {
         self.doubtful.iter().any(|doubtful| is_within(path, doubtful) || is_within(doubtful, path))
     }
 
+    /// The place of the value of `path`.
+    pub(crate) fn value(&self, path: &str) -> Option<&Spot> {
+        self.spots.get(path).map(|spots| &spots.value)
+    }
+
     /// The place of `path`, else of the closest section that is written and would hold it.
     pub(crate) fn nearest(&self, path: &str) -> Option<&Spot> {
         let mut path = path;

@@ -5,12 +5,12 @@
 
 mod shape;
 
-pub(crate) use shape::{Key, Scalar, Shape, root_shape};
+pub(crate) use shape::{Key, Scalar, Shape, fixture_shape, root_shape};
 
 use schemars::{Schema, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
-use crate::ProcessorConfig;
+use crate::{ProcessorConfig, fixture::Fixture};
 
 /// The JSON schema (draft 2020-12) of the whole file, `processor:` included.
 #[must_use]
@@ -29,6 +29,17 @@ pub fn json_schema() -> Value {
         "additionalProperties": false,
         "$defs": definitions,
     })
+}
+
+/// The JSON schema (draft 2020-12) of a fixture of `processor test`.
+#[must_use]
+pub fn fixture_schema() -> Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    let mut schema = tidy(generator.into_root_schema_for::<Fixture>());
+    if let Some(title) = schema.get_mut("title") {
+        *title = "Fixture of the LLM stream processor".into();
+    }
+    schema
 }
 
 fn take(schema: &mut Value, key: &str) -> Option<Value> {

@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::json_schema;
+use super::{fixture_schema, json_schema};
 
 /// What may stand at a key.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +73,15 @@ pub(crate) fn root_shape() -> &'static Shape {
     })
 }
 
+/// The shape of a fixture.
+pub(crate) fn fixture_shape() -> &'static Shape {
+    static ROOT: OnceLock<Shape> = OnceLock::new();
+    ROOT.get_or_init(|| {
+        let schema = fixture_schema();
+        shape_of(&schema, &schema)
+    })
+}
+
 fn shape_of(schema: &Value, root: &Value) -> Shape {
     let schema = resolve(schema, root);
     if let Some(words) = words_of(schema) {
@@ -128,7 +137,9 @@ fn words_of(schema: &Value) -> Option<Vec<String>> {
 
 fn object_of(schema: &Value, root: &Value) -> Shape {
     let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
-        return Shape::TextMap;
+        // Values of any kind are not looked into.
+        let takes_all = schema.get("additionalProperties") == Some(&Value::Bool(true));
+        return if takes_all { Shape::Anything } else { Shape::TextMap };
     };
     let key = |(name, property): (&String, &Value)| Key {
         name: name.clone(),

@@ -11,6 +11,7 @@ mod secret;
 mod sink;
 mod source;
 mod statistics;
+mod telemetry;
 mod time;
 mod windows;
 
@@ -21,7 +22,7 @@ pub use kafka::{KafkaConsumerConfig, KafkaProducerConfig, KafkaSettings, OffsetR
 pub use pipeline::{PipelineConfig, PipelineLimitsConfig};
 pub use runtime::{
     Delivery, ErrorHandlingConfig, ErrorPolicyName, Exchange, HttpConfig, LimitsConfig,
-    MetricsConfig, ProcessorConfig, StateBackendName, StateConfig,
+    ProcessorConfig, StateBackendName, StateConfig,
 };
 pub use secret::Secret;
 pub use sink::{ConsoleFormat, SideOutputsConfig, SinkConfig, SinkType, WebSocketConfirm};
@@ -29,6 +30,7 @@ pub use source::{CsvConfig, FileFormat, GeneratorConfig, SourceConfig, SourceTyp
 pub use statistics::{
     ConditionConfig, FieldConditionConfig, FurtherFunction, ScalarValue, StatisticConfig,
 };
+pub use telemetry::{MetricsConfig, OtlpConfig, TracingConfig};
 pub use time::Secs;
 pub use windows::{
     SessionWindowConfig, SlidingWindowConfig, TriggerConfig, TumblingWindowConfig, WatermarkConfig,

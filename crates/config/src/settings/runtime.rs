@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AggregationConfig, EventConfig, KafkaSettings, PipelineConfig, Secs, SideOutputsConfig,
-    SinkConfig, SourceConfig, WatermarkConfig, WindowsConfig,
+    AggregationConfig, EventConfig, KafkaSettings, MetricsConfig, PipelineConfig, Secs,
+    SideOutputsConfig, SinkConfig, SourceConfig, TracingConfig, WatermarkConfig, WindowsConfig,
 };
 
 /// How often a result may reach its sink.
@@ -83,6 +83,8 @@ pub struct ProcessorConfig {
     pub kafka: KafkaSettings,
     /// Metrics of the processor itself.
     pub metrics: MetricsConfig,
+    /// Spans of the processor itself.
+    pub tracing: TracingConfig,
     /// Bounds on keys, windows and records.
     pub limits: LimitsConfig,
     /// The HTTP server; bounded runs have it only if it is written.
@@ -149,16 +151,6 @@ pub struct ErrorHandlingConfig {
     pub dead_letter_topic: Option<String>,
 }
 
-/// Metrics of the processor itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct MetricsConfig {
-    /// Measure and export (true).
-    pub enabled: bool,
-    /// Distance between summary log lines (60).
-    pub export_interval_secs: Secs,
-}
-
 /// Bounds on keys, windows and records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -212,6 +204,7 @@ impl Default for ProcessorConfig {
             error_handling: ErrorHandlingConfig::default(),
             kafka: KafkaSettings::default(),
             metrics: MetricsConfig::default(),
+            tracing: TracingConfig::default(),
             limits: LimitsConfig::default(),
             http: None,
             pipelines: None,
@@ -239,12 +232,6 @@ impl Default for ErrorHandlingConfig {
             max_retry_delay_ms: 5_000,
             dead_letter_topic: None,
         }
-    }
-}
-
-impl Default for MetricsConfig {
-    fn default() -> Self {
-        Self { enabled: true, export_interval_secs: Secs::new(60) }
     }
 }
 

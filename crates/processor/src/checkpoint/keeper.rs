@@ -115,12 +115,12 @@ fn keep(
     clock: &dyn Clock,
     last: &mut Option<Vec<u8>>,
 ) -> Result<Option<Kept>, CheckpointError> {
-    let _span = tracing::info_span!("checkpoint").entered();
     let view = store.snapshot()?;
     let commit = view.get(COMMIT)?;
     if commit.is_none() || commit == *last {
         return Ok(None);
     }
+    let _span = tracing::info_span!("checkpoint").entered();
     let about = CheckpointAbout::of(&*view, CheckpointKind::Checkpoint, clock.now_ms())?;
     let begun = clock.elapsed();
     let made = checkpoints.create(&*view, &about)?;

@@ -4,16 +4,22 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
-use super::checkpoint::CheckpointArgs;
+use super::{
+    checkpoint::CheckpointArgs, explain::ExplainArgs, output::OutputArgs, replay::ReplayArgs,
+    test::TestArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
   processor demo                                     windows over recorded and generated LLM traffic
   processor check processor.yaml                     all faults of a configuration, with their lines
+  processor explain --config processor.yaml          what it will do, and where each value comes from
+  processor test fixtures                            events in, expected windows out
   processor run --config processor.yaml              run it; results on stdout, logs on stderr
   processor run --config processor.yaml --report r.json --until-end
   PROCESSOR_KAFKA__CONSUMER__GROUP_ID=test processor --config processor.yaml
   processor checkpoint list --config processor.yaml  kept copies of the state
+  processor replay --config processor.yaml --from -2h --to -1h   that hour once more
   processor health --url http://127.0.0.1:8080/readyz  whether a running processor is well
   processor schema result > result.schema.json       what readers of results may rely on
   processor completions bash > /etc/bash_completion.d/processor
@@ -21,7 +27,8 @@ Examples:
 Every key of the file can be set by the environment: processor.state.backend is
 PROCESSOR_STATE__BACKEND. Exit codes are those of sysexits.h: 0 done, 64 usage, 65 damaged data,
 66 no input, 69 service unavailable, 70 internal error, 73 cannot create output, 74 input or output error,
-77 no permission, 78 configuration.";
+77 no permission, 78 configuration. `test` ends with 1 if something is not as expected and 2 for a fixture
+that cannot be used, `replay --compare` with 1 if there is a difference.";
 
 /// Turns streams of LLM feedback events into correct, timely window statistics.
 #[derive(Debug, Parser)]
@@ -32,7 +39,7 @@ pub(super) struct Args {
     #[command(flatten)]
     run: ShortRun,
     #[command(flatten)]
-    pub(super) logs: LogArgs,
+    logs: LogArgs,
 }
 
 /// `processor --config F` is `processor run --config F`.
@@ -84,13 +91,19 @@ pub(super) enum Command {
     Run(RunArgs),
     /// Check a configuration and list all its faults
     Check(CheckArgs),
-    /// Show windows over recorded and generated LLM traffic, nothing prepared
+    /// Show windows over recorded and generated LLM traffic, in the terminal and on the dashboard, nothing prepared
     Demo(DemoArgs),
     /// List, check, keep, restore and compare kept copies of the state
     Checkpoint(CheckpointArgs),
     /// Ask a running processor whether it is well; exit code 0 if so, 69 if not
     Health(HealthArgs),
-    /// Print a JSON schema: of the configuration, or of what is written
+    /// Say in plain words what a configuration will do, and where each value comes from
+    Explain(ExplainArgs),
+    /// Run fixtures: events in, expected windows out; exit code 0, 1 if something differs, 2 for a bad fixture
+    Test(TestArgs),
+    /// Compute a part of the input once more, beside what runs and without touching it
+    Replay(ReplayArgs),
+    /// Print a JSON schema: of the configuration, of fixtures, or of what is written
     Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
@@ -117,6 +130,8 @@ pub(super) struct CheckArgs {
     /// The configuration
     #[arg(value_name = "FILE")]
     pub(super) config: PathBuf,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -124,6 +139,9 @@ pub(super) struct DemoArgs {
     /// End after this many seconds, counted from the start of the program
     #[arg(long, env = "DEMO_SECS", value_name = "SECONDS")]
     pub(super) secs: Option<f64>,
+    /// Where the dashboard listens; by default 127.0.0.1:8080, or a free port if that one is taken
+    #[arg(long, env = "PROCESSOR_HTTP__BIND", value_name = "HOST:PORT")]
+    pub(super) bind: Option<String>,
 }
 
 #[derive(Debug, Clone, ClapArgs)]
@@ -134,20 +152,28 @@ pub(super) struct HealthArgs {
     /// Give up after this many seconds
     #[arg(long, default_value_t = 3.0, value_name = "SECONDS")]
     pub(super) timeout_secs: f64,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
+/// A schema is JSON in either form.
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct SchemaArgs {
     /// Of what
     #[arg(value_enum, default_value = "configuration", value_name = "WHAT")]
     pub(super) of: SchemaOf,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 /// What has a JSON schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum SchemaOf {
     /// The configuration file.
+    #[value(alias = "config")]
     Configuration,
+    /// A fixture of `processor test`.
+    Fixture,
     /// A result.
     Result,
     /// A late event or dead letter in a file.
@@ -162,14 +188,15 @@ pub(super) struct CompletionsArgs {
 }
 
 impl Args {
-    /// What was asked for.
-    pub(super) fn asked(self) -> Option<Command> {
+    /// How to log, and what was asked for.
+    pub(super) fn asked(self) -> (LogArgs, Option<Command>) {
         let short = self.run;
-        self.command.or_else(|| {
+        let command = self.command.or_else(|| {
             let (report, until_end, new_state) = (short.report, short.until_end, short.new_state);
             short
                 .config
                 .map(|config| Command::Run(RunArgs { config, report, until_end, new_state }))
-        })
+        });
+        (self.logs, command)
     }
 }

@@ -15,6 +15,10 @@ use crate::{error::ProcessorError, state::StoreError};
 pub(super) enum Exit {
     /// All is well.
     Ok = 0,
+    /// What was compared differs: a test failed, a replay gives something else.
+    Differs = 1,
+    /// A fixture cannot be used.
+    BadFixture = 2,
     /// The command line makes no sense.
     Usage = 64,
     /// Kept state is damaged or cannot be used.

@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
+
 use super::{
     args::HealthArgs,
     exit::{Exit, print},
@@ -38,7 +40,11 @@ pub(super) fn health(args: &HealthArgs) -> Exit {
     };
     match target.ask(within) {
         Ok(answer) => {
-            let printed = print(&answer.body);
+            let printed = if args.output.is_json() {
+                args.output.answer(&answer.json(&url), "")
+            } else {
+                print(&answer.body)
+            };
             if answer.is_well() {
                 return printed;
             }
@@ -46,6 +52,10 @@ pub(super) fn health(args: &HealthArgs) -> Exit {
             Exit::Unavailable
         }
         Err(failure) => {
+            if args.output.is_json() {
+                let json = json!({ "url": url, "well": false, "problem": failure.to_string() });
+                args.output.answer(&json, "");
+            }
             tracing::error!("{url}: {failure}");
             Exit::Unavailable
         }
@@ -120,6 +130,13 @@ impl<'a> Target<'a> {
 }
 
 impl Answer {
+    /// The answer as a value; a body that is no JSON is text.
+    fn json(&self, url: &str) -> Value {
+        let text = || Value::from(String::from_utf8_lossy(&self.body).trim_end());
+        let body = serde_json::from_slice(&self.body).unwrap_or_else(|_| text());
+        json!({ "url": url, "well": self.is_well(), "status": self.status, "body": body })
+    }
+
     fn is_well(&self) -> bool {
         (200..300).contains(&self.status)
     }

@@ -5,17 +5,22 @@ mod check;
 mod checkpoint;
 mod demo;
 mod exit;
+mod explain;
 mod health;
 mod logs;
+mod output;
+mod paint;
 pub mod progress;
+mod replay;
 mod run;
 mod signals;
+mod test;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Args, Command, SchemaOf};
+use args::{Args, Command, LogArgs, SchemaArgs, SchemaOf};
 use exit::{Exit, print};
 
 /// Runs the program with the arguments of the process.
@@ -29,18 +34,25 @@ pub fn main() -> ExitCode {
             return exit.into();
         }
     };
-    logs::start(&args.logs);
-    dispatch(args.asked()).into()
+    let (logs, asked) = args.asked();
+    if !matches!(asked, Some(Command::Run(_))) {
+        logs::start(&logs, None);
+    }
+    dispatch(asked, &logs).into()
 }
 
-fn dispatch(command: Option<Command>) -> Exit {
+fn dispatch(command: Option<Command>, logs: &LogArgs) -> Exit {
     match command {
-        Some(Command::Run(args)) => run::run(&args),
-        Some(Command::Check(args)) => check::check(&args.config),
+        // Where spans go is configured, so it begins to log itself.
+        Some(Command::Run(args)) => run::run(&args, logs),
+        Some(Command::Check(args)) => check::check(&args),
         Some(Command::Checkpoint(args)) => checkpoint::checkpoint(&args),
         Some(Command::Demo(args)) => demo::demo(&args),
         Some(Command::Health(args)) => health::health(&args),
-        Some(Command::Schema(args)) => print(format!("{:#}\n", schema(args.of)).as_bytes()),
+        Some(Command::Explain(args)) => explain::explain(&args),
+        Some(Command::Test(args)) => test::test(&args),
+        Some(Command::Replay(args)) => replay::replay(&args),
+        Some(Command::Schema(args)) => schema(&args),
         Some(Command::Completions(args)) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Args::command(), "processor", &mut script);
@@ -53,10 +65,12 @@ fn dispatch(command: Option<Command>) -> Exit {
     }
 }
 
-fn schema(of: SchemaOf) -> serde_json::Value {
-    match of {
+fn schema(args: &SchemaArgs) -> Exit {
+    let schema = match args.of {
         SchemaOf::Configuration => llm_optimizer_config::json_schema(),
+        SchemaOf::Fixture => llm_optimizer_config::fixture_schema(),
         SchemaOf::Result => llm_optimizer_types::result_schema(),
         SchemaOf::SideOutput => llm_optimizer_types::side_output_schema(),
-    }
+    };
+    args.output.answer(&schema, &format!("{schema:#}\n"))
 }

@@ -9,28 +9,47 @@ use std::{
 };
 
 use llm_optimizer_config::{ProcessorConfig, ResultSinkSpec};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
-    args::RunArgs, check::load, exit::Exit, progress::InputProgress, signals::stop_on_signal,
+    args::{LogArgs, RunArgs},
+    check::{read, tell_warnings},
+    exit::Exit,
+    logs,
+    progress::InputProgress,
+    signals::stop_on_signal,
 };
 use crate::{
     error::ProcessorError,
+    export::{Export, ExportSettings},
     runtime::{Job, Outcome, RunReport, SetupOptions, observed_job_from_config},
     server::RunServer,
     source::StopToken,
 };
 
 /// Runs a configuration.
-pub(super) fn run(args: &RunArgs) -> Exit {
-    let loaded = match load(&args.config) {
+pub(super) fn run(args: &RunArgs, logs: &LogArgs) -> Exit {
+    let loaded = match read(&args.config) {
         Ok(loaded) => loaded,
         Err(exit) => {
+            logs::start(logs, None);
             let refused = ProcessorError::Config("refused; see the faults on stderr".into());
             let written = write_report(&RunReport::failed(&refused), args.report.as_deref());
             return exit.or(Exit::of(written));
         }
     };
+    let mut settings = ExportSettings::of(&loaded.config);
+    let export = Export::begin(&mut settings);
+    logs::start(logs, export.as_ref().ok().and_then(Option::as_ref));
+    tell_warnings(&loaded);
+    settings.warnings.iter().for_each(|warning| warn!("{warning}"));
+    match export {
+        Ok(export) => run_loaded(args, &loaded.config, export),
+        Err(error) => conclude(&RunReport::failed(&error), args.report.as_deref(), Err(error)),
+    }
+}
+
+fn run_loaded(args: &RunArgs, config: &ProcessorConfig, mut export: Option<Export>) -> Exit {
     let stop = StopToken::default();
     stop_on_signal(&stop);
     let options = SetupOptions {
@@ -38,10 +57,14 @@ pub(super) fn run(args: &RunArgs) -> Exit {
         new_state: args.new_state,
         ..SetupOptions::default()
     };
-    let (server, job) = match RunServer::start(&loaded.config, args.until_end, &stop) {
+    let has_traces = export.as_ref().is_some_and(Export::has_traces);
+    let (server, job) = match RunServer::start(config, args.until_end, has_traces, &stop) {
         Ok(server) => {
             let telemetry = server.telemetry();
-            let job = observed_job_from_config(&loaded.config, &options, telemetry, stop);
+            let metrics = telemetry.metrics.clone();
+            let started = export.as_mut().map_or(Ok(()), |export| export.start(metrics));
+            let job =
+                started.and_then(|()| observed_job_from_config(config, &options, telemetry, stop));
             (Some(server), job)
         }
         Err(error) => (None, Err(error)),
@@ -49,11 +72,12 @@ pub(super) fn run(args: &RunArgs) -> Exit {
     let Outcome { report, result } = match job {
         Ok(job) => {
             info!(config = %args.config.display(), "running");
-            if shows_progress(&loaded.config) { run_with_progress(job) } else { job.run() }
+            if shows_progress(config) { run_with_progress(job) } else { job.run() }
         }
         Err(error) => Outcome { report: RunReport::failed(&error), result: Err(error) },
     };
     let exit = conclude(&report, args.report.as_deref(), result);
+    export.into_iter().for_each(Export::end);
     // Whoever asks about health sees the end of the run until here.
     server.into_iter().for_each(RunServer::end);
     exit

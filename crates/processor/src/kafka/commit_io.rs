@@ -33,6 +33,7 @@ use crate::{
     },
     error::{ProcessorError, ProcessorResult},
     source::StopToken,
+    trace::CommitSpan,
 };
 
 /// How long taking the transactional id is tried before the machine is asked again.
@@ -90,6 +91,8 @@ pub struct CommitIo {
     refused: Option<TransactionFailure>,
     /// The commit that was produced last, and where its meta records lie.
     produced: Option<(Arc<CommitRecords>, Vec<MetaOffset>)>,
+    /// The span of the commit on its way.
+    span: CommitSpan,
     stop: StopToken,
 }
 
@@ -107,6 +110,7 @@ impl CommitIo {
             copy,
             copied: BTreeMap::new(),
             produced: None,
+            span: CommitSpan::default(),
             refused: None,
             outlet: None,
             handed_on: None,
@@ -142,6 +146,18 @@ impl CommitIo {
 
     /// Carries out one task; `None` for those without a ticket.
     pub fn carry_out(&mut self, task: IoTask) -> Option<IoAnswer> {
+        if let IoTask::Produce(_, records) = &task {
+            self.span = records.span.clone();
+        }
+        let Some(step) = task.step() else { return self.do_task(task) };
+        let commit = self.span.0.clone().entered();
+        let step = step.span().entered();
+        let answer = self.do_task(task);
+        drop((step, commit));
+        answer
+    }
+
+    fn do_task(&mut self, task: IoTask) -> Option<IoAnswer> {
         match task {
             IoTask::InitTransactions(ticket) => {
                 let done = self.init();
@@ -186,10 +202,12 @@ impl CommitIo {
                 Some(answer(ticket, done, KafkaEvent::Aborted { ticket }))
             }
             IoTask::DestroyProducer => {
-                self.producer = None;
+                (self.producer, self.span) = (None, CommitSpan::default());
                 None
             }
             IoTask::Keep => {
+                // What is committed is never asked for again.
+                (self.span, self.handed_on) = (CommitSpan::default(), None);
                 if let (Some(copy), Some((records, offsets))) = (&self.copy, self.produced.take()) {
                     copy.keep(records, offsets);
                 }

@@ -8,15 +8,21 @@ use super::{
     changelog_codec::{ABOUT_KEY, GroupMeta, about_value, put_row_key, put_row_value},
     outbox::records_of,
     side_message::SideMessage,
+    sink::trace_headers,
     transaction::TransactionRecord,
 };
-use crate::sink::{EncodedResult, Output, SideOutput};
+use crate::{
+    sink::{EncodedResult, Output, SideOutput},
+    trace::CommitSpan,
+};
 
 /// Records on their way into one transaction, in order.
 #[derive(Debug, Default)]
 pub struct CommitRecords {
     /// What leaves outside the transaction, before it is committed: one per pipeline.
     pub outside: Vec<Arc<Output>>,
+    /// The span of the commit.
+    pub(crate) span: CommitSpan,
     arena: Vec<u8>,
     records: Vec<Span>,
     /// Used over and over.
@@ -33,11 +39,33 @@ struct Span {
 }
 
 impl CommitRecords {
-    /// Adds a result: key `window.key`, value its JSON.
+    /// No records yet, of the commit with this span.
+    pub(crate) fn of(span: CommitSpan) -> Self {
+        Self { span, ..Self::default() }
+    }
+
+    /// Adds the results of `output`: key `window.key`, value its JSON, header `traceparent` if the commit is part of a trace.
+    pub fn push_results(&mut self, topic: &Arc<str>, output: &Output) {
+        let headers = output.trace.as_ref().map(trace_headers);
+        for result in &output.results {
+            self.push_result_with(topic, result, headers.clone());
+        }
+    }
+
+    /// Adds a result without headers.
     pub fn push_result(&mut self, topic: &Arc<str>, result: &EncodedResult) {
+        self.push_result_with(topic, result, None);
+    }
+
+    fn push_result_with(
+        &mut self,
+        topic: &Arc<str>,
+        result: &EncodedResult,
+        headers: Option<OwnedHeaders>,
+    ) {
         let key = Some(self.store(result.record.window.key.as_bytes()));
         let payload = Some(self.store(&result.json));
-        self.push(topic, None, key, payload, None);
+        self.push(topic, None, key, payload, headers);
     }
 
     /// Adds a late event or dead letter.

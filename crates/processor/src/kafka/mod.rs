@@ -8,6 +8,7 @@
 //! | `cluster` | topics, partitions and group members as the broker knows them |
 //! | `assignment` | which partitions the group gives this process |
 //! | `partitions`, `batch`, `reader`, `source` | reading |
+//! | `range` | reading a part once, beside the group |
 //! | `producer`, `delivery`, `outbound`, `sink`, `side_message` | writing |
 //! | `transaction`, `failure` | writing in transactions; what a failed step means |
 //! | `requirements`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
@@ -46,6 +47,7 @@ mod partitions;
 mod preflight;
 mod probe;
 mod producer;
+mod range;
 mod reader;
 mod requirements;
 mod side_message;
@@ -78,6 +80,7 @@ pub use offset_metadata::{
 };
 pub use outbox::{Outbox, OutboxSettings};
 pub use producer::Producers;
+pub(crate) use range::{KafkaRangeSource, OffsetRange, RangePart, RangeWanted};
 pub use requirements::{Findings, Requirements};
 pub use side_message::MAX_SIDE_RECORD_BYTES;
 pub use sink::{KafkaSideSink, KafkaSink};

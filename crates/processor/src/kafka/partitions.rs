@@ -151,34 +151,8 @@ impl Partition {
         self.in_doubt = false;
     }
 
-    /// Halts on what would lose records; the rest heals, and the context has logged it.
     fn judge(&self, error: &KafkaError) -> ProcessorResult<()> {
-        use RDKafkaErrorCode as Code;
-        let (topic, partition) = &self.key;
-        let place = format!("partition {partition} at offset {}", self.position);
-        let reason = match error.rdkafka_error_code() {
-            Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => format!(
-                "{place}: its records were deleted before they were read (retention, or the topic \
-                 was made anew); start again to begin where auto_offset_reset says"
-            ),
-            Some(Code::BadCompression | Code::NotImplemented) => format!(
-                "{place}: its records are compressed in a way this build cannot read ({error}); \
-                 produce with lz4, snappy or none"
-            ),
-            _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
-                format!("{place}: {error}")
-            }
-            Some(Code::TopicAuthorizationFailed) => {
-                return Err(ProcessorError::Denied {
-                    name: format!("topic `{topic}`"),
-                    reason: format!(
-                        "kafka denies reading it ({error}); grant READ and DESCRIBE on the topic"
-                    ),
-                });
-            }
-            _ => return Ok(()),
-        };
-        Err(ProcessorError::Source { name: topic.clone(), reason })
+        judge_read(&self.key, self.position, error)
     }
 }
 
@@ -324,4 +298,38 @@ impl Partitions {
             end,
         });
     }
+}
+
+/// Halts on what would lose records of a partition that is read at `position`; the rest heals, and the context
+/// has logged it.
+pub(super) fn judge_read(
+    (topic, partition): &TopicPartition,
+    position: i64,
+    error: &KafkaError,
+) -> ProcessorResult<()> {
+    use RDKafkaErrorCode as Code;
+    let place = format!("partition {partition} at offset {position}");
+    let reason = match error.rdkafka_error_code() {
+        Some(Code::AutoOffsetReset | Code::OffsetOutOfRange) => format!(
+            "{place}: its records were deleted before they were read (retention, or the topic \
+             was made anew); start again to begin where auto_offset_reset says"
+        ),
+        Some(Code::BadCompression | Code::NotImplemented) => format!(
+            "{place}: its records are compressed in a way this build cannot read ({error}); \
+             produce with lz4, snappy or none"
+        ),
+        _ if matches!(error, KafkaError::MessageConsumptionFatal(_)) => {
+            format!("{place}: {error}")
+        }
+        Some(Code::TopicAuthorizationFailed) => {
+            return Err(ProcessorError::Denied {
+                name: format!("topic `{topic}`"),
+                reason: format!(
+                    "kafka denies reading it ({error}); grant READ and DESCRIBE on the topic"
+                ),
+            });
+        }
+        _ => return Ok(()),
+    };
+    Err(ProcessorError::Source { name: topic.clone(), reason })
 }

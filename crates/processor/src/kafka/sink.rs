@@ -6,6 +6,7 @@ use std::{
 };
 
 use llm_optimizer_types::{SideKind, SideReason, SideRecord};
+use rdkafka::message::{Header, OwnedHeaders};
 
 use super::{
     outbound::{Outbound, Outgoing},
@@ -16,9 +17,11 @@ use crate::{
     error::ProcessorResult,
     sink::{Output, ResultSink, SideOutput, SideSink},
     source::StopToken,
+    trace::{TRACEPARENT, TraceContext},
 };
 
-/// Writes results to a topic: key `window.key`, value the JSON of the result.
+/// Writes results to a topic: key `window.key`, value the JSON of the result, header `traceparent` the span of the commit if
+/// it is part of a trace.
 #[derive(Debug)]
 pub struct KafkaSink {
     outbound: Outbound,
@@ -47,13 +50,14 @@ impl ResultSink for KafkaSink {
 
     fn deliver(&mut self, output: &Arc<Output>) -> ProcessorResult<()> {
         let results = &output.results;
+        let headers = output.trace.as_ref().map(trace_headers);
         let identity = identity(results.iter().map(|result| &result.record.result_id));
         self.outbound.deliver(identity, results.len(), |index| {
             let result = results.get(index);
             Outgoing {
                 key: result.map(|result| result.record.window.key.as_bytes()),
                 payload: result.map(|result| result.json.as_slice()).unwrap_or_default(),
-                headers: None,
+                headers: headers.clone(),
             }
         })
     }
@@ -115,6 +119,12 @@ impl SideSink for KafkaSideSink {
     fn close(&mut self) -> ProcessorResult<()> {
         self.outbound.close()
     }
+}
+
+/// What results say of the span of their commit.
+pub(super) fn trace_headers(trace: &TraceContext) -> OwnedHeaders {
+    let value = Some(trace.traceparent().as_bytes());
+    OwnedHeaders::new_with_capacity(1).insert(Header { key: TRACEPARENT, value })
 }
 
 /// The fields of a side record, as text.

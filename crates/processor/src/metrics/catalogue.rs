@@ -192,6 +192,14 @@ catalogue! {
     INBOX_MAX_BYTES = Gauge Bytes "processor_inbox_max_bytes" []
         "The limit `source.max_inbox_bytes`, at which senders are asked to wait";
 
+    // What is sent by OTLP.
+    OTLP_EXPORTS = Counter None "processor_otlp_exports_total" ["signal", "outcome"]
+        "Requests to receivers of OTLP, by signal (traces, metrics) and outcome: accepted, failed (tried again), refused";
+    OTLP_SPANS_SENT = Counter None "processor_otlp_spans_sent_total" []
+        "Spans that a receiver took";
+    OTLP_SPANS_DROPPED = Counter None "processor_otlp_spans_dropped_total" []
+        "Spans that nobody got: refused by the receiver, or it was away for too long";
+
     // The HTTP server.
     HTTP_REQUESTS = Counter None "processor_http_requests_total" ["status"]
         "Requests answered by the HTTP server, by class of status: 2xx, 3xx, 4xx, 5xx";

@@ -27,5 +27,6 @@ pub use collector::ProcessorMetrics;
 pub use exposition::Exposition;
 pub use histogram::{BOUNDS_MICROS, DurationHistogram};
 pub use keeper::{MetricsKeeper, MetricsKeeperSettings};
+pub(crate) use process::memory_limit;
 pub use reference::reference;
 pub use registry::{Counter, Gauge, Metrics, SecondsCounter};

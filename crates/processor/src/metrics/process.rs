@@ -58,6 +58,13 @@ fn limit(system: &System, configured: Option<u64>) -> u64 {
     configured.or(group).unwrap_or_else(|| system.total_memory())
 }
 
+/// The memory the process may use, by the configuration, its control group or the machine; `None` if nobody says.
+pub(crate) fn memory_limit(configured: Option<u64>) -> Option<u64> {
+    let mut system = System::new().ok()?;
+    system.refresh_memory();
+    Some(limit(&system, configured)).filter(|bytes| *bytes > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

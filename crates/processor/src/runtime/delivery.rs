@@ -12,6 +12,7 @@ use tracing::info_span;
 use crate::{
     commit::{Commit, CommitLog, CommitNumber},
     error::{ProcessorError, ProcessorResult},
+    trace::CommitSpan,
 };
 
 /// Longest time the log is not asked whether handing on still works.
@@ -19,7 +20,7 @@ const CHECK: Duration = Duration::from_millis(100);
 
 /// What the worker asks for.
 enum Request {
-    Append(CommitNumber, Arc<Commit>),
+    Append(CommitNumber, Arc<Commit>, CommitSpan),
     Retry(CommitNumber, Duration),
     Close,
 }
@@ -59,9 +60,9 @@ impl Delivery {
         Ok(Self { requests, reports, thread: Some(thread) })
     }
 
-    /// Appends a commit.
-    pub(super) fn append(&self, number: CommitNumber, commit: Arc<Commit>) {
-        self.ask(Request::Append(number, commit));
+    /// Appends a commit, as a part of `span`.
+    pub(super) fn append(&self, number: CommitNumber, commit: Arc<Commit>, span: CommitSpan) {
+        self.ask(Request::Append(number, commit, span));
     }
 
     /// Appends the same commit again after a pause.
@@ -89,7 +90,7 @@ impl Delivery {
 
 struct Deliverer {
     log: Box<dyn CommitLog>,
-    flight: Option<(CommitNumber, Arc<Commit>)>,
+    flight: Option<(CommitNumber, Arc<Commit>, CommitSpan)>,
     sent: Sender<DeliveryReport>,
 }
 
@@ -97,8 +98,8 @@ impl Deliverer {
     fn run(mut self, requests: &Receiver<Request>) {
         loop {
             let report = match requests.recv_timeout(CHECK) {
-                Ok(Request::Append(number, commit)) => {
-                    self.flight = Some((number, commit));
+                Ok(Request::Append(number, commit, span)) => {
+                    self.flight = Some((number, commit, span));
                     self.attempt(number)
                 }
                 Ok(Request::Retry(number, pause)) => {
@@ -125,11 +126,15 @@ impl Deliverer {
     }
 
     fn attempt(&mut self, number: CommitNumber) -> DeliveryReport {
-        let Some((_, commit)) = self.flight.as_ref().filter(|(flying, _)| *flying == number) else {
+        let Some((_, commit, span)) = self.flight.as_ref().filter(|(flying, ..)| *flying == number)
+        else {
             return DeliveryReport::Delivered(number);
         };
-        let _span = info_span!("commit", number = number.0).entered();
-        match self.log.append(commit) {
+        let span = span.0.clone().entered();
+        let append = info_span!("append").entered();
+        let appended = self.log.append(commit);
+        drop((append, span));
+        match appended {
             Ok(()) => {
                 self.flight = None;
                 DeliveryReport::Delivered(number)

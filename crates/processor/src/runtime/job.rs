@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -29,8 +29,8 @@ use crate::{
         CrashPoint, Recovered,
     },
     error::{ProcessorError, ProcessorResult},
-    sink::metrics::ResultSeries,
     source::{Source, SourceEvent, StopToken, clock::Clock, text::ReadProgress},
+    trace::TraceContext,
 };
 
 /// Longest time the worker does not look at the clock.
@@ -62,8 +62,6 @@ pub struct RunProgress {
     pub results_emitted: AtomicU64,
     /// Bytes of the input read, where the source counts them.
     pub read: ReadProgress,
-    /// What metrics sinks show, once there is one: to be registered where metrics are scraped.
-    pub result_series: Arc<OnceLock<ResultSeries>>,
 }
 
 /// A source, pipelines over it, and how to run them.
@@ -322,7 +320,9 @@ impl Worker {
             }
         }
         if let SourceEvent::Batch(batch) = event {
+            let span = self.observer.batch(batch).entered();
             Pipeline::process_all(&mut self.pipelines, batch, now_ms);
+            drop(span);
             self.observer.processed(batch.received_ms);
             self.moved = true;
             self.positions.read(batch);
@@ -360,10 +360,12 @@ impl Worker {
         for command in self.machine.handle(event) {
             match command {
                 CommitCommand::Cut(number) => {
-                    let commit = self.cut(number)?;
-                    self.observer.cut(number.0, commit.pipelines.iter().map(|p| &p.output));
+                    let (span, trace) = self.observer.cuts(number.0);
+                    let commit = self.cut(number, trace.as_ref())?;
+                    let outputs = commit.pipelines.iter().map(|p| &p.output);
+                    self.observer.cut(number.0, span.clone(), outputs);
                     (self.moved, self.attempts) = (false, 0);
-                    self.delivery.append(number, Arc::new(commit));
+                    self.delivery.append(number, Arc::new(commit), span);
                 }
                 CommitCommand::Retry(number) => self.delivery.retry(number, self.pause()),
                 CommitCommand::PauseInput => self.paused = true,
@@ -379,9 +381,13 @@ impl Worker {
     }
 
     /// Freezes everything of the batches that were processed, and nothing of later ones.
-    fn cut(&mut self, number: CommitNumber) -> ProcessorResult<Commit> {
+    fn cut(
+        &mut self,
+        number: CommitNumber,
+        trace: Option<&TraceContext>,
+    ) -> ProcessorResult<Commit> {
         let now_ms = self.clock.now_ms();
-        let pipelines = self.pipelines.iter_mut().map(|pipeline| pipeline.cut(now_ms));
+        let pipelines = self.pipelines.iter_mut().map(|pipeline| pipeline.cut(now_ms, trace));
         Ok(Commit {
             sequence: self.sequence + number.0,
             pipelines: pipelines.collect::<ProcessorResult<_>>()?,
@@ -402,6 +408,7 @@ impl Worker {
                     return Err(error);
                 }
                 self.attempts += 1;
+                let _span = self.observer.flight_span().entered();
                 warn!(
                     commit = number.0, attempt = self.attempts, %error,
                     pause_ms = self.pause().as_millis(), "delivery failed, trying again"

@@ -19,6 +19,7 @@ mod keeping;
 #[cfg(feature = "kafka")]
 mod local_copy;
 mod observe;
+mod offline;
 mod outputs;
 mod pace;
 mod pass_through;
@@ -37,9 +38,10 @@ pub use encode::ResultEncoder;
 pub(crate) use entrance::door;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
 pub use observe::{
-    Health, HealthReport, Heard, KeptCheckpoints, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
-    OpenWindowView, Part, PartitionView, PipelineView, Question, Reason, RunView, Samples,
-    Telemetry, WindowsQuestion,
+    HISTORY_INTERVAL, HISTORY_POINTS, Health, HealthReport, Heard, History, HistoryKeeper,
+    HistoryView, KeptCheckpoints, LatencyHistory, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
+    OpenWindowView, Part, PartitionView, PipelineHistory, PipelineView, Question, Reason, RunView,
+    Samples, Telemetry, WindowsQuestion,
 };
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};
@@ -48,5 +50,6 @@ pub use setup::{SetupOptions, job_from_config, observed_job_from_config};
 pub use transactional::KafkaCommits;
 pub use worker::{Pipeline, PipelineOutputs, RejectPolicy};
 
+pub(crate) use offline::Offline;
 pub(crate) use plan::{aggregation_plan, task_limits, watermark_settings, window_spec};
 pub(crate) use setup::{Setup, job_settings};

@@ -27,6 +27,7 @@ use crate::{
     error::{ProcessorError, ProcessorResult},
     record::{PartitionOrigin, RecordBatch},
     sink::{Output, ResultSink, SideSink},
+    trace::TraceContext,
 };
 
 /// Where the output of a pipeline goes.
@@ -311,17 +312,21 @@ impl Pipeline {
         self.task.watermark()
     }
 
-    /// Fires what late events changed and hands over everything that waits.
+    /// Fires what late events changed and hands over everything that waits, as what the span `trace` commits.
     ///
     /// # Errors
     /// [`ProcessorError::Serialization`](crate::ProcessorError::Serialization).
-    pub(super) fn cut(&mut self, now_ms: i64) -> ProcessorResult<PipelineCommit> {
+    pub(super) fn cut(
+        &mut self,
+        now_ms: i64,
+        trace: Option<&TraceContext>,
+    ) -> ProcessorResult<PipelineCommit> {
         self.task.fire_dirty(&mut self.fired);
         self.take_firings(now_ms)?;
         self.waiting_bytes = 0;
         let mut commit = PipelineCommit {
             name: self.name.clone(),
-            output: Arc::new(take(&mut self.waiting)),
+            output: Arc::new(Output { trace: trace.cloned(), ..take(&mut self.waiting) }),
             ..PipelineCommit::default()
         };
         if self.keeps_state {

@@ -25,14 +25,17 @@
 //! | `serve` | the thread, the listener, the stop |
 //! | `limits` | size, time and number of requests |
 //! | `api` | the routes of a run |
+//! | `dashboard` | the page at `/` and its files |
 //! | `run` | what a run of the command line has of all this |
 
 mod api;
+mod dashboard;
 mod limits;
 mod run;
 mod serve;
 
-pub use api::{ApiParts, api_routes};
+pub use api::{ApiParts, PipelineParts, Place, Topology, WindowParts, api_routes};
+pub use dashboard::dashboard_routes;
 pub use limits::{RouteLimits, limited};
 pub use run::RunServer;
 pub(crate) use run::own_address;

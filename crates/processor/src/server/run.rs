@@ -8,11 +8,13 @@ use llm_optimizer_config::{
 };
 use tracing::warn;
 
-use super::{ApiParts, Bound, Routes, Server, ServerSettings, api_routes};
+use super::{
+    ApiParts, Bound, Routes, Server, ServerSettings, Topology, api_routes, dashboard_routes,
+};
 use crate::{
     error::ProcessorResult,
     metrics::{Metrics, MetricsKeeper, MetricsKeeperSettings},
-    runtime::{Health, Telemetry, door},
+    runtime::{Health, HistoryKeeper, Telemetry, door},
     source::StopToken,
 };
 
@@ -22,10 +24,11 @@ pub struct RunServer {
     telemetry: Arc<Telemetry>,
     server: Option<Server>,
     _keeper: Option<MetricsKeeper>,
+    _history: Option<HistoryKeeper>,
 }
 
 impl RunServer {
-    /// Listens and measures, as `config` says; `stop` ends the run. Without `http` in the configuration only runs that go on
+    /// Listens and measures, as `config` says; `stop` ends the run, and `has_traces` says that its spans are recorded. Without `http` in the configuration only runs that go on
     /// for ever listen, and those run without a server if the port is taken, but where records are sent to it.
     ///
     /// # Errors
@@ -33,6 +36,7 @@ impl RunServer {
     pub fn start(
         config: &ProcessorConfig,
         until_end: bool,
+        has_traces: bool,
         stop: &StopToken,
     ) -> ProcessorResult<Self> {
         let is_bounded = until_end || config.is_bounded();
@@ -48,9 +52,11 @@ impl RunServer {
         };
         let metrics = config.metrics.enabled.then(|| Arc::new(Metrics::new()));
         let health = Health::new(http.ready_broker_timeout_secs.as_duration(), stop.clone());
-        let telemetry = Arc::new(Telemetry::new(metrics.clone(), bound.is_some(), health));
+        let telemetry = Telemetry::new(metrics.clone(), bound.is_some(), health);
+        let telemetry = Arc::new(telemetry.with_traces(has_traces));
         let serve = |bound: Bound| {
             let api = api_routes(parts(config, &http, &bound, Arc::clone(&telemetry)));
+            let api = api.merge(dashboard_routes());
             let Some((door, router)) = door(config) else { return bound.serve(api) };
             // It is new.
             let _ = telemetry.door.set(door);
@@ -58,13 +64,20 @@ impl RunServer {
         };
         let server = bound.map(serve).transpose()?;
         let keeper = metrics.map(|metrics| MetricsKeeper::start(&metrics, keeper_settings(config)));
-        Ok(Self { telemetry, server, _keeper: keeper })
+        let history = server.is_some().then(|| HistoryKeeper::start(Arc::clone(&telemetry)));
+        Ok(Self { telemetry, server, _keeper: keeper, _history: history })
     }
 
     /// What the run tells.
     #[must_use]
     pub fn telemetry(&self) -> Arc<Telemetry> {
         Arc::clone(&self.telemetry)
+    }
+
+    /// Where it listens, if there is a server.
+    #[must_use]
+    pub fn address(&self) -> Option<std::net::SocketAddr> {
+        self.server.as_ref().map(Server::address)
     }
 
     /// Where routes can be added, if there is a server.
@@ -101,7 +114,13 @@ fn parts(
              are refused"
         );
     }
-    ApiParts { telemetry, configuration: config.redacted(), token: http.token.clone(), is_loopback }
+    ApiParts {
+        telemetry,
+        configuration: config.redacted(),
+        topology: Topology::of(config),
+        token: http.token.clone(),
+        is_loopback,
+    }
 }
 
 fn keeper_settings(config: &ProcessorConfig) -> MetricsKeeperSettings {

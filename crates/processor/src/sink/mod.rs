@@ -24,7 +24,10 @@ pub use feed::{Feed, FeedKey};
 pub use mark::SinkMark;
 pub use waiting::Waiting;
 
-use crate::error::{ProcessorError, ProcessorResult};
+use crate::{
+    error::{ProcessorError, ProcessorResult},
+    trace::TraceContext,
+};
 
 /// Whether `error` says that nobody reads the output any more, as after `processor run | head`.
 ///
@@ -78,6 +81,8 @@ pub struct Output {
     pub late: Vec<SideOutput>,
     /// Dead letters in order.
     pub dead_letters: Vec<SideOutput>,
+    /// The span of the commit, for sinks that can pass it on with results.
+    pub trace: Option<TraceContext>,
 }
 
 impl Output {

@@ -6,11 +6,14 @@
 #[cfg(feature = "kafka")]
 pub(crate) mod access;
 pub(crate) mod binary;
+pub(crate) mod browser;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
 pub(crate) mod member;
 pub(crate) mod postgres;
+#[cfg(feature = "otlp-export")]
+pub(crate) mod receiver;
 pub(crate) mod sender;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;

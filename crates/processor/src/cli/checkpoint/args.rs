@@ -2,7 +2,9 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
+
+use crate::cli::output::OutputArgs;
 
 /// Kept copies of the state.
 #[derive(Debug, Clone, Args)]
@@ -42,22 +44,12 @@ pub(super) struct PlaceArgs {
     pub(super) checkpoints: Option<PathBuf>,
 }
 
-/// How the answer looks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Format {
-    /// For people.
-    Text,
-    /// One JSON value.
-    Json,
-}
-
 #[derive(Debug, Clone, Args)]
 pub(super) struct ListArgs {
     #[command(flatten)]
     pub(super) place: PlaceArgs,
-    /// How the answer looks
-    #[arg(long, default_value = "text")]
-    pub(super) output: Format,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Clone, Args)]

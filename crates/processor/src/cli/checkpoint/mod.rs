@@ -11,10 +11,10 @@ use std::fmt::Write;
 use serde_json::json;
 
 pub(super) use args::CheckpointArgs;
-use args::{DiffArgs, Format, ListArgs, OneArgs, Verb, VerifyArgs, Which};
+use args::{DiffArgs, ListArgs, OneArgs, Verb, VerifyArgs, Which};
 use place::Place;
 
-use super::exit::{Exit, print as print_bytes};
+use super::exit::Exit;
 use crate::{
     checkpoint::{CheckpointAbout, CheckpointError, CheckpointKind},
     error::ProcessorError,
@@ -73,24 +73,16 @@ pub(super) fn checkpoint(args: &CheckpointArgs) -> Exit {
     })
 }
 
-/// The answer in the form that was asked for.
-fn answer(format: Format, json: &serde_json::Value, text: &str) -> Exit {
-    match format {
-        Format::Text => print_bytes(text.as_bytes()),
-        Format::Json => print_bytes(format!("{json:#}\n").as_bytes()),
-    }
-}
-
 fn list(args: &ListArgs) -> Result<Exit, Failure> {
     let listed = Place::of(&args.place)?.checkpoints.list()?;
-    Ok(answer(args.output, &print::list_json(&listed), &print::list_text(&listed)))
+    Ok(args.output.answer(&print::list_json(&listed), &print::list_text(&listed)))
 }
 
 fn show(args: &OneArgs) -> Result<Exit, Failure> {
     let place = Place::of(&args.more.place)?;
     let manifest = place.checkpoints.manifest(place.number(args.id)?)?;
     let json = serde_json::to_value(&manifest).unwrap_or_default();
-    Ok(answer(args.more.output, &json, &print::manifest_text(&manifest)))
+    Ok(args.more.output.answer(&json, &print::manifest_text(&manifest)))
 }
 
 fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
@@ -116,7 +108,7 @@ fn verify(args: &VerifyArgs) -> Result<Exit, Failure> {
         };
         json.push(json!({ "id": id, "ok": problem.is_none(), "problem": problem }));
     }
-    Ok(exit.or(answer(args.more.output, &json.into(), &text)))
+    Ok(exit.or(args.more.output.answer(&json.into(), &text)))
 }
 
 fn create(args: &ListArgs) -> Result<Exit, Failure> {
@@ -128,7 +120,7 @@ fn create(args: &ListArgs) -> Result<Exit, Failure> {
             let json = online::create(http)?;
             let id = json.get("id").and_then(serde_json::Value::as_u64).unwrap_or_default();
             let text = format!("savepoint {id} kept by the running processor\n");
-            return Ok(answer(args.output, &json, &text));
+            return Ok(args.output.answer(&json, &text));
         }
         (Err(failure), _) => return Err(failure),
     };
@@ -139,14 +131,14 @@ fn create(args: &ListArgs) -> Result<Exit, Failure> {
     let manifest = place.checkpoints.create(&*view, &about)?;
     let json = serde_json::to_value(&manifest).unwrap_or_default();
     let text = format!("savepoint {} kept, {} rows\n", manifest.id, manifest.rows());
-    Ok(answer(args.output, &json, &text))
+    Ok(args.output.answer(&json, &text))
 }
 
 fn diff(args: &DiffArgs) -> Result<Exit, Failure> {
     let place = Place::of(&args.more.place)?;
     let difference = place.checkpoints.diff(place.number(args.from)?, place.number(args.to)?)?;
     let json = serde_json::to_value(&difference).unwrap_or_default();
-    Ok(answer(args.more.output, &json, &print::difference_text(&difference)))
+    Ok(args.more.output.answer(&json, &print::difference_text(&difference)))
 }
 
 impl Place {

@@ -9,7 +9,7 @@ use llm_optimizer_config::settings::StateBackendName;
 use serde_json::json;
 
 use super::{
-    Exit, Failure, answer,
+    Exit, Failure,
     args::{RestoreArgs, Which},
     place::Place,
 };
@@ -64,7 +64,7 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<Exit, Failure> {
     let rows = manifest.rows();
     writeln!(text, "checkpoint {} restored, {rows} rows", manifest.id).unwrap_or_default();
     let json = json!({ "restored": manifest.id, "rows": rows, "before": before.told().trim_end() });
-    Ok(answer(args.more.output, &json, &text))
+    Ok(args.more.output.answer(&json, &text))
 }
 
 /// The checkpoint, every byte of it checked; `latest` is the newest one that is whole.

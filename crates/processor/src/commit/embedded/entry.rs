@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! version 1 │ pipelines │ per pipeline: name │ results │ late │ dead letters
+//! version 2 │ traceparent of the commit │ then as in version 1
 //! ```
 //! Counts and lengths are `u32`, little-endian; a result is its JSON; a side record is its JSON, then the
 //! key and the headers of the original record. That the bytes are the ones that were written is the
-//! store's matter.
+//! store's matter. Version 2 is written only where the commit is part of a trace.
 
 use std::sync::Arc;
 
@@ -16,9 +17,11 @@ use crate::{
     commit::Commit,
     error::{ProcessorError, ProcessorResult},
     sink::{EncodedResult, Output, SideOutput},
+    trace::TraceContext,
 };
 
 const VERSION: u8 = 1;
+const VERSION_WITH_TRACE: u8 = 2;
 
 /// The output of one commit, by pipeline, on its way to the sinks.
 #[derive(Debug, Clone)]
@@ -67,7 +70,7 @@ impl Entry {
         if results.is_empty() && late.is_empty() && dead_letters.is_empty() {
             return Ok(None);
         }
-        let mut row = vec![VERSION];
+        let mut row = begin(output.trace.as_ref());
         put_count(&mut row, 1);
         put_pipeline(&mut row, pipeline, output, kept)?;
         Ok(Some(row))
@@ -109,12 +112,21 @@ impl Entry {
 }
 
 fn encode(commit: &Commit) -> ProcessorResult<Vec<u8>> {
-    let mut row = vec![VERSION];
+    // The commit is one span, whatever the pipeline.
+    let trace = commit.pipelines.iter().find_map(|pipeline| pipeline.output.trace.as_ref());
+    let mut row = begin(trace);
     put_count(&mut row, commit.pipelines.len());
     for pipeline in &commit.pipelines {
         put_pipeline(&mut row, &pipeline.name, &pipeline.output, KeptStreams::ALL)?;
     }
     Ok(row)
+}
+
+fn begin(trace: Option<&TraceContext>) -> Vec<u8> {
+    let Some(trace) = trace else { return vec![VERSION] };
+    let mut row = vec![VERSION_WITH_TRACE];
+    put(&mut row, trace.traceparent().as_bytes());
+    row
 }
 
 fn put_pipeline(
@@ -168,7 +180,13 @@ fn put_optional(row: &mut Vec<u8>, bytes: Option<&[u8]>) {
 type Named = Vec<(String, Arc<Output>)>;
 
 fn decode(row: &[u8]) -> Option<Named> {
-    let mut rest = Rest(row.strip_prefix(&[VERSION])?);
+    let (version, row) = row.split_first()?;
+    let mut rest = Rest(row);
+    let trace = match *version {
+        VERSION => None,
+        VERSION_WITH_TRACE => Some(TraceContext::parse(rest.bytes()?, None)?),
+        _ => return None,
+    };
     let count = rest.count()?;
     let mut named = Vec::new();
     for _ in 0..count {
@@ -176,7 +194,8 @@ fn decode(row: &[u8]) -> Option<Named> {
         let results = rest.many(|rest| result(rest.bytes()?))?;
         let late = rest.many(side)?;
         let dead_letters = rest.many(side)?;
-        named.push((name, Arc::new(Output { results, late, dead_letters })));
+        let output = Output { results, late, dead_letters, trace: trace.clone() };
+        named.push((name, Arc::new(output)));
     }
     rest.0.is_empty().then_some(named)
 }

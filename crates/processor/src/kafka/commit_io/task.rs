@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use crossbeam_channel::Sender;
 use llm_optimizer_engine::core::PartitionId;
+use tracing::{Span, info_span};
 
 use crate::{
     commit::{
@@ -78,6 +79,17 @@ pub enum IoTask {
 }
 
 impl IoTask {
+    /// The part of a commit that this is.
+    pub(super) fn step(&self) -> Option<Step> {
+        Some(match self {
+            Self::Produce(_, records) => Step::Produce(records.len()),
+            Self::SendOffsets(_, offsets, _) => Step::SendOffsets(offsets.len()),
+            Self::CommitTransaction(_) => Step::Commit,
+            Self::AbortTransaction(_) => Step::Abort,
+            _ => return None,
+        })
+    }
+
     /// Where a test lets the process die, between the task and its answer.
     pub(super) fn crash_point_after(&self) -> Option<CrashPoint> {
         Some(match self {
@@ -90,6 +102,28 @@ impl IoTask {
             Self::CommitTransaction(_) => CrashPoint::AfterCommit,
             _ => return None,
         })
+    }
+}
+
+/// A part of a commit that has a span of its own.
+pub(super) enum Step {
+    /// So many records.
+    Produce(usize),
+    /// Of so many partitions.
+    SendOffsets(usize),
+    Commit,
+    Abort,
+}
+
+impl Step {
+    /// Its span; the one that is entered is its parent.
+    pub(super) fn span(&self) -> Span {
+        match self {
+            Self::Produce(records) => info_span!("produce", records),
+            Self::SendOffsets(partitions) => info_span!("send_offsets", partitions),
+            Self::Commit => info_span!("commit_transaction"),
+            Self::Abort => info_span!("abort_transaction"),
+        }
     }
 }
 

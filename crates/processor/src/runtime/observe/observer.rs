@@ -2,10 +2,19 @@
 
 use std::{collections::VecDeque, mem::take, sync::Arc, time::Duration};
 
+use tracing::Span;
+
 use super::{
     Part, PartitionView, Question, RunView, Samples, Telemetry, WindowsQuestion, meters::Meters,
+    tracer::CommitTracer,
 };
-use crate::{record::PartitionKey, runtime::worker::Pipeline, sink::Output, source::clock::Clock};
+use crate::{
+    record::{PartitionKey, RecordBatch},
+    runtime::worker::Pipeline,
+    sink::Output,
+    source::clock::Clock,
+    trace::{CommitSpan, TraceContext},
+};
 
 /// Distance of looks at the run.
 const LOOK_MS: i64 = 250;
@@ -21,6 +30,8 @@ struct Flight {
     /// When the batches were received that closed the windows of its results.
     closing_ms: Vec<i64>,
     outputs: Vec<Arc<Output>>,
+    /// It ends with the flight.
+    span: CommitSpan,
 }
 
 /// Tells what a worker does; costs nothing if nobody looks.
@@ -28,6 +39,7 @@ pub(in crate::runtime) struct Observer {
     telemetry: Arc<Telemetry>,
     clock: Arc<dyn Clock>,
     meters: Option<Meters>,
+    tracer: CommitTracer,
     is_on: bool,
     /// When the batch was received after which nothing was advanced yet.
     received_ms: Option<i64>,
@@ -54,6 +66,7 @@ impl Observer {
         let meters = metrics.map(|metrics| Meters::new(metrics, &counters, most));
         Self {
             is_on: telemetry.is_on(),
+            tracer: CommitTracer::new(telemetry.has_traces()),
             meters,
             telemetry,
             clock,
@@ -102,6 +115,11 @@ impl Observer {
         });
     }
 
+    /// A batch is about to be processed: the span of that, to be entered.
+    pub(in crate::runtime) fn batch(&mut self, batch: &RecordBatch) -> Span {
+        self.tracer.batch(batch)
+    }
+
     /// A batch is in its windows.
     pub(in crate::runtime) fn processed(&mut self, received_ms: i64) {
         if !self.is_on {
@@ -143,27 +161,51 @@ impl Observer {
         }
     }
 
+    /// A commit is about to be cut: its span, and how results name it.
+    pub(in crate::runtime) fn cuts(&mut self, number: u64) -> (CommitSpan, Option<TraceContext>) {
+        self.tracer.commit(number)
+    }
+
+    /// The span of the commit on its way, if there is one and anybody looks.
+    pub(in crate::runtime) fn flight_span(&self) -> Span {
+        self.flights.front().map_or_else(Span::none, |flight| flight.span.0.clone())
+    }
+
     /// A commit was cut with this output.
     pub(in crate::runtime) fn cut<'a>(
         &mut self,
         number: u64,
+        span: CommitSpan,
         outputs: impl Iterator<Item = &'a Arc<Output>>,
     ) {
         if !self.is_on {
             return;
         }
+        let (mut results, mut late, mut dead_letters) = (0, 0, 0);
+        let outputs = outputs.inspect(|output| {
+            results += output.results.len();
+            late += output.late.len();
+            dead_letters += output.dead_letters.len();
+        });
+        let outputs: Vec<_> = outputs.map(Arc::clone).collect();
+        span.0.record("results", results);
+        span.0.record("late", late);
+        span.0.record("dead_letters", dead_letters);
         let keeps = self.telemetry.live.is_some();
         self.flights.push_back(Flight {
             number,
             cut: self.clock.elapsed(),
             closing_ms: take(&mut self.closing_ms),
-            outputs: if keeps { outputs.map(Arc::clone).collect() } else { Vec::new() },
+            outputs: if keeps { outputs } else { Vec::new() },
+            span,
         });
     }
 
     /// A commit was acknowledged.
     pub(in crate::runtime) fn acknowledged(&mut self, number: u64) {
         while let Some(flight) = self.flights.pop_front_if(|flight| flight.number <= number) {
+            // A span ends where it was left last.
+            flight.span.0.in_scope(|| ());
             let now_ms = self.clock.now_ms();
             self.commits += 1;
             self.last_commit_ms = Some(now_ms);
@@ -194,6 +236,7 @@ impl Observer {
     pub(in crate::runtime) fn lost_flights(&mut self) {
         self.flights.clear();
         self.closing_ms.clear();
+        self.tracer.forget();
     }
 
     /// The run is being stopped, or has failed.

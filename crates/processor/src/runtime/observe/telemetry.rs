@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use crossbeam_channel::{Receiver, Sender, bounded};
 use llm_optimizer_types::SideRecord;
 
-use super::{Health, Live, Question, RunView};
+use super::{Health, History, Live, Question, RunView};
 use crate::{
     checkpoint::{CheckpointAbout, CheckpointError, CheckpointKind, CheckpointStore, Manifest},
     metrics::Metrics,
@@ -35,6 +35,8 @@ pub struct Telemetry {
     pub live: Option<Arc<Live>>,
     /// The run as it was a moment ago.
     pub view: ArcSwap<RunView>,
+    /// The run over the last quarter of an hour.
+    pub history: History,
     /// Late events and dead letters that came lately.
     pub samples: Mutex<Samples>,
     /// Checkpoints, where there is a local store.
@@ -44,6 +46,7 @@ pub struct Telemetry {
     /// The way in for records that are sent, if the process has a server.
     pub(crate) door: OnceLock<Arc<Door>>,
     questions: (Sender<Question>, Receiver<Question>),
+    has_traces: bool,
 }
 
 /// Samples of records that are in no result, the newest last.
@@ -81,18 +84,32 @@ impl Telemetry {
             health: Arc::new(health),
             live: is_listened_to.then(Arc::default),
             view: ArcSwap::default(),
+            history: History::default(),
             samples: Mutex::default(),
             checkpoints: OnceLock::new(),
             ends: Mutex::default(),
             door: OnceLock::new(),
             questions: bounded(MAX_QUESTIONS),
+            has_traces: false,
         }
+    }
+
+    /// Says that spans are recorded: commits are linked to where their records come from, and results name their commit.
+    #[must_use]
+    pub fn with_traces(self, has_traces: bool) -> Self {
+        Self { has_traces, ..self }
+    }
+
+    /// Whether spans are recorded.
+    #[must_use]
+    pub fn has_traces(&self) -> bool {
+        self.has_traces
     }
 
     /// Whether anybody sees what is told.
     #[must_use]
     pub fn is_on(&self) -> bool {
-        self.metrics.is_some() || self.live.is_some()
+        self.metrics.is_some() || self.live.is_some() || self.has_traces
     }
 
     /// Asks the worker; false if too many questions wait.

@@ -96,7 +96,7 @@ fn a_registered_function_that_fails_is_an_error_of_its_result_and_counted() {
     Pipeline::process_all(std::slice::from_mut(&mut pipeline), &batch, 0);
     pipeline.end(id);
     pipeline.advance(0).unwrap();
-    let output = pipeline.cut(0).unwrap().output;
+    let output = pipeline.cut(0, None).unwrap().output;
     let records: Vec<Value> =
         output.results.iter().map(|r| serde_json::from_slice(&r.json).unwrap()).collect();
     assert_eq!(records[0]["results"], json!({"count": 2, "failed": 1, "variance": 4.0}));

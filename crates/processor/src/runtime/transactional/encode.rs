@@ -80,9 +80,7 @@ impl Cut<'_> {
         }
         let output = &commit.output;
         for topic in &routes.results {
-            for result in &output.results {
-                records.push_result(topic, result);
-            }
+            records.push_results(topic, output);
         }
         for (topic, sides) in
             [(&routes.late, &output.late), (&routes.dead_letters, &output.dead_letters)]

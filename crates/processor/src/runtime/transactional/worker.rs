@@ -9,7 +9,7 @@ use std::{
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, bounded, never, select};
 use llm_optimizer_engine::core::PartitionId;
-use tracing::{info, info_span};
+use tracing::{Span, info, info_span};
 
 use super::{
     super::{
@@ -93,6 +93,8 @@ struct Worker {
     observer: Observer,
     /// When state was lost, or the run began.
     recovering_since: Duration,
+    /// Since then; until state is read back.
+    recovery: Option<Span>,
 }
 
 impl Worker {
@@ -162,6 +164,7 @@ impl Worker {
             is_draining: false,
             observer,
             recovering_since: started,
+            recovery: Some(info_span!("recovery")),
         };
         Ok((worker, events, reader))
     }
@@ -230,7 +233,7 @@ impl Worker {
     fn take_news(&mut self, news: Option<GroupNews>) -> ProcessorResult<()> {
         let Some(news) = news else { return Ok(()) };
         self.note_rebalance(&news);
-        let _span = info_span!("rebalance").entered();
+        let _span = rebalance_span(&news).entered();
         // What is cut on a revoke holds everything up to now.
         self.advance()?;
         // At the end partitions are given back because all is committed; sinks still take that.
@@ -292,7 +295,9 @@ impl Worker {
     }
 
     fn process(&mut self, batch: &RecordBatch, now_ms: i64) {
+        let span = self.observer.batch(batch).entered();
         Pipeline::process_all(&mut self.pipelines, batch, now_ms);
+        drop(span);
         self.observer.processed(batch.received_ms);
         self.moved = true;
         self.places.insert(batch.origin.id, (batch.origin.key(), batch.next_position.offset));
@@ -373,6 +378,9 @@ impl Worker {
         self.observer.recovers("partitions were lost; their state is read back");
         self.observer.lost_flights();
         self.recovering_since = self.clock.elapsed();
+        if !self.is_draining {
+            self.recovery.get_or_insert_with(|| info_span!("recovery"));
+        }
         self.is_dropped = true;
         self.moved = false;
         self.outside.drop_flight();
@@ -391,7 +399,8 @@ impl Worker {
         starts: &[TaskStart],
         rows: &ChangelogRows,
     ) -> ProcessorResult<()> {
-        let _span = info_span!("recovery").entered();
+        let recovery = self.recovery.take().unwrap_or_else(|| info_span!("recovery"));
+        let _span = recovery.entered();
         if std::mem::take(&mut self.is_dropped) {
             self.pipelines = self.sampled(keeping((self.rebuild)()?)?);
         }
@@ -425,9 +434,10 @@ impl Worker {
 
     /// Freezes everything of the batches that were processed, and nothing of later ones.
     fn cut(&mut self, number: CommitNumber) -> ProcessorResult<()> {
-        let _span = info_span!("commit", number = number.0).entered();
+        let (span, trace) = self.observer.cuts(number.0);
+        let _entered = span.0.clone().entered();
         let now_ms = self.clock.now_ms();
-        let cut = self.pipelines.iter_mut().map(|pipeline| pipeline.cut(now_ms));
+        let cut = self.pipelines.iter_mut().map(|pipeline| pipeline.cut(now_ms, trace.as_ref()));
         let commits = cut.collect::<ProcessorResult<Vec<_>>>()?;
         self.sequence += 1;
         self.moved = false;
@@ -437,7 +447,7 @@ impl Worker {
             incarnation: self.incarnation,
             places: &self.places,
         };
-        let mut records = CommitRecords::default();
+        let mut records = CommitRecords::of(span.clone());
         if let (Some(json), Some(first)) = (&self.about, self.changelogs.first()) {
             records.push_about(first, json);
         }
@@ -451,7 +461,7 @@ impl Worker {
             records.outside = commits.iter().map(|commit| Arc::clone(&commit.output)).collect();
         }
         let tasks = cut.tasks(&commits);
-        self.observer.cut(number.0, commits.iter().map(|commit| &commit.output));
+        self.observer.cut(number.0, span, commits.iter().map(|commit| &commit.output));
         self.driver.frozen(number, records, tasks);
         Ok(())
     }
@@ -544,6 +554,20 @@ impl Worker {
             ..RunReport::of(&self.pipelines, &times, ended_by, error)
         }
     }
+}
+
+/// What the group gave or took; other news are no rebalance.
+fn rebalance_span(news: &GroupNews) -> Span {
+    let (kind, partitions) = match news {
+        GroupNews::Granted { partitions, .. } => ("granted", partitions.len()),
+        GroupNews::Revoked { partitions, .. } => ("revoked", partitions.len()),
+        GroupNews::Lost => ("lost", 0),
+        GroupNews::Fenced => ("fenced", 0),
+        GroupNews::Ready(_) | GroupNews::Topology(_) | GroupNews::PositionGone { .. } => {
+            return Span::none();
+        }
+    };
+    info_span!("rebalance", kind, partitions)
 }
 
 /// Why the run ends.

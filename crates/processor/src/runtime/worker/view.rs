@@ -2,7 +2,7 @@
 
 use std::mem::take;
 
-use llm_optimizer_engine::watermark::BEGINNING;
+use llm_optimizer_engine::{core::PartitionId, watermark::BEGINNING};
 use llm_optimizer_types::{SideKind, SideRecord};
 
 use super::Pipeline;
@@ -138,6 +138,11 @@ impl Pipeline {
             })
         });
         views.collect()
+    }
+
+    /// W(p) of a partition that is read.
+    pub(in crate::runtime) fn partition_mark(&self, id: PartitionId) -> Option<i64> {
+        self.task.partitions().find(|(of, ..)| *of == id).map(|(_, mark, _)| mark)
     }
 
     /// What open windows hold.

@@ -5,7 +5,11 @@
 //! | `health` | `/livez`, `/readyz`, `/startupz`, `/health` |
 //! | `metrics` | `/metrics` |
 //! | `run` | pipelines, partitions, watermarks, configuration |
+//! | `topology` | what the run consists of |
+//! | `history` | the last quarter of an hour |
 //! | `windows` | open windows and recent results |
+//! | `keys` | keys with their newest results, a page at a time |
+//! | `remembered`, `order` | what is left of a key's results; the order of keys |
 //! | `sides` | late events and dead letters |
 //! | `checkpoints` | those that are kept, and keeping one |
 //! | `live` | results as they are committed: server-sent events and WebSocket |
@@ -14,11 +18,18 @@
 mod checkpoints;
 mod guard;
 mod health;
+mod history;
+mod keys;
 mod live;
 mod metrics;
+mod order;
+mod remembered;
 mod run;
 mod sides;
+mod topology;
 mod windows;
+
+pub use topology::{PipelineParts, Place, Topology, WindowParts};
 
 use std::{
     sync::{Arc, atomic::AtomicUsize},
@@ -35,6 +46,7 @@ use axum::{
 };
 use serde::Serialize;
 use serde_json::Value;
+use tower_http::compression::CompressionLayer;
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -48,6 +60,8 @@ pub struct ApiParts {
     pub telemetry: Arc<Telemetry>,
     /// Its configuration, without secrets.
     pub configuration: Value,
+    /// The parts it names.
+    pub topology: Topology,
     /// What requests that change something must bring.
     pub token: Option<String>,
     /// Whether the server can be reached from this machine alone.
@@ -87,7 +101,8 @@ fn problem(status: StatusCode, error: impl Into<String>) -> Response {
     (status, Json(Problem { error: error.into() })).into_response()
 }
 
-/// The routes of a run, within limits: 64 KiB, 10 seconds, 64 requests at once.
+/// The routes of a run, within limits: 64 KiB, 10 seconds, 64 requests at once. Answers are packed with gzip for those who
+/// take it, but for streams.
 pub fn api_routes(parts: ApiParts) -> Router {
     let api = Api { parts: Arc::new(parts), listeners: Arc::default() };
     let (described, description) = OpenApiRouter::with_openapi(Description::openapi())
@@ -101,7 +116,10 @@ pub fn api_routes(parts: ApiParts) -> Router {
         .routes(routes!(run::partitions))
         .routes(routes!(run::watermarks))
         .routes(routes!(run::configuration))
+        .routes(routes!(topology::topology))
+        .routes(routes!(history::history))
         .routes(routes!(windows::windows))
+        .routes(routes!(keys::keys))
         .routes(routes!(sides::late))
         .routes(routes!(sides::dead_letters))
         .routes(routes!(checkpoints::list, checkpoints::create))
@@ -115,6 +133,7 @@ pub fn api_routes(parts: ApiParts) -> Router {
     };
     let routes = described
         .route("/api/v1/openapi.json", get(describe))
+        .layer(CompressionLayer::new())
         .layer(middleware::from_fn_with_state(api.clone(), counted))
         .with_state(api);
     // Keeping a checkpoint of a large state takes longer than an answer may; see there.

@@ -6,7 +6,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::State,
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
     routing::post,
 };
@@ -17,7 +17,10 @@ use super::{
     Door, Problem, read_body,
     split::{self, Format},
 };
-use crate::source::intake::{Ending, Receipt, RequestName};
+use crate::{
+    source::intake::{Ending, Receipt, RequestName},
+    trace::{TRACEPARENT, TRACESTATE, TraceContext},
+};
 
 /// Longest `Idempotency-Key`.
 const MAX_NAME_BYTES: usize = 256;
@@ -54,9 +57,22 @@ async fn take(door: &Door, headers: &HeaderMap, body: Body) -> Result<Receipt, P
     }
     let body = read_body(body, &door.bodies).await?;
     let records = split::records(format, headers, &body.bytes, door.max_record_bytes)?;
+    let records = records.traced_by(trace_context(headers));
     let name = name.map(|name| RequestName::new(name, &body.bytes));
     drop(body);
     Ok(inbox.accept(records, name).await?)
+}
+
+/// The span the request came from, if it says so in one voice.
+fn trace_context(headers: &HeaderMap) -> Option<TraceContext> {
+    let mut parents = headers.get_all(TRACEPARENT).iter();
+    let (parent, further) = (parents.next()?, parents.next());
+    if further.is_some() {
+        return None;
+    }
+    let states: Vec<&[u8]> =
+        headers.get_all(TRACESTATE).iter().map(HeaderValue::as_bytes).collect();
+    TraceContext::parse(parent.as_bytes(), Some(&states.join(&b',')))
 }
 
 fn request_name(headers: &HeaderMap) -> Result<Option<&[u8]>, Problem> {

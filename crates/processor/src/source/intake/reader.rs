@@ -1,7 +1,7 @@
 //! Rows of the store become batches.
 
 use std::{
-    ops::ControlFlow,
+    ops::{ControlFlow, Range},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,13 +12,14 @@ use super::{inbox::Inbox, row::Row};
 use crate::{
     commit::embedded::keys,
     error::{ProcessorError, ProcessorResult},
-    record::{PartitionOrigin, Position, RecordBatch, RecordFormat, RecordSpan},
+    record::{HeaderSpan, PartitionOrigin, Position, RecordBatch, RecordFormat, RecordSpan},
     source::{
         SourceEvent, StopToken,
         send::{Halt, STOP_CHECK, send},
         text::BatchLimits,
     },
     state::Store,
+    trace::{TRACEPARENT, TRACESTATE},
 };
 
 /// Time to hand on what is there after the stop was asked for. What remains is there at the next start.
@@ -134,19 +135,38 @@ impl Filling {
         if self.batch.records.is_empty() {
             self.batch.received_ms = row.received_ms;
         }
-        for (number, record) in (first..).zip(row.records()) {
+        let mut changes = row.changes().peekable();
+        let mut headers = 0..0;
+        for (index, record) in (0..).zip(row.records()) {
+            while let Some((_, parent, state)) = changes.next_if(|(from, ..)| *from <= index) {
+                headers = self.headers(parent, state);
+            }
+            let number = first + u64::from(index);
             if number < self.next {
                 continue;
             }
             if self.is_full() {
                 return Ok(ControlFlow::Break(()));
             }
-            self.push(number, record, row.received_ms);
+            self.push(number, record, row.received_ms, headers.clone());
         }
         Ok(if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
     }
 
-    fn push(&mut self, number: u64, record: &[u8], received_ms: i64) {
+    /// The trace context as headers, which all records have that came with it.
+    fn headers(&mut self, parent: &[u8], state: &[u8]) -> Range<usize> {
+        let from = self.batch.headers.len();
+        for (name, value) in [(TRACEPARENT, parent), (TRACESTATE, state)] {
+            if !value.is_empty() {
+                let name = self.batch.store(name.as_bytes());
+                let value = Some(self.batch.store(value));
+                self.batch.headers.push(HeaderSpan { name, value });
+            }
+        }
+        from..self.batch.headers.len()
+    }
+
+    fn push(&mut self, number: u64, record: &[u8], received_ms: i64, headers: Range<usize>) {
         let kept = record.get(..=self.limits.max_record_bytes).unwrap_or(record);
         let payload = self.batch.store(kept);
         self.batch.records.push(RecordSpan {
@@ -155,7 +175,7 @@ impl Filling {
             offset: i64::try_from(number).unwrap_or(i64::MAX),
             line: None,
             append_time_ms: Some(received_ms),
-            headers: 0..0,
+            headers,
         });
         self.next = number + 1;
     }

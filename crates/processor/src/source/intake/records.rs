@@ -1,5 +1,7 @@
 //! The records of one request.
 
+use crate::trace::TraceContext;
+
 /// Records one behind the other, as they will be in the inbox.
 ///
 /// ```
@@ -14,6 +16,7 @@ pub struct Records {
     bytes: Vec<u8>,
     /// Where each record ends.
     ends: Vec<usize>,
+    trace: Option<TraceContext>,
 }
 
 impl Records {
@@ -21,6 +24,17 @@ impl Records {
     pub fn push(&mut self, record: &[u8]) {
         self.bytes.extend_from_slice(record);
         self.ends.push(self.bytes.len());
+    }
+
+    /// The same, of a request that came from this span.
+    #[must_use]
+    pub fn traced_by(self, trace: Option<TraceContext>) -> Self {
+        Self { trace, ..self }
+    }
+
+    /// The span the request came from.
+    pub(super) fn trace(&self) -> Option<&TraceContext> {
+        self.trace.as_ref()
     }
 
     /// Number of records.
@@ -48,6 +62,7 @@ impl Records {
     /// Bytes they take in the store, about.
     #[must_use]
     pub fn stored_bytes(&self) -> u64 {
-        (self.bytes.len() + super::row::length_bytes(self.ends.len())) as u64
+        let trace = self.trace.as_ref().map_or(0, super::row::context_bytes);
+        (self.bytes.len() + super::row::length_bytes(self.ends.len()) + trace) as u64
     }
 }

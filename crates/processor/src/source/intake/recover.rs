@@ -12,6 +12,7 @@ use crate::{
     commit::embedded::keys::{self, KeyRange},
     error::{ProcessorError, ProcessorResult},
     state::{Durability, Store, WriteBatch},
+    trace::TraceContext,
 };
 
 /// The inbox in `store`.
@@ -55,8 +56,15 @@ pub(crate) fn carry_over(from: &dyn Store, position: u64, to: &dyn Store) -> Pro
     each_row(from, &mut |first, bytes| {
         let row = Row::read(first, bytes)?;
         let mut copy = RowBuilder::default();
-        for (_, record) in (first..).zip(row.records()).filter(|(number, _)| *number >= position) {
-            copy.push(record);
+        let mut changes = row.changes().peekable();
+        let mut context = None;
+        for (index, record) in (0..).zip(row.records()) {
+            while let Some((_, parent, state)) = changes.next_if(|(from, ..)| *from <= index) {
+                context = TraceContext::parse(parent, Some(state));
+            }
+            if first + u64::from(index) >= position {
+                copy.push(record, context.as_ref());
+            }
         }
         let count = u64::from(copy.count());
         if count > 0 {

@@ -18,6 +18,7 @@ use crate::{
     runtime::{Health, Part},
     source::clock::Clock,
     state::{Durability, Store, StoreError, WriteBatch},
+    trace::TraceContext,
 };
 
 /// About how much one write holds.
@@ -92,8 +93,10 @@ impl Writer {
         }
         self.encode_requests(first, group);
         let mut rows = Rows { first, received_ms: self.clock.now_ms(), ..Rows::default() };
-        for record in group.iter().flat_map(|submission| submission.records.iter()) {
-            rows.push(record, &mut self.batch);
+        for Submission { records, .. } in group {
+            for record in records.iter() {
+                rows.push(record, records.trace(), &mut self.batch);
+            }
         }
         rows.finish(&mut self.batch);
         rows.marks
@@ -133,8 +136,8 @@ struct Rows {
 }
 
 impl Rows {
-    fn push(&mut self, record: &[u8], batch: &mut WriteBatch) {
-        self.row.push(record);
+    fn push(&mut self, record: &[u8], trace: Option<&TraceContext>, batch: &mut WriteBatch) {
+        self.row.push(record, trace);
         if self.row.count() >= ROW_RECORDS || self.row.record_bytes() >= ROW_BYTES {
             self.finish(batch);
         }

@@ -16,6 +16,7 @@ use crate::{
     record::{FileIdentity, PartitionKey, Position, SourceKind},
     runtime::Counters,
     sink::{Output, SideOutput, SinkMark, testing::output},
+    trace::TraceContext,
 };
 
 const POINT: &str = r#"{"version":1,"sequence":7,"positions":[{"partition":{"source":"file","name":"events.ndjson","partition":0},"position":{"offset":812,"line":5,"file":{"device":1,"inode":2,"head_bytes":256,"head_hash":3}}}],"pipelines":[{"name":"default","progress":{"watermark":1000,"greatest_time":6000},"partitions":[{"partition":{"source":"file","name":"events.ndjson","partition":0},"progress":{"watermark":1000,"greatest_time":6000,"is_idle":false}}],"counters":{"records_read":4,"accepted":3,"filtered":0,"late_dropped":0,"lost_in_part":0,"dead_letters":{"invalid_json":1},"skipped":0,"shed":0,"keys_overflowed":0,"aggregation_errors":0,"windows_fired":0,"results_emitted":0}}]}"#;
@@ -110,6 +111,7 @@ fn with_output() -> Commit {
         results: results.results.clone(),
         late: vec![side(b"late")],
         dead_letters: vec![],
+        trace: None,
     };
     let named = |name: &str, output: Output| PipelineCommit {
         name: name.into(),
@@ -141,6 +143,34 @@ fn version_1_of_an_outbox_row_stays() {
         (&read.record, &read.payload, &read.key, &read.headers),
         (&written.record, &written.payload, &written.key, &written.headers)
     );
+}
+
+/// The same row, of a commit that is part of a trace.
+const ROW_2: &str = include_str!("golden/outbox-2.hex");
+
+fn traced() -> Commit {
+    let mut commit = with_output();
+    let parent = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for pipeline in &mut commit.pipelines {
+        let output =
+            Output { trace: TraceContext::parse(parent, None), ..(*pipeline.output).clone() };
+        pipeline.output = Arc::new(output);
+    }
+    commit
+}
+
+#[test]
+fn version_2_of_an_outbox_row_stays_and_says_which_span_the_commit_was() {
+    let (_, row) = Entry::of(&traced()).unwrap();
+    assert_eq!(hex(&row), ROW_2.trim(), "if the format changes, its version does");
+    let entry = Entry::read(9, &row, &["b".to_owned(), "a".to_owned()]).unwrap();
+    let written = &traced().pipelines[0].output;
+    assert!(written.trace.is_some());
+    assert_eq!(entry.outputs[1].trace, written.trace);
+    assert_eq!(entry.outputs[1].results[0].json, written.results[0].json);
+    for length in 0..row.len() {
+        assert!(Entry::read(9, &row[..length], &[]).is_err(), "{length} bytes");
+    }
 }
 
 #[test]

@@ -1,0 +1,41 @@
+//! Spans and metrics leave by OTLP over HTTP, where the configuration or the environment names a receiver.
+//!
+//! | file | subject |
+//! | --- | --- |
+//! | `settings` | what is asked for, and of whom |
+//! | `refusal` | what a build without the feature `otlp-export` says |
+//! | `spans` | spans end in a bounded queue; which are recorded |
+//! | `json_logs` | log lines say which span they are of |
+//! | `pusher` | the thread that sends, waits, and flushes at the end |
+//! | `post` | one request |
+//! | `numbers` | metrics as OTLP has them |
+//! | `resource` | who sends |
+//!
+//! Nothing of it holds the processor up: what cannot be sent is kept for a while, then dropped and counted. Of OTLP there is
+//! HTTP with Protobuf; neither gRPC nor logs.
+
+#[cfg(feature = "otlp-export")]
+mod json_logs;
+#[cfg(feature = "otlp-export")]
+mod numbers;
+#[cfg(feature = "otlp-export")]
+mod post;
+#[cfg(feature = "otlp-export")]
+mod pusher;
+#[cfg(not(feature = "otlp-export"))]
+mod refusal;
+#[cfg(feature = "otlp-export")]
+mod resource;
+mod settings;
+#[cfg(feature = "otlp-export")]
+mod spans;
+
+#[cfg(feature = "otlp-export")]
+pub(crate) use json_logs::WithSpanIds;
+#[cfg(feature = "otlp-export")]
+pub(crate) use pusher::Export;
+#[cfg(not(feature = "otlp-export"))]
+pub(crate) use refusal::Export;
+pub(crate) use settings::ExportSettings;
+#[cfg(feature = "otlp-export")]
+pub(crate) use spans::is_ours;
