@@ -109,6 +109,8 @@ pub struct RecordBatch {
     pub format: RecordFormat,
     /// Clock when the first of them was read, in epoch milliseconds.
     pub received_ms: i64,
+    /// The same in epoch microseconds, as far as the source knows: latencies are measured from it.
+    pub received_micros: i64,
     /// The next position to read after this batch.
     pub next_position: Position,
     /// All bytes.
@@ -127,11 +129,17 @@ impl RecordBatch {
             origin,
             format,
             received_ms,
+            received_micros: received_ms.saturating_mul(1_000),
             next_position: Position::default(),
             arena: Vec::new(),
             records: Vec::new(),
             headers: Vec::new(),
         }
+    }
+
+    /// The first of its records was read at `micros`, in epoch microseconds.
+    pub fn receive(&mut self, micros: i64) {
+        (self.received_ms, self.received_micros) = (micros.div_euclid(1_000), micros);
     }
 
     /// Adds a record without key and headers.

@@ -9,12 +9,21 @@ use std::time::Duration;
 use serde_json::Value;
 use support::{
     binary::Workplace,
-    kafka::{fresh, own_broker, wait_until},
+    kafka::{PATIENCE, broker, fresh, own_broker, wait_until},
+    member::{producer, record},
 };
 
 struct Asked(String);
 
 impl Asked {
+    /// The server of a run that has begun in `place`.
+    fn of(place: &Workplace) -> Self {
+        place.wait_for("log.txt", "the address", |log| log.contains("http server listens"));
+        let log = place.read("log.txt");
+        let (_, rest) = log.split_once("address=").unwrap();
+        Self(rest.split_whitespace().next().unwrap().to_owned())
+    }
+
     fn get(&self, path: &str) -> (u16, String) {
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         let agent: ureq::Agent =
@@ -53,10 +62,7 @@ fn lag_is_known_and_a_lost_broker_takes_readiness_and_not_liveness() {
 "
     ));
     let run = place.start(&[]);
-    place.wait_for("log.txt", "the address", |log| log.contains("http server listens"));
-    let log = place.read("log.txt");
-    let (_, rest) = log.split_once("address=").unwrap();
-    let asked = Asked(rest.split_whitespace().next().unwrap().to_owned());
+    let asked = Asked::of(&place);
     wait_until("the run is ready", || asked.is_ready());
 
     let event = |n: u32| {
@@ -88,6 +94,55 @@ fn lag_is_known_and_a_lost_broker_takes_readiness_and_not_liveness() {
     assert!(reasons.iter().any(|reason| reason["part"] == "source"), "{health}");
     own.start();
     wait_until("the run is ready again", || asked.is_ready());
+    run.terminate();
+    assert_eq!(run.wait(), Some(0), "{}", place.read("log.txt"));
+}
+
+/// A recovery lasts as long as somebody else's transaction holds the end of the changelog back.
+#[test]
+fn a_long_recovery_takes_readiness_and_not_liveness() {
+    let Some(broker) = broker() else { return };
+    let (input, results, group) = (broker.topic(1), broker.topic(1), fresh("group"));
+    let servers = &broker.servers;
+    let place = Workplace::new(&format!(
+        "processor:
+  event: {{ profile: custom, timestamp: at, timestamp_unit: ms, key: [key], values: {{ v: v }} }}
+  windows: {{ tumbling: {{ size_secs: 1 }} }}
+  watermark: {{ max_out_of_orderness_secs: 0, max_future_skew_secs: 10000000 }}
+  aggregation: {{ enabled: [count] }}
+  key_groups: 1
+  state: {{ backend: memory }}
+  instance_id: one
+  http: {{ bind: \"127.0.0.1:0\" }}
+  kafka:
+    consumer: {{ bootstrap_servers: \"{servers}\", group_id: {group}, topics: [{input}] }}
+    producer: {{ bootstrap_servers: \"{servers}\", result_topic: {results} }}
+"
+    ));
+    let event = b"{\"at\":1772352000000,\"key\":\"a\",\"v\":1}";
+    broker.produce_bytes(&input, 0, &[event.to_vec()]);
+    assert!(place.run(&["--until-end"], &[]).status.success());
+
+    let mut other = producer(&broker, &fresh("other"));
+    other.begin().unwrap();
+    other.produce(record(&format!("{group}-default-changelog"), "k", "v"), PATIENCE).unwrap();
+    let run = place.start(&[]);
+    let asked = Asked::of(&place);
+    // A start that is not held back takes less than two seconds here.
+    wait_until("some time goes by", || asked.json("/health")["uptime_secs"].as_f64() > Some(5.0));
+    assert_eq!(asked.get("/readyz").0, 503);
+    assert_eq!(asked.get("/startupz").0, 503);
+    assert_eq!(asked.get("/livez").0, 200);
+    let health = asked.json("/health");
+    assert_eq!(
+        (&health["status"], &health["live"]),
+        (&"starting".into(), &true.into()),
+        "{health}"
+    );
+    assert_eq!(health["reasons"][0]["part"], "recovery", "{health}");
+    other.abort(PATIENCE).unwrap();
+    wait_until("the run is ready", || asked.is_ready());
+    assert_eq!(asked.get("/startupz").0, 200);
     run.terminate();
     assert_eq!(run.wait(), Some(0), "{}", place.read("log.txt"));
 }

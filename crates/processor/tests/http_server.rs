@@ -5,6 +5,8 @@
 mod dashboard;
 #[path = "http_server/demo.rs"]
 mod demo;
+#[path = "http_server/operation.rs"]
+mod operation;
 mod support;
 
 use std::{
@@ -37,12 +39,15 @@ struct Served {
 
 impl Served {
     fn start(more: &str) -> Self {
-        Self::of(&format!("{LIVE}{more}"))
+        Self::of_started(Workplace::new(&format!("{LIVE}{more}")))
     }
 
-    fn of(yaml: &str) -> Self {
-        let place = Workplace::new(yaml);
+    fn of_started(place: Workplace) -> Self {
         let run = place.start(&[]);
+        Self::of(place, run)
+    }
+
+    fn of(place: Workplace, run: Running) -> Self {
         place.wait_for("log.txt", "the address", |log| log.contains("http server listens"));
         let log = place.read("log.txt");
         let (_, rest) = log.split_once("address=").unwrap();

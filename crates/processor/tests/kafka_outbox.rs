@@ -3,6 +3,8 @@
 #![cfg(test)]
 #![cfg(feature = "kafka")]
 
+#[path = "kafka_outbox/servers.rs"]
+mod servers;
 mod support;
 
 use std::{collections::BTreeSet, fs, time::Duration};

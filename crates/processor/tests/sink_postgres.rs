@@ -2,6 +2,8 @@
 #![cfg(test)]
 
 mod support;
+#[path = "sink_postgres/tls.rs"]
+mod tls;
 
 use std::{
     collections::BTreeMap,

@@ -4,143 +4,17 @@
 mod support;
 
 use std::{
-    net::{SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread::{self, JoinHandle},
+    sync::{Arc, atomic::Ordering},
+    thread,
     time::{Duration, Instant},
 };
 
 use support::{
     binary::Workplace,
+    certificates::Authority,
     traffic::{FOLLOWS, append, append_end, by_revision},
+    websocket::{Received, Server},
 };
-use tungstenite::{
-    Message, accept_hdr,
-    handshake::server::{Request, Response},
-};
-
-/// What all servers of one address were sent.
-#[derive(Default)]
-struct Received {
-    messages: Mutex<Vec<String>>,
-    connections: AtomicUsize,
-    tokens: Mutex<Vec<String>>,
-}
-
-/// A server that can be killed.
-struct Server {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-    /// Messages until it dies by itself, in the middle of what it is sent.
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Server {
-    /// Listens at `address`; dies after `dies_after` messages.
-    fn start(
-        address: &str,
-        received: &Arc<Received>,
-        dies_after: usize,
-        acknowledges: bool,
-    ) -> Self {
-        let listener = TcpListener::bind(address).unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let address = listener.local_addr().unwrap();
-        let stop = Arc::new(AtomicBool::new(false));
-        let (stopped, received) = (Arc::clone(&stop), Arc::clone(received));
-        let thread = thread::spawn(move || {
-            let left = AtomicUsize::new(dies_after);
-            while !stopped.load(Ordering::Relaxed) {
-                match listener.accept() {
-                    Ok((stream, _)) => serve(stream, &received, &stopped, &left, acknowledges),
-                    Err(_) => thread::sleep(Duration::from_millis(5)),
-                }
-                if left.load(Ordering::Relaxed) == 0 {
-                    return;
-                }
-            }
-        });
-        Self { address, stop, thread: Some(thread) }
-    }
-
-    /// Waits until it has died by itself.
-    fn died(&mut self) {
-        self.thread.take().unwrap().join().unwrap();
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            drop(thread.join());
-        }
-    }
-}
-
-/// Reads messages; one that a dying server had read is lost with it.
-fn serve(
-    stream: TcpStream,
-    received: &Received,
-    stop: &AtomicBool,
-    left: &AtomicUsize,
-    acknowledges: bool,
-) {
-    stream.set_nonblocking(false).unwrap();
-    stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
-    // The type of the error is tungstenite's.
-    #[allow(clippy::result_large_err)]
-    let seen = |request: &Request, response: Response| {
-        let token =
-            request.headers().get("authorization").map(|it| it.to_str().unwrap().to_owned());
-        received.tokens.lock().unwrap().push(token.unwrap_or_default());
-        Ok(response)
-    };
-    let Ok(mut socket) = accept_hdr(stream, seen) else { return };
-    received.connections.fetch_add(1, Ordering::Relaxed);
-    // What is read and not yet dealt with: gone if the server dies.
-    let mut read = Vec::new();
-    while !stop.load(Ordering::Relaxed) {
-        match socket.read() {
-            Ok(Message::Text(text)) => {
-                if left.fetch_sub(1, Ordering::Relaxed) == 1 {
-                    return;
-                }
-                if acknowledges {
-                    let id = serde_json::from_str::<serde_json::Value>(&text).unwrap();
-                    received.messages.lock().unwrap().push(text.to_string());
-                    // The processor may have been killed.
-                    if socket.send(Message::text(id["result_id"].as_str().unwrap())).is_err() {
-                        return;
-                    }
-                } else {
-                    read.push(text.to_string());
-                }
-            }
-            Ok(Message::Ping(_)) => {
-                // The pong leaves with the next call; before that everything is dealt with.
-                received.messages.lock().unwrap().append(&mut read);
-                if socket.flush().is_err() {
-                    return;
-                }
-            }
-            Ok(Message::Close(_)) => {
-                received.messages.lock().unwrap().append(&mut read);
-                return;
-            }
-            Ok(_) => {}
-            Err(tungstenite::Error::Io(error))
-                if matches!(
-                    error.kind(),
-                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
-                ) => {}
-            Err(_) => return,
-        }
-    }
-}
 
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
     let begun = Instant::now();
@@ -211,4 +85,43 @@ fn a_server_that_dies_misses_no_result_when_pongs_confirm() {
 #[test]
 fn a_server_that_dies_misses_no_result_when_it_acknowledges() {
     survives("result_id");
+}
+
+/// A bounded run to `wss://host:port`, by a system that knows the authorities in `known`; whether it succeeded, and its log.
+fn run_over_tls(host: &str, port: u16, known: &str) -> (bool, String) {
+    let place = Workplace::new(&format!(
+        "processor:
+  source: {{ type: file, path: events.ndjson }}
+  event: {{ profile: custom, timestamp: t, timestamp_unit: ms, key: [model], values: {{ v: v }} }}
+  windows: {{ tumbling: {{ size_secs: 2 }} }}
+  watermark: {{ max_out_of_orderness_secs: 0 }}
+  error_handling: {{ policy: fail }}
+  sinks: [ {{ type: websocket, url: 'wss://{host}:{port}/live', token: hunter2 }} ]
+"
+    ));
+    append(&place, 0, 2_000);
+    place.write("known.pem", known.as_bytes());
+    let known = place.path("known.pem");
+    let output = place.run(&[], &[("SSL_CERT_FILE", known.to_str().unwrap())]);
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn over_tls_only_the_server_that_it_says_it_is_gets_results_and_the_token() {
+    let (authority, stranger) = (Authority::new("known"), Authority::new("strange"));
+    let received = Arc::new(Received::default());
+    let server = Server::start_tls(&received, authority.identity("localhost").server());
+    let port = server.address.port();
+    let (succeeded, log) = run_over_tls("127.0.0.1", port, &authority.pem);
+    assert!(!succeeded && log.contains("certificate"), "another name: {log}");
+    let (succeeded, log) = run_over_tls("localhost", port, &stranger.pem);
+    assert!(!succeeded && log.contains("UnknownIssuer"), "another authority: {log}");
+    assert!(received.tokens.lock().unwrap().is_empty(), "it was sent to a stranger");
+    let (succeeded, log) = run_over_tls("localhost", port, &authority.pem);
+    assert!(succeeded, "{log}");
+    // 20 s of events in windows of 2 s for 20 keys.
+    let messages = received.messages.lock().unwrap();
+    let found = by_revision(messages.iter().map(String::as_str));
+    assert!(found.len() >= 200 && found.len() == messages.len(), "{}", found.len());
+    assert_eq!(*received.tokens.lock().unwrap(), ["Bearer hunter2"]);
 }

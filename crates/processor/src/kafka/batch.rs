@@ -27,8 +27,9 @@ pub(super) struct BatchLimits {
 
 /// An empty batch.
 pub(super) fn begin(origin: &Arc<PartitionOrigin>) -> RecordBatch {
-    let now = chrono::Utc::now().timestamp_millis();
-    RecordBatch::new(Arc::clone(origin), RecordFormat::Json, now)
+    let mut batch = RecordBatch::new(Arc::clone(origin), RecordFormat::Json, 0);
+    batch.receive(chrono::Utc::now().timestamp_micros());
+    batch
 }
 
 /// Whether no further record fits.

@@ -61,6 +61,11 @@ pub enum WorkerOrder {
     Cut(CommitNumber),
     /// The commit is visible to all.
     Acknowledged(CommitNumber),
+    /// An attempt to commit was aborted, or nobody knows what became of it; the same bytes are sent again unless they are
+    /// committed already.
+    Failed(CommitNumber),
+    /// The commit is sent again.
+    SentAgain(CommitNumber),
     /// Process no further batch.
     Pause,
     /// Process batches.
@@ -71,6 +76,17 @@ pub enum WorkerOrder {
     Finished,
     /// The run ends.
     Exit(ExitReason),
+}
+
+/// How far the commit on its way is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    /// It was not sent.
+    None,
+    /// It was sent.
+    Sent,
+    /// It was sent, and that failed or may have failed.
+    Failed,
 }
 
 /// The machine with its threads.
@@ -88,6 +104,7 @@ pub struct KafkaDriver {
     partitions: BTreeMap<PartitionId, TopicPartition>,
     /// The commit on its way.
     frozen: Option<(CommitNumber, Arc<CommitRecords>)>,
+    attempt: Attempt,
     /// State that was read back and not handed on yet.
     rows: ChangelogRows,
     generation: Arc<Generation>,
@@ -134,6 +151,7 @@ impl KafkaDriver {
             now_ms: 0,
             partitions: BTreeMap::new(),
             frozen: None,
+            attempt: Attempt::None,
             rows: ChangelogRows::default(),
             generation,
             explanation: None,
@@ -220,6 +238,7 @@ impl KafkaDriver {
     /// order of their numbers.
     pub fn frozen(&mut self, number: CommitNumber, records: CommitRecords, tasks: Vec<TaskCut>) {
         self.frozen = Some((number, Arc::new(records)));
+        self.attempt = Attempt::None;
         self.tell(KafkaEvent::Frozen { number, tasks });
     }
 
@@ -301,7 +320,12 @@ impl KafkaDriver {
                 self.ask(IoTask::ReadChangelog { ticket, groups, patience, partitions });
             }
             KafkaCommand::Begin => self.ask(IoTask::Begin),
-            KafkaCommand::Produce { ticket, number } => self.produce(ticket, number),
+            KafkaCommand::Produce { ticket, number } => {
+                if std::mem::replace(&mut self.attempt, Attempt::Sent) == Attempt::Failed {
+                    self.orders.push_back(WorkerOrder::SentAgain(number));
+                }
+                self.produce(ticket, number);
+            }
             KafkaCommand::SendOffsets { ticket, offsets, membership } => {
                 // Without the copy nothing may be committed: the broker is to refuse, not to guess.
                 match (self.offsets(&offsets), self.desk.copy(membership)) {
@@ -318,8 +342,14 @@ impl KafkaDriver {
             KafkaCommand::CommitTransaction { ticket } => {
                 self.ask(IoTask::CommitTransaction(ticket));
             }
-            KafkaCommand::AbortTransaction { ticket } => self.ask(IoTask::AbortTransaction(ticket)),
-            KafkaCommand::DestroyProducer => self.ask(IoTask::DestroyProducer),
+            KafkaCommand::AbortTransaction { ticket } => {
+                self.attempt_failed();
+                self.ask(IoTask::AbortTransaction(ticket));
+            }
+            KafkaCommand::DestroyProducer => {
+                self.attempt_failed();
+                self.ask(IoTask::DestroyProducer);
+            }
             KafkaCommand::JoinGroup => self.desk.order(GroupOrder::Join),
             KafkaCommand::CloseConsumer => {
                 self.desk.order(GroupOrder::Close);
@@ -375,6 +405,14 @@ impl KafkaDriver {
         let order = OrderNumber(self.last_order);
         self.desk.order(GroupOrder::Assign(order, starts.to_vec()));
         order
+    }
+
+    /// A transaction that is given up while a commit is on its way is a failed attempt of it.
+    fn attempt_failed(&mut self) {
+        if let (Some((number, _)), Attempt::Sent) = (&self.frozen, self.attempt) {
+            self.attempt = Attempt::Failed;
+            self.orders.push_back(WorkerOrder::Failed(*number));
+        }
     }
 
     fn produce(&self, ticket: Ticket, number: CommitNumber) {

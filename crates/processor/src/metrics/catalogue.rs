@@ -153,6 +153,8 @@ catalogue! {
         "Deliveries to a sink that failed and were tried again";
     OUTBOX_BYTES = Gauge Bytes "processor_outbox_bytes" []
         "Committed output that not every sink has";
+    OUTBOX_RECORDS = Gauge None "processor_outbox_records" []
+        "Rows of the outbox that not every sink has: commits with output; of an outbox topic records, by its offsets, once a second";
     OUTBOX_MAX_BYTES = Gauge Bytes "processor_outbox_max_bytes" []
         "The limit `max_outbox_bytes`, at which input waits for the sinks";
 
@@ -205,6 +207,8 @@ catalogue! {
         "Requests answered by the HTTP server, by class of status: 2xx, 3xx, 4xx, 5xx";
     LIVE_LISTENERS = Gauge None "processor_live_listeners" []
         "Listeners of live results";
+    LIVE_LISTENERS_CUT_OFF = Counter None "processor_live_listeners_cut_off_total" []
+        "Listeners of live results that took nothing for ten seconds and were cut off";
     LIVE_RESULTS_MISSED = Counter None "processor_live_results_missed_total" []
         "Live results that slow listeners were told they missed";
 }

@@ -13,8 +13,12 @@ use prometheus_client::{
     metrics::{MetricType, TypedMetric},
 };
 
-/// Upper bounds of the buckets, in microseconds: from half a millisecond to five minutes.
-pub const BOUNDS_MICROS: [u64; 18] = [
+/// Upper bounds of the buckets, in microseconds: from 50 µs, since a small batch is aggregated in less than a millisecond, to
+/// five minutes.
+pub const BOUNDS_MICROS: [u64; 21] = [
+    50,
+    100,
+    250,
     500,
     1_000,
     2_500,

@@ -323,7 +323,7 @@ impl Worker {
             let span = self.observer.batch(batch).entered();
             Pipeline::process_all(&mut self.pipelines, batch, now_ms);
             drop(span);
-            self.observer.processed(batch.received_ms);
+            self.observer.processed(batch.received_micros);
             self.moved = true;
             self.positions.read(batch);
             let elapsed = self.clock.elapsed();

@@ -31,6 +31,7 @@
 mod api;
 mod dashboard;
 mod limits;
+mod patient;
 mod run;
 mod serve;
 

@@ -14,6 +14,7 @@ use tokio::{runtime, sync::watch};
 use tower::{ServiceExt, service_fn};
 use tracing::{debug, info};
 
+use super::patient::{MAX_STUCK, Patient};
 use crate::error::{ProcessorError, ProcessorResult};
 
 /// How long a stop waits for requests that are being answered.
@@ -160,17 +161,21 @@ impl Drop for Server {
     }
 }
 
+/// Small answers leave at once.
+fn at_once(stream: &mut tokio::net::TcpStream) {
+    if let Err(cause) = stream.set_nodelay(true) {
+        debug!(%cause, "TCP_NODELAY");
+    }
+}
+
 async fn serve(
     listener: TcpListener,
     routes: Routes,
     mut stopped: watch::Receiver<bool>,
 ) -> std::io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?.tap_io(|stream| {
-        // Small answers leave at once.
-        if let Err(cause) = stream.set_nodelay(true) {
-            debug!(%cause, "TCP_NODELAY");
-        }
-    });
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let listener = Patient { listener: listener.tap_io(at_once), longest: MAX_STUCK };
+
     let answer = service_fn(move |request: Request| {
         let routes = Router::clone(&routes.chained.load());
         routes.oneshot(request)

@@ -18,6 +18,11 @@ pub trait Clock: Send + Sync {
     /// Time of day in epoch milliseconds.
     fn now_ms(&self) -> i64;
 
+    /// The same in epoch microseconds, for what is measured; a clock that knows no better says whole milliseconds.
+    fn now_micros(&self) -> i64 {
+        self.now_ms().saturating_mul(1_000)
+    }
+
     /// Time since this clock was made.
     fn elapsed(&self) -> Duration;
 
@@ -47,10 +52,14 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn now_ms(&self) -> i64 {
+        self.now_micros().div_euclid(1_000)
+    }
+
+    fn now_micros(&self) -> i64 {
         let now = SystemTime::now();
         match now.duration_since(UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_millis()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_millis()).map_or(i64::MIN, |ms| -ms),
+            Ok(after) => i64::try_from(after.as_micros()).unwrap_or(i64::MAX),
+            Err(before) => i64::try_from(before.duration().as_micros()).map_or(i64::MIN, |of| -of),
         }
     }
 

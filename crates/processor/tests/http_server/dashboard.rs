@@ -38,7 +38,7 @@ impl Served {
 
     /// A run to which records can be sent.
     fn sent() -> Self {
-        let served = Self::of(SENT);
+        let served = Self::of_started(Workplace::new(SENT));
         served.wait_until("readiness", |served| served.get("/readyz").0 == 200);
         served
     }

@@ -80,6 +80,27 @@ impl Workplace {
         Running(command.stderr(log).stdout(Stdio::null()).spawn().unwrap())
     }
 
+    /// The same where no file may be longer than `max_bytes`, as on a disk that is full, until
+    /// [`Running::has_room`].
+    pub(crate) fn start_limited(&self, max_bytes: u64) -> Running {
+        let script = format!("trap '' XFSZ; ulimit -S -f {}; exec \"$0\" \"$@\"", max_bytes / 512);
+        let log = fs::File::create(self.path("log.txt")).unwrap();
+        let mut command = self.shell(&script);
+        Running(command.stderr(log).stdout(Stdio::null()).spawn().unwrap())
+    }
+
+    /// A shell that carries out `script`, whose `$0` and arguments are those of a run.
+    fn shell(&self, script: &str) -> Command {
+        let run = ["run", "--config", "c.yaml", "--report", "report.json"];
+        let mut command = Command::new("sh");
+        command.args(["-c", script, env!("CARGO_BIN_EXE_processor")]).args(run);
+        command.current_dir(self.dir.path()).stdin(Stdio::null());
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PROCESSOR_")) {
+            command.env_remove(name);
+        }
+        command
+    }
+
     /// Waits until a file of the folder satisfies `done`.
     pub(crate) fn wait_for(&self, file: &str, what: &str, done: impl Fn(&str) -> bool) {
         let begun = Instant::now();
@@ -98,6 +119,13 @@ impl Running {
     pub(crate) fn terminate(&self) {
         let status = Command::new("kill").arg(self.0.id().to_string()).status().unwrap();
         assert!(status.success());
+    }
+
+    /// Its files may be as long as they like.
+    pub(crate) fn has_room(&self) {
+        let pid = self.0.id().to_string();
+        let status = Command::new("prlimit").args(["--pid", &pid, "--fsize=unlimited"]).status();
+        assert!(status.unwrap().success());
     }
 
     /// Kills it as a crash would; false if it had ended in order before.

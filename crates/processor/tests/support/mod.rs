@@ -7,6 +7,7 @@
 pub(crate) mod access;
 pub(crate) mod binary;
 pub(crate) mod browser;
+pub(crate) mod certificates;
 #[cfg(feature = "kafka")]
 pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
@@ -20,3 +21,4 @@ pub(crate) mod source_run;
 #[cfg(feature = "kafka")]
 pub(crate) mod topics;
 pub(crate) mod traffic;
+pub(crate) mod websocket;

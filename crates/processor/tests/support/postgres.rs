@@ -5,7 +5,8 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, chown},
+    net::TcpListener,
+    os::unix::fs::{MetadataExt, PermissionsExt, chown},
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
@@ -13,15 +14,51 @@ use std::{
 use postgres::{Client, NoTls};
 use tempfile::TempDir;
 
+use super::certificates::Identity;
+
 /// A cluster that runs until this value is dropped.
 pub(crate) struct Cluster {
     folder: TempDir,
     programs: PathBuf,
+    /// Further settings of the server.
+    more: String,
+    /// Where it listens, if it does so over TLS.
+    port: Option<u16>,
 }
 
 impl Cluster {
     /// A new cluster, or `None` where there can be none.
     pub(crate) fn start() -> Option<Self> {
+        let cluster = Self::make()?;
+        cluster.up();
+        Some(cluster)
+    }
+
+    /// One that also listens at a port, over TLS alone, as whoever `identity` says.
+    pub(crate) fn start_tls(identity: &Identity) -> Option<Self> {
+        let mut cluster = Self::make()?;
+        let folder = cluster.folder.path().to_owned();
+        for (name, text) in [("server.pem", &identity.certificate), ("server.key", &identity.key)] {
+            let path = folder.join(name);
+            fs::write(&path, text).unwrap();
+            let owner = fs::metadata(&folder).unwrap();
+            chown(&path, Some(owner.uid()), Some(owner.gid())).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        let access = "local all all trust\nhostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n";
+        fs::write(folder.join("data/pg_hba.conf"), access).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let files = folder.display();
+        cluster.port = Some(port);
+        cluster.more = format!(
+            "-c listen_addresses=localhost -c port={port} -c ssl=on -c ssl_cert_file={files}/server.pem \
+             -c ssl_key_file={files}/server.key"
+        );
+        cluster.up();
+        Some(cluster)
+    }
+
+    fn make() -> Option<Self> {
         let Some(programs) = programs() else {
             assert!(
                 std::env::var("CI").as_deref() != Ok("true"),
@@ -36,13 +73,13 @@ impl Cluster {
             let (user, group) = nobody();
             chown(folder.path(), Some(user), Some(group)).unwrap();
         }
-        let cluster = Self { folder, programs };
+        let cluster =
+            Self { folder, programs, more: String::from("-c listen_addresses=''"), port: None };
         let data = cluster.data();
         cluster.run(
             "initdb",
             &["-D", &data, "-U", "app", "-A", "trust", "-N", "-E", "UTF8", "--locale=C"],
         );
-        cluster.up();
         Some(cluster)
     }
 
@@ -54,8 +91,8 @@ impl Cluster {
     pub(crate) fn up(&self) {
         let socket = self.folder.path().display();
         let options = format!(
-            "-c listen_addresses='' -c unix_socket_directories={socket} -c max_connections=40 \
-             -c shared_buffers=16MB -c fsync=off"
+            "{} -c unix_socket_directories={socket} -c max_connections=40 -c shared_buffers=16MB -c fsync=off",
+            self.more
         );
         let log = self.folder.path().join("log").display().to_string();
         self.run("pg_ctl", &["-D", &self.data(), "-l", &log, "-o", &options, "-w", "start"]);
@@ -83,7 +120,14 @@ impl Cluster {
     /// The address of the database for a sink.
     pub(crate) fn url(&self) -> String {
         let socket = self.folder.path().display().to_string().replace('/', "%2F");
-        format!("postgres://app:hunter2@{socket}/postgres")
+        let port = self.port.map(|port| format!(":{port}")).unwrap_or_default();
+        format!("postgres://app:hunter2@{socket}{port}/postgres")
+    }
+
+    /// The same at `host`, with these parameters.
+    pub(crate) fn url_over_tls(&self, host: &str, parameters: &str) -> String {
+        let port = self.port.expect("it listens over TLS");
+        format!("postgres://app:hunter2@{host}:{port}/postgres?{parameters}")
     }
 
     pub(crate) fn client(&self) -> Client {

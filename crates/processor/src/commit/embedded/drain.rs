@@ -12,13 +12,11 @@ use tracing::warn;
 
 use super::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,
-    cursors::StoredCursor, entry::Entry, keys, outlet::Outlet,
+    cursors::StoredCursor, entry::Entry, keys, outlet::Outlet, told::Told,
 };
 use crate::{
     commit::CrashPoint,
     error::{ProcessorError, ProcessorResult},
-    metrics::{Gauge, catalogue as names},
-    runtime::{Part, Telemetry},
     state::{Durability, Store, WriteBatch},
 };
 
@@ -34,6 +32,13 @@ pub struct Patience {
 }
 
 impl Patience {
+    /// Whether a sink that has failed so often after its first attempt is tried again. A server that is away is waited
+    /// for, as long as retries are wanted at all: what it gets is kept.
+    pub(crate) fn goes_on(&self, error: &ProcessorError, attempts: u32) -> bool {
+        let is_waited_for = error.is_outage() && self.max_retries > 0;
+        !error.is_final() && (attempts < self.max_retries || is_waited_for)
+    }
+
     pub(crate) fn pause(&self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(20);
         self.initial.saturating_mul(2_u32.saturating_pow(doublings)).min(self.longest)
@@ -188,51 +193,6 @@ struct Progress {
     rests_until: Option<Instant>,
 }
 
-/// What is told of sinks and of what waits for them.
-pub(super) struct Told {
-    telemetry: Arc<Telemetry>,
-    waiting: Option<Gauge>,
-}
-
-impl Told {
-    pub(super) fn new(telemetry: &Arc<Telemetry>, max_bytes: u64) -> Self {
-        let metrics = telemetry.metrics.as_deref();
-        let waiting = metrics.map(|metrics| {
-            metrics.gauge(&names::OUTBOX_MAX_BYTES, &[]).set(max_bytes as f64);
-            metrics.gauge(&names::OUTBOX_BYTES, &[])
-        });
-        Self { telemetry: Arc::clone(telemetry), waiting }
-    }
-
-    fn waits(&self, bytes: u64) {
-        if let Some(waiting) = &self.waiting {
-            waiting.set(bytes as f64);
-        }
-    }
-
-    /// A series that begins with its first retry would hide that one from rates.
-    fn begins(&self, sink: &str) {
-        if let Some(metrics) = &self.telemetry.metrics {
-            drop(metrics.counter(&names::SINK_RETRIES, &[sink]));
-        }
-    }
-
-    fn fails(&self, sink: &str, error: &ProcessorError, is_retried: bool) {
-        self.telemetry.health.trouble(Part::Sink, format!("{sink}: {error}"));
-        if let Some(metrics) = &self.telemetry.metrics {
-            metrics.counter(&names::SINK_RETRIES, &[sink]).inc_by(u64::from(is_retried));
-            metrics.counter(&names::ERRORS, &["sink"]).inc();
-        }
-    }
-
-    /// A sink took what it was given.
-    fn works(&self, progress: &[Progress]) {
-        if progress.iter().all(|progress| progress.attempts == 0) {
-            self.telemetry.health.over(Part::Sink);
-        }
-    }
-}
-
 struct Work {
     outlets: Vec<Outlet>,
     progress: Vec<Progress>,
@@ -343,7 +303,7 @@ impl Work {
         }
         let mut state = self.shared.lock();
         state.waiting_bytes -= before.saturating_sub(self.machine.waiting_bytes());
-        self.told.waits(state.waiting_bytes);
+        self.told.waits(state.waiting_bytes, self.machine.waiting_commits());
         self.shared.changed.notify_all();
     }
 
@@ -394,7 +354,7 @@ impl Work {
         CrashPoint::AfterSinkWrite.pass();
         if let (SinkAbility::Live, Some(progress)) = (outlet.ability(), progress.get_mut(sink.0)) {
             *progress = Progress::default();
-            self.told.works(&self.progress);
+            self.told.works(outlet.name());
         }
         Ok(OutboxEvent::Written { sink, mark: outlet.mark() })
     }
@@ -405,7 +365,9 @@ impl Work {
         if let Some(progress) = self.progress.get_mut(sink.0) {
             *progress = Progress::default();
         }
-        self.told.works(&self.progress);
+        if let Some(outlet) = self.outlets.get(sink.0) {
+            self.told.works(outlet.name());
+        }
         Ok(OutboxEvent::Synced { sink })
     }
 
@@ -442,10 +404,7 @@ impl Work {
             None => return Err(error),
         };
         let Some(progress) = self.progress.get_mut(sink.0) else { return Err(error) };
-        // A server that is away is waited for, as long as retries are wanted at all: what it gets is kept.
-        let is_waited_for = error.is_outage() && self.patience.max_retries > 0;
-        let is_enough = progress.attempts >= self.patience.max_retries && !is_waited_for;
-        let is_retried = !error.is_final() && !is_enough;
+        let is_retried = self.patience.goes_on(&error, progress.attempts);
         self.told.fails(&name, &error, is_retried);
         if !is_retried {
             return Err(error);

@@ -27,6 +27,9 @@ const VERSION_WITH_TRACE: u8 = 2;
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     pub(crate) sequence: u64,
+    /// From which of the outboxes that feed the sink it comes, and its number there. A local store has one, whose
+    /// numbers are those of commits.
+    pub(crate) place: (usize, u64),
     /// In the order of the run's pipelines.
     pub(crate) outputs: Vec<Arc<Output>>,
     pub(crate) bytes: u64,
@@ -83,7 +86,7 @@ impl Entry {
     pub(super) fn of(commit: &Commit) -> ProcessorResult<(Self, Vec<u8>)> {
         let row = encode(commit)?;
         let (sequence, outputs) = (commit.sequence, commit.outputs());
-        Ok((Self { sequence, outputs, bytes: row.len() as u64 }, row))
+        Ok((Self { sequence, place: (0, sequence), outputs, bytes: row.len() as u64 }, row))
     }
 
     /// The entry that `row` holds, for pipelines of these names.
@@ -107,7 +110,7 @@ impl Entry {
             found.map(|(_, output)| Arc::clone(output)).unwrap_or_default()
         };
         let outputs = pipelines.iter().map(output).collect();
-        Some(Self { sequence, outputs, bytes: row.len() as u64 })
+        Some(Self { sequence, place: (0, sequence), outputs, bytes: row.len() as u64 })
     }
 }
 

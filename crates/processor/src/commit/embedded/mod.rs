@@ -25,6 +25,7 @@ mod point;
 mod recovery;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -41,6 +42,8 @@ pub use outbox::{
 pub(crate) use outlet::{Outlet, outlets};
 pub use point::{CommitPoint, PartitionPoint, PartitionPosition, PipelinePoint};
 pub(crate) use recovery::begin_another_lineage;
+#[cfg(feature = "kafka")]
+pub(crate) use told::Told;
 
 use drain::Drain;
 

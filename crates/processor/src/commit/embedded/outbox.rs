@@ -201,6 +201,12 @@ impl OutboxMachine {
         self.waiting_bytes
     }
 
+    /// How many commits not every sink has.
+    #[must_use]
+    pub fn waiting_commits(&self) -> u64 {
+        self.waiting.len() as u64
+    }
+
     /// The oldest commit that not every sink has.
     #[must_use]
     pub fn oldest_waiting(&self) -> Option<u64> {

@@ -18,8 +18,8 @@ pub(crate) struct Outlet {
     begun: Option<(u64, usize)>,
     /// The newest entry that was handed over in full.
     pub(crate) written: u64,
-    /// The outbox, once it was told of.
-    feed: Option<FeedKey>,
+    /// The outboxes that feed it, once it was told of them; in the order that entries count them.
+    attached: Vec<FeedKey>,
 }
 
 enum Target {
@@ -60,7 +60,13 @@ pub(crate) fn outlets(outputs: Vec<PipelineOutputs>) -> Vec<Outlet> {
                 outlet.feeds.push((pipeline, stream));
             } else {
                 let feeds = vec![(pipeline, stream)];
-                outlets.push(Outlet { target, feeds, begun: None, written: 0, feed: None });
+                outlets.push(Outlet {
+                    target,
+                    feeds,
+                    begun: None,
+                    written: 0,
+                    attached: Vec::new(),
+                });
             }
         }
     }
@@ -113,18 +119,18 @@ impl Outlet {
     }
 
     /// Whether the sink keeps its cursor itself.
-    pub(super) fn keeps_cursor(&self) -> bool {
+    pub(crate) fn keeps_cursor(&self) -> bool {
         match &self.target {
             Target::Results(sink) => sink.keeps_cursor(),
             Target::Sides(_) => false,
         }
     }
 
-    /// Tells a sink of results which outbox feeds it.
-    pub(super) fn attach(&mut self, feed: &Feed) {
+    /// Tells a sink of results which outboxes feed it from now on.
+    pub(crate) fn attach(&mut self, feeds: &[Feed]) {
         if let Target::Results(sink) = &mut self.target {
-            sink.attach(feed);
-            self.feed = Some(feed.key.clone());
+            feeds.iter().for_each(|feed| sink.attach(feed));
+            self.attached = feeds.iter().map(|feed| feed.key.clone()).collect();
         }
     }
 
@@ -134,15 +140,19 @@ impl Outlet {
             Some((sequence, done)) if sequence == entry.sequence => done,
             _ => 0,
         };
+        let (outbox, place) = entry.place;
+        // A sink that keeps its cursor is told of every entry, also of one with nothing for it: else its cursor would stay
+        // behind, as if the database had been set back.
+        let is_told = self.keeps_cursor() && !self.attached.is_empty();
         for (number, (pipeline, stream)) in self.feeds.iter().enumerate().skip(done) {
             self.begun = Some((entry.sequence, number));
             let Some(output) = entry.outputs.get(*pipeline) else { continue };
-            if stream.is_empty(output) {
+            if stream.is_empty(output) && !is_told {
                 continue;
             }
             match (&mut self.target, stream) {
-                (Target::Results(sink), _) => match &self.feed {
-                    Some(feed) => sink.deliver_at(feed, entry.sequence, output)?,
+                (Target::Results(sink), _) => match self.attached.get(outbox) {
+                    Some(feed) => sink.deliver_at(feed, place, output)?,
                     None => sink.deliver(output)?,
                 },
                 (Target::Sides(sink), Stream::Side(SideKind::DeadLetter)) => {

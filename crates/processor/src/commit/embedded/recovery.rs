@@ -7,10 +7,11 @@ use tracing::{info, warn};
 use super::{
     CommitPoint, Cursor, EmbeddedSettings, OutboxMachine, PlantedFault, SinkAbility,
     cursors::StoredCursor,
-    drain::{Drain, Told},
+    drain::Drain,
     entry::Entry,
     keys::{self, KeyRange},
     outlet::Outlet,
+    told::Told,
 };
 use crate::{
     commit::{CrashPoint, Recovered, RecoveredPipeline},
@@ -103,7 +104,7 @@ pub(super) fn start(
         let mark = mark.filter(|_| settings.planted != Some(PlantedFault::SkipRewind));
         outlet.rewind(sequence, mark.as_ref())?;
         CrashPoint::AfterTruncation.pass();
-        outlet.attach(&feed.at(sequence));
+        outlet.attach(&[feed.at(sequence)]);
         let cursor = Cursor { sequence, mark: outlet.mark() };
         batch.put(&keys::cursor(&name), &StoredCursor::of(cursor).to_json()?);
         sinks.push((outlet.ability(), cursor));

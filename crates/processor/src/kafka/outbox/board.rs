@@ -4,7 +4,7 @@
 //! | --- | --- | --- |
 //! | worker | how much is committed, whether to read, that the run ends | how much waits, failures, whether all is done |
 //! | a sink | how far its stored cursor is, its failure, that it is closed | what the worker writes |
-//! | deleter | | how far the slowest stored cursor is |
+//! | deleter | where the topics end | how far the slowest stored cursor is |
 
 use std::{
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
@@ -58,6 +58,8 @@ struct Topic {
     committed: u64,
     /// The same when the run began.
     before: u64,
+    /// The offset after its last record; `None`: not known.
+    end: Option<i64>,
 }
 
 #[derive(Debug, Default)]
@@ -124,7 +126,7 @@ impl Board {
     /// State was read back: so much was committed by earlier runs, of each topic.
     pub(super) fn begin(&self, totals: &[u64]) {
         for (topic, total) in self.lock().topics.iter_mut().zip(totals) {
-            *topic = Topic { committed: *total, before: *total };
+            *topic = Topic { committed: *total, before: *total, end: topic.end };
         }
     }
 
@@ -159,6 +161,28 @@ impl Board {
         let waiting = |(number, topic): (usize, &Topic)| {
             let sinks = state.sinks.iter().filter_map(|sink| *sink.passed.get(number)?);
             sinks.map(|passed| topic.waiting(passed)).max().unwrap_or(0)
+        };
+        state.topics.iter().enumerate().map(waiting).sum()
+    }
+
+    /// A topic ends before this offset.
+    pub(super) fn ends(&self, topic: usize, end: i64) {
+        if let Some(topic) = self.lock().topics.get_mut(topic) {
+            topic.end = Some(end);
+        }
+    }
+
+    /// Records that not every sink has got, by offsets: behind each commit's there is a marker. None while no bytes wait, else at
+    /// least one.
+    pub(super) fn waiting_records(&self) -> u64 {
+        let state = self.lock();
+        let waiting = |(number, topic): (usize, &Topic)| {
+            let of = |sink: &Sink| {
+                let passed = sink.passed.get(number).copied().flatten()?;
+                let behind = topic.end?.saturating_sub(passed.offset?).max(0);
+                (topic.waiting(passed) > 0).then_some((behind.unsigned_abs() / 2).max(1))
+            };
+            state.sinks.iter().filter_map(of).max().unwrap_or(0)
         };
         state.topics.iter().enumerate().map(waiting).sum()
     }
@@ -222,6 +246,23 @@ mod tests {
         board.passed(1, 1, passed(9, 30));
         assert_eq!((board.waiting_bytes(), board.slowest(1)), (0, Some(9)));
         assert!(board.has_all(1));
+    }
+
+    #[test]
+    fn records_that_wait_are_those_between_the_slowest_cursor_and_the_end() {
+        let board = Board::new(1, &[vec![0], vec![0]]);
+        board.begin(&[0]);
+        board.committed(&[50]);
+        board.passed(0, 0, passed(1, 10));
+        board.passed(1, 0, passed(7, 40));
+        assert_eq!(board.waiting_records(), 0, "the end is not known yet");
+        // Five rows of 10 bytes, each with a marker.
+        board.ends(0, 10);
+        assert_eq!(board.waiting_records(), 4);
+        board.passed(0, 0, passed(9, 50));
+        assert_eq!(board.waiting_records(), 1);
+        board.passed(1, 0, passed(9, 50));
+        assert_eq!(board.waiting_records(), 0);
     }
 
     #[test]

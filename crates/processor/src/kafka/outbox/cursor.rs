@@ -4,6 +4,7 @@
 //! below the 4,096 bytes that brokers take.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::sink::SinkMark;
 
@@ -18,11 +19,19 @@ pub(super) struct SinkCursor {
     /// Where the sink stood, if it can go back there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) mark: Option<SinkMark>,
+    /// Which history the offsets are of, for a sink that keeps its cursor itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) lineage: Option<Uuid>,
 }
 
 impl SinkCursor {
     pub(super) fn new(total: Option<u64>, mark: Option<SinkMark>) -> Self {
-        Self { version: VERSION, total, mark }
+        Self { version: VERSION, total, mark, lineage: None }
+    }
+
+    /// The same, of a history.
+    pub(super) fn of(self, lineage: Option<Uuid>) -> Self {
+        Self { lineage, ..self }
     }
 
     /// The text that is committed.
@@ -51,6 +60,11 @@ mod tests {
         assert_eq!(SinkCursor::decode(golden), Some(cursor));
         let new = SinkCursor::new(None, None);
         assert_eq!(SinkCursor::decode(&new.encode()), Some(new));
+        let lineage = Some(Uuid::from_u128(0x0123_4567_89ab_4def_8123_4567_89ab_cdef));
+        let of_a_table = SinkCursor { lineage, ..SinkCursor::new(Some(7), None) };
+        let golden = r#"{"version":1,"total":7,"lineage":"01234567-89ab-4def-8123-456789abcdef"}"#;
+        assert_eq!(of_a_table.encode(), golden);
+        assert_eq!(SinkCursor::decode(golden), Some(of_a_table));
     }
 
     #[test]

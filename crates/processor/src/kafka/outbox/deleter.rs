@@ -1,4 +1,4 @@
-//! Deletes what every sink has got, on a thread of its own.
+//! Deletes what every sink has got and looks where topics end, on a thread of its own.
 //!
 //! A row that stays longer than it must harms nobody, so failures are said and tried again.
 
@@ -42,6 +42,10 @@ impl Deleter {
         loop {
             let is_last = self.board.wanted() == Wanted::Leave;
             for (number, (topic, deleted)) in self.topics.iter().zip(&mut deleted).enumerate() {
+                // How much waits is shown by it, nothing more: what cannot be known now is asked again.
+                if !is_last && let Ok(end) = admin.end(topic, 0) {
+                    self.board.ends(number, end);
+                }
                 let Some(below) = self.board.slowest(number).filter(|below| *below > *deleted)
                 else {
                     continue;

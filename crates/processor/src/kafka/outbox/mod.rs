@@ -9,19 +9,25 @@
 //! | `codec` | the output of a commit as records |
 //! | `cursor` | what a sink's group commits beside the offset |
 //! | `reader` | a sink's membership, its cursor, its rows |
-//! | `sink` | one sink on its thread, driven by the machine of the embedded outbox |
+//! | `sink`, `flow` | one sink on its thread, driven by the machine of the embedded outbox |
+//! | `feeds` | what a sink that keeps its cursor itself is told |
 //! | `board` | what worker, sinks and deleter tell each other |
 //! | `deleter` | deletes what every sink has got |
 //!
 //! A file's cursor is committed only after the file is synced, and says its length; a start cuts the file to it. A topic on another
-//! cluster cannot be cut: at least once. Sinks that are fed from memory are not here.
+//! cluster cannot be cut: at least once. A database has its own cursor, moved in the transaction that writes the rows, and leaves
+//! out what it has. Sinks that are fed from memory are not here.
 
 mod board;
 mod codec;
 mod cursor;
 mod deleter;
+mod feeds;
+mod flow;
 mod reader;
 mod sink;
+#[cfg(test)]
+mod table_tests;
 #[cfg(test)]
 mod tests;
 
@@ -40,9 +46,9 @@ use sink::SinkWork;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::{
-    commit::embedded::{Outlet, Patience, PlantedFault, outlets},
+    commit::embedded::{Outlet, Patience, PlantedFault, Told, outlets},
     error::{ProcessorError, ProcessorResult},
-    runtime::PipelineOutputs,
+    runtime::{PipelineOutputs, Telemetry},
 };
 
 /// Where the outbox is, and how it is drained.
@@ -60,6 +66,8 @@ pub struct OutboxSettings {
     pub pipelines: Vec<(String, Option<String>)>,
     /// What happens when a sink fails.
     pub patience: Patience,
+    /// Bytes at which input waits for the sinks.
+    pub max_bytes: u64,
     /// A fault for a test of tests.
     pub planted: Option<PlantedFault>,
 }
@@ -78,6 +86,7 @@ pub struct Outbox {
     /// For each pipeline that has one, the number of its topic, which is its place in this list.
     topics: Vec<usize>,
     threads: Vec<JoinHandle<()>>,
+    told: Arc<Told>,
     has_begun: bool,
     is_up: bool,
 }
@@ -96,6 +105,7 @@ impl Outbox {
     pub fn start(
         settings: &OutboxSettings,
         outputs: Vec<PipelineOutputs>,
+        telemetry: &Arc<Telemetry>,
     ) -> ProcessorResult<Self> {
         let with_topic = |(pipeline, (_, topic)): (usize, &(String, Option<String>))| {
             topic.clone().map(|topic| (pipeline, topic))
@@ -106,10 +116,12 @@ impl Outbox {
         let reads: Vec<Vec<usize>> =
             outlets.iter().map(|outlet| topics_of(outlet, &topics)).collect();
         let board = Arc::new(Board::new(topics.len(), &reads));
+        let told = Arc::new(Told::new(telemetry, settings.max_bytes));
         let mut outbox = Self {
             board: Arc::clone(&board),
             topics: topics.iter().map(|(pipeline, _)| *pipeline).collect(),
             threads: Vec::new(),
+            told: Arc::clone(&told),
             has_begun: false,
             is_up: false,
         };
@@ -124,6 +136,7 @@ impl Outbox {
                 patience: settings.patience,
                 planted: settings.planted,
                 board: Arc::clone(&board),
+                told: Arc::clone(&told),
             };
             outbox.spawn("outbox-sink", move || work.run())?;
         }
@@ -177,11 +190,12 @@ impl Outbox {
         self.board.waiting_bytes()
     }
 
-    /// Why a sink does not go on, if one does not; told once.
+    /// Shows how much waits; why a sink does not go on, if one does not, is told once.
     ///
     /// # Errors
     /// That.
     pub fn check(&self) -> ProcessorResult<()> {
+        self.told.waits(self.board.waiting_bytes(), self.board.waiting_records());
         self.board.failure().map_or(Ok(()), Err)
     }
 

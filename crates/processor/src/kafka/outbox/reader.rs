@@ -33,7 +33,7 @@ use crate::{
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Outbox topics have one partition: rows of a pipeline are in order.
-const PARTITION: i32 = 0;
+pub(super) const PARTITION: i32 = 0;
 
 /// What is read by whom.
 #[derive(Debug, Clone)]

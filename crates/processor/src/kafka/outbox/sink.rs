@@ -4,7 +4,6 @@
 //! numbered anew whenever the group grants the topics; a cursor is the offset behind the newest row that the sink has.
 
 use std::{
-    collections::VecDeque,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -13,8 +12,9 @@ use tracing::{info, warn};
 
 use super::{
     board::{Board, Passed, Wanted},
-    codec::RowHead,
     cursor::SinkCursor,
+    feeds::{Passage, feeds, number, says_too_little},
+    flow::{Flow, ReadRow},
     reader::{OutboxReader, Place, Read, ReaderSettings, RowSource},
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
         CrashPoint,
         embedded::{
             Cursor, Entry, OutboxCommand, OutboxEvent, OutboxMachine, Outlet, Patience,
-            PlantedFault, SinkNumber,
+            PlantedFault, SinkNumber, Told,
         },
     },
     error::{ProcessorError, ProcessorResult},
@@ -30,9 +30,6 @@ use crate::{
 
 /// Longest time the board is not looked at.
 const TICK: Duration = Duration::from_millis(20);
-
-/// No further row is read while rows of this size are on their way to the sink.
-const MAX_HELD_BYTES: u64 = 16 << 20;
 
 /// How long the group's coordinator may be away when the cursor is read or stored before that is said.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -51,6 +48,7 @@ pub(super) struct SinkWork {
     pub(super) patience: Patience,
     pub(super) planted: Option<PlantedFault>,
     pub(super) board: Arc<Board>,
+    pub(super) told: Arc<Told>,
 }
 
 /// A sink at work.
@@ -66,25 +64,11 @@ pub(super) struct SinkDrain<R> {
     rests_until: Option<Instant>,
 }
 
-/// What is between the topics and the sink.
-struct Flow {
-    machine: OutboxMachine,
-    commands: VecDeque<OutboxCommand>,
-    entries: VecDeque<Entry>,
-    /// Where each commit that is not with the cursor ends.
-    ends: VecDeque<(u64, usize, i64, u64)>,
-    last: u64,
-    held_bytes: u64,
-    /// Bytes of all rows that were read, by topic.
-    totals: Vec<Option<u64>>,
-    /// Offset and total behind the cursor, by topic.
-    stored: Vec<(i64, Option<u64>)>,
-}
-
 impl SinkWork {
     /// Works until it is told to leave, to close, or until something fails for good.
     pub(super) fn run(self) {
         let (board, number) = (Arc::clone(&self.board), self.number);
+        self.told.begins(self.outlet.name());
         let outcome = OutboxReader::new(self.reader.clone()).and_then(|reader| {
             let mut drain = SinkDrain::new(self, reader);
             let outcome = drain.work();
@@ -130,13 +114,23 @@ impl<R: RowSource> SinkDrain<R> {
     fn let_go(&mut self) {
         if std::mem::take(&mut self.is_member) {
             self.reader.leave();
-            (self.flow, self.is_starting) = (None, false);
+            self.forget();
         }
+    }
+
+    /// The topics are not this process's any more: what it has read goes to whoever has them.
+    fn forget(&mut self) {
+        (self.flow, self.is_starting) = (None, false);
+        (self.attempts, self.rests_until) = (0, None);
+        self.work.told.works(self.work.outlet.name());
     }
 
     /// Whether the sink has all that is committed, and its cursor says so.
     pub(super) fn has_all(&self) -> bool {
-        let is_idle = self.flow.as_ref().is_some_and(|flow| flow.commands.is_empty());
+        let is_idle = self
+            .flow
+            .as_ref()
+            .is_some_and(|flow| flow.commands.is_empty() && flow.held_back.is_none());
         is_idle && self.work.board.has_all(self.work.number)
     }
 
@@ -158,6 +152,9 @@ impl<R: RowSource> SinkDrain<R> {
         if self.is_starting {
             self.start()?;
         }
+        if self.flow.as_ref().is_some_and(Flow::is_at_the_border) {
+            return self.begin_afresh();
+        }
         match self.flow.as_mut().and_then(|flow| flow.commands.pop_front()) {
             Some(command) => self.carry_out(command),
             None => Ok(()),
@@ -167,7 +164,7 @@ impl<R: RowSource> SinkDrain<R> {
     fn read(&mut self, patience: Duration) -> ProcessorResult<()> {
         let mut patience = patience;
         loop {
-            if self.flow.as_ref().is_some_and(|flow| flow.held_bytes >= MAX_HELD_BYTES) {
+            if self.flow.as_ref().is_some_and(Flow::is_full) {
                 // The group is served all the same: the client does that on its own.
                 self.work.board.wait(patience);
                 return Ok(());
@@ -175,50 +172,87 @@ impl<R: RowSource> SinkDrain<R> {
             match self.reader.poll(patience)? {
                 Read::Nothing => return Ok(()),
                 Read::Granted => {
-                    (self.flow, self.is_starting) = (None, true);
+                    self.forget();
+                    self.is_starting = true;
                     return Ok(());
                 }
                 Read::Revoked => {
-                    (self.flow, self.is_starting) = (None, false);
+                    self.forget();
                     return Ok(());
                 }
-                Read::Row { topic, head, row, next } => self.take(topic, head, &row, next)?,
+                Read::Row { topic, head, row, next } => {
+                    self.take(ReadRow { topic, head, row, next })?;
+                }
             }
             patience = Duration::ZERO;
         }
     }
 
-    fn take(&mut self, topic: usize, head: RowHead, row: &[u8], next: i64) -> ProcessorResult<()> {
+    /// Takes a row that follows the one before it.
+    fn take(&mut self, row: ReadRow) -> ProcessorResult<()> {
         let Some(flow) = &mut self.flow else { return Ok(()) };
-        let before = head.total.saturating_sub(head.bytes);
-        let expected = flow.totals.get(topic).copied().flatten();
+        let before = row.head.total.saturating_sub(row.head.bytes);
         // A state that began afresh counts from 0 again.
-        if let Some(has) = expected.filter(|expected| *expected != before && before != 0) {
-            let name = self.work.reader.topics.get(topic).map_or("", String::as_str);
-            return Err(self.work.reader.refused(
-                name,
-                &format!(
-                    "results are missing before offset {next}: {before} bytes were written until there, and the sink has \
-                     got {has}"
-                ),
-            ));
+        if let Some(has) = flow.total(row.topic).filter(|has| *has != before) {
+            if before != 0 {
+                let name = self.work.reader.topics.get(row.topic).map_or("", String::as_str);
+                let next = row.next;
+                return Err(self.work.reader.refused(
+                    name,
+                    &format!(
+                        "results are missing before offset {next}: {before} bytes were written until there, and the sink \
+                         has got {has}"
+                    ),
+                ));
+            }
+            if self.work.outlet.keeps_cursor() {
+                flow.held_back = Some(row);
+                return Ok(());
+            }
         }
-        if let Some(total) = flow.totals.get_mut(topic) {
-            *total = Some(head.total);
-        }
-        flow.last += 1;
-        let entry = Entry::decode(flow.last, row, &self.work.pipelines).ok_or_else(|| {
+        self.hand_on(&row)
+    }
+
+    fn hand_on(&mut self, row: &ReadRow) -> ProcessorResult<()> {
+        let Some(flow) = &mut self.flow else { return Ok(()) };
+        let entry = Entry::decode(flow.last + 1, &row.row, &self.work.pipelines);
+        let entry = entry.ok_or_else(|| {
             ProcessorError::State(format!(
                 "outbox of sink `{}`: what commit {} wrote cannot be read",
-                self.work.reader.sink, head.sequence
+                self.work.reader.sink, row.head.sequence
             ))
         })?;
-        let (sequence, bytes) = (flow.last, entry.bytes);
-        flow.entries.push_back(entry);
-        flow.ends.push_back((sequence, topic, next, head.total));
-        flow.held_bytes += bytes;
-        flow.tell(OutboxEvent::Stored { sequence, bytes });
+        flow.take(row, Entry { place: (row.topic, number(row.next)), ..entry });
         Ok(())
+    }
+
+    /// The sink has all of the state before; what follows is of one that began afresh.
+    fn begin_afresh(&mut self) -> ProcessorResult<()> {
+        let Some(flow) = &mut self.flow else { return Ok(()) };
+        let Some(row) = flow.held_back.take() else { return Ok(()) };
+        flow.begin_afresh(row.topic);
+        match self.store_passages() {
+            Ok(()) => {}
+            Err(error @ ProcessorError::Unavailable { .. }) => {
+                self.rest(&error);
+                if let Some(flow) = &mut self.flow {
+                    flow.held_back = Some(row);
+                }
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        let sink = &self.work.reader.sink;
+        info!(sink, "the state began afresh: its results take the place of older ones");
+        self.attach();
+        self.hand_on(&row)
+    }
+
+    /// Tells the sink which outboxes feed it, and how far it is in them.
+    fn attach(&mut self) {
+        if let Some(flow) = &self.flow {
+            self.work.outlet.attach(&feeds(&self.work.reader.topics, &flow.stored));
+        }
     }
 
     /// Sets the sink to its cursor and reads from there on.
@@ -242,25 +276,14 @@ impl<R: RowSource> SinkDrain<R> {
         let mark = mark.filter(|_| self.work.planted != Some(PlantedFault::SkipRewind));
         self.work.outlet.rewind(0, mark.as_ref())?;
         CrashPoint::AfterTruncation.pass();
+        let keeps_cursor = self.work.outlet.keeps_cursor();
         let cursor = Cursor { sequence: 0, mark: self.work.outlet.mark() };
-        let stored: Vec<(i64, Option<u64>)> = places
-            .iter()
-            .map(|place| (place.next, place.cursor.and_then(|cursor| cursor.total)))
-            .collect();
+        let stored = places.iter().map(|place| Passage::of(place, keeps_cursor)).collect();
         let machine = OutboxMachine::new(&[(self.work.outlet.ability(), cursor)], 0)
             .with_fault(self.work.planted);
-        let mut flow = Flow {
-            machine,
-            commands: VecDeque::new(),
-            entries: VecDeque::new(),
-            ends: VecDeque::new(),
-            last: 0,
-            held_bytes: 0,
-            totals: stored.iter().map(|(_, total)| *total).collect(),
-            stored,
-        };
+        let mut flow = Flow::new(machine, stored);
         // A sink that is new here must not be new again after the next crash.
-        if places.iter().any(|place| place.cursor.is_none()) {
+        if places.iter().any(|place| says_too_little(place, keeps_cursor)) {
             flow.commands.push_back(OutboxCommand::StoreCursor {
                 sink: SINK,
                 cursor,
@@ -268,6 +291,7 @@ impl<R: RowSource> SinkDrain<R> {
             });
         }
         self.flow = Some(flow);
+        self.attach();
         self.tell_passed();
         self.reader.read_from(&places)?;
         (self.is_starting, self.rests_until) = (false, None);
@@ -280,8 +304,8 @@ impl<R: RowSource> SinkDrain<R> {
 
     fn tell_passed(&self) {
         let Some(flow) = &self.flow else { return };
-        for (topic, (offset, total)) in self.work.topics.iter().zip(&flow.stored) {
-            let passed = Passed { offset: Some(*offset), total: *total };
+        for (topic, passage) in self.work.topics.iter().zip(&flow.stored) {
+            let passed = Passed { offset: Some(passage.next), total: passage.total };
             self.work.board.passed(self.work.number, *topic, passed);
         }
     }
@@ -326,46 +350,47 @@ impl<R: RowSource> SinkDrain<R> {
         self.work.outlet.sync()?;
         CrashPoint::AfterSinkSync.pass();
         (self.attempts, self.rests_until) = (0, None);
+        self.work.told.works(self.work.outlet.name());
         Ok(OutboxEvent::Synced { sink: SINK })
     }
 
     fn store(&mut self, cursor: Cursor) -> ProcessorResult<()> {
         let Some(flow) = &mut self.flow else { return Err(gone()) };
-        while let Some((sequence, topic, next, total)) = flow.ends.front().copied() {
-            if sequence > cursor.sequence {
-                break;
-            }
-            if let Some(place) = flow.stored.get_mut(topic) {
-                *place = (next, Some(total));
-            }
-            flow.ends.pop_front();
-        }
-        let cursors: Vec<(i64, SinkCursor)> = flow
-            .stored
-            .iter()
-            .map(|(next, total)| (*next, SinkCursor::new(*total, cursor.mark)))
-            .collect();
+        flow.pass(cursor.sequence);
+        let cursors: Vec<(i64, SinkCursor)> =
+            flow.stored.iter().map(|passage| (passage.next, passage.cursor(cursor.mark))).collect();
         self.reader.store(&cursors)?;
         CrashPoint::AfterCursor.pass();
         self.tell_passed();
         Ok(())
     }
 
+    /// The sink stands where it stood, and the cursor says more of its topics.
+    fn store_passages(&mut self) -> ProcessorResult<()> {
+        self.store(Cursor { sequence: 0, mark: self.work.outlet.mark() })
+    }
+
     /// Nothing may be taken for delivered before; the sink is not written meanwhile.
     fn store_again(&mut self, command: OutboxCommand, error: &ProcessorError) {
-        warn!(sink = self.work.reader.sink, %error, "the cursor is not stored yet; trying again");
         if let Some(flow) = &mut self.flow {
             flow.commands.push_front(command);
         }
+        self.rest(error);
+    }
+
+    fn rest(&mut self, error: &ProcessorError) {
+        warn!(sink = self.work.reader.sink, %error, "the cursor is not stored yet; trying again");
         self.rests_until = Some(Instant::now() + PAUSE);
     }
 
     /// Takes note of a failure; an error if trying again makes no sense any more.
     fn fail(&mut self, error: ProcessorError) -> ProcessorResult<()> {
-        if error.is_final() || self.attempts >= self.work.patience.max_retries {
+        let is_retried = self.work.patience.goes_on(&error, self.attempts);
+        self.work.told.fails(self.work.outlet.name(), &error, is_retried);
+        if !is_retried {
             return Err(error);
         }
-        self.attempts += 1;
+        self.attempts = self.attempts.saturating_add(1);
         let pause = self.work.patience.pause(self.attempts);
         self.rests_until = Some(Instant::now() + pause);
         warn!(
@@ -377,20 +402,6 @@ impl<R: RowSource> SinkDrain<R> {
             flow.tell(OutboxEvent::Failed { sink: SINK, written });
         }
         Ok(())
-    }
-}
-
-impl Flow {
-    fn tell(&mut self, event: OutboxEvent) {
-        self.commands.extend(self.machine.handle(event));
-        let oldest = self.machine.oldest_waiting();
-        while let Some(entry) = self.entries.front() {
-            if oldest.is_some_and(|oldest| entry.sequence >= oldest) {
-                break;
-            }
-            self.held_bytes = self.held_bytes.saturating_sub(entry.bytes);
-            self.entries.pop_front();
-        }
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     sink_group,
 };
 use crate::{
-    commit::embedded::{Entry, KeptStreams, Patience, PlantedFault, outlets},
+    commit::embedded::{Entry, KeptStreams, Patience, PlantedFault, Told, outlets},
     error::{ProcessorError, ProcessorResult},
     kafka::cluster::LogRange,
     runtime::PipelineOutputs,
@@ -29,17 +29,22 @@ use crate::{
 
 /// The topic and what the sink's group has committed.
 #[derive(Default)]
-struct Log {
+pub(super) struct Log {
     /// Offset, head, row. Between rows there are offsets of markers.
     rows: Vec<(i64, RowHead, Vec<u8>)>,
     first: i64,
-    end: i64,
-    total: u64,
-    committed: Option<(i64, String)>,
+    pub(super) end: i64,
+    pub(super) total: u64,
+    pub(super) committed: Option<(i64, String)>,
 }
 
 impl Log {
-    fn append(&mut self, number: u64) {
+    pub(super) fn append(&mut self, number: u64) {
+        self.append_of("p", number);
+    }
+
+    /// A row of a pipeline; of all but `p` the sink gets nothing.
+    pub(super) fn append_of(&mut self, pipeline: &str, number: u64) {
         let text = format!("{{\"n\":{number}}}");
         let record = crate::sink::testing::record(&[]);
         let json = serde_json::to_vec(&llm_optimizer_types::ResultRecord {
@@ -49,7 +54,7 @@ impl Log {
         let results = vec![crate::sink::EncodedResult { record, json: json.unwrap() }];
         let output = Output { results, ..Output::default() };
         let kept = KeptStreams { results: true, ..KeptStreams::default() };
-        let row = Entry::row_of("p", &output, kept).unwrap().unwrap();
+        let row = Entry::row_of(pipeline, &output, kept).unwrap().unwrap();
         self.total += row.len() as u64;
         let mut read = None;
         records_of(number, self.total, &row, |value| {
@@ -60,20 +65,20 @@ impl Log {
         self.end += 2;
     }
 
-    fn delete(&mut self, below: i64) {
+    pub(super) fn delete(&mut self, below: i64) {
         self.first = self.first.max(below);
         self.rows.retain(|(offset, ..)| *offset >= below);
     }
 }
 
 /// A process's view of it.
-struct Reader {
-    log: Rc<RefCell<Log>>,
-    settings: ReaderSettings,
-    is_granted: bool,
-    next: Option<i64>,
+pub(super) struct Reader {
+    pub(super) log: Rc<RefCell<Log>>,
+    pub(super) settings: ReaderSettings,
+    pub(super) is_granted: bool,
+    pub(super) next: Option<i64>,
     /// Begins wherever the log begins, if what is to come next is gone: a fault.
-    ignores_the_start: bool,
+    pub(super) ignores_the_start: bool,
 }
 
 impl RowSource for Reader {
@@ -192,7 +197,7 @@ impl ResultSink for DiskSink {
     }
 }
 
-fn settings() -> ReaderSettings {
+pub(super) fn settings() -> ReaderSettings {
     ReaderSettings {
         bootstrap_servers: String::new(),
         group: "g-outbox-disk".into(),
@@ -239,6 +244,7 @@ impl World {
             patience,
             planted: self.faults.planted,
             board: Arc::clone(&self.board),
+            told: Arc::new(Told::new(&Arc::default(), 0)),
         };
         let reader = Reader {
             log: Rc::clone(&self.log),
@@ -298,7 +304,7 @@ fn run(seed: u64, faults: Faults) -> Result<(), String> {
     if found == expected { Ok(()) } else { Err(format!("{found:?} instead of 1..={written}")) }
 }
 
-fn number_of(line: &[u8]) -> u64 {
+pub(super) fn number_of(line: &[u8]) -> u64 {
     let record: serde_json::Value = serde_json::from_slice(line).unwrap();
     let id: serde_json::Value =
         serde_json::from_str(record["result_id"].as_str().unwrap()).unwrap();

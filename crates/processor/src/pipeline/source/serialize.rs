@@ -60,7 +60,7 @@ impl Serializing {
     /// [`ProcessorError::Serialization`] if it has no JSON form.
     pub(super) fn push<T: Serialize>(&mut self, event: &T) -> ProcessorResult<()> {
         if self.batch.records.is_empty() {
-            self.batch.received_ms = self.clock.now_ms();
+            self.batch.receive(self.clock.now_micros());
         }
         let json = serde_json::to_vec(event).map_err(|error| {
             let (name, number) = (short_name::<T>(), self.next);

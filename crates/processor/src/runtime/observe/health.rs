@@ -38,8 +38,8 @@ pub struct Reason {
     pub reason: String,
     /// For how long, in seconds.
     pub since_secs: f64,
-    /// Whether it keeps the run from being ready: trouble with the source does after a while only, a sink that is tried
-    /// again never does.
+    /// Whether it keeps the run from being ready: trouble with the source, and commits that Kafka has not taken, do after
+    /// a while only; a sink that is tried again never does.
     pub blocks: bool,
 }
 
@@ -68,11 +68,11 @@ pub struct HealthReport {
 /// | --- | --- |
 /// | a new run | is starting, for it recovers |
 /// | `trouble(part, …)`, `over(part)` | the part is in trouble from the first until the second; said again, the reason is renewed and the time stays |
-/// | ready | no part is in trouble; the source only after the limit, a sink never |
+/// | ready | no part is in trouble; the source, and what may pass, only after the limit; a sink never |
 #[derive(Debug)]
 pub struct Health {
     state: Mutex<State>,
-    source_limit: Duration,
+    patience: Duration,
     stop: StopToken,
     made: Instant,
 }
@@ -80,7 +80,14 @@ pub struct Health {
 #[derive(Debug)]
 struct State {
     started: bool,
-    troubles: BTreeMap<Part, (String, Instant)>,
+    troubles: BTreeMap<Part, Trouble>,
+}
+
+#[derive(Debug, Clone)]
+struct Trouble {
+    reason: String,
+    since: Instant,
+    may_pass: bool,
 }
 
 impl Default for Health {
@@ -90,14 +97,15 @@ impl Default for Health {
 }
 
 impl Health {
-    /// The health of a run that recovers; the source may be away for `source_limit`, and `stop` ends the run.
+    /// The health of a run that recovers; the source may be away for `patience`, and `stop` ends the run.
     #[must_use]
-    pub fn new(source_limit: Duration, stop: StopToken) -> Self {
-        let recovers = ("state is being read back".to_owned(), Instant::now());
+    pub fn new(patience: Duration, stop: StopToken) -> Self {
+        let reason = "state is being read back".to_owned();
+        let recovers = Trouble { reason, since: Instant::now(), may_pass: false };
         let troubles = BTreeMap::from([(Part::Recovery, recovers)]);
         Self {
             state: Mutex::new(State { started: false, troubles }),
-            source_limit,
+            patience,
             stop,
             made: Instant::now(),
         }
@@ -105,9 +113,18 @@ impl Health {
 
     /// A part is in trouble.
     pub fn trouble(&self, part: Part, reason: impl Into<String>) {
+        self.note(part, reason.into(), part == Part::Source);
+    }
+
+    /// A part is in trouble that usually passes: it takes readiness when it lasts as long as the source may be away.
+    pub fn trouble_that_may_pass(&self, part: Part, reason: impl Into<String>) {
+        self.note(part, reason.into(), true);
+    }
+
+    fn note(&self, part: Part, reason: String, may_pass: bool) {
         let mut state = self.lock();
-        let since = state.troubles.get(&part).map_or_else(Instant::now, |(_, since)| *since);
-        state.troubles.insert(part, (reason.into(), since));
+        let since = state.troubles.get(&part).map_or_else(Instant::now, |before| before.since);
+        state.troubles.insert(part, Trouble { reason, since, may_pass });
     }
 
     /// A part is well again.
@@ -156,13 +173,9 @@ impl Health {
         }
     }
 
-    fn reason(&self, part: Part, (reason, since): &(String, Instant)) -> Reason {
+    fn reason(&self, part: Part, Trouble { reason, since, may_pass }: &Trouble) -> Reason {
         let lasts = since.elapsed();
-        let blocks = match part {
-            Part::Source => lasts >= self.source_limit,
-            Part::Sink => false,
-            Part::Recovery | Part::Commit | Part::Intake | Part::Shutdown => true,
-        };
+        let blocks = part != Part::Sink && (!may_pass || lasts >= self.patience);
         Reason { part, reason: reason.clone(), since_secs: lasts.as_secs_f64(), blocks }
     }
 
@@ -209,6 +222,11 @@ mod tests {
             health.over(Part::Recovery);
             health.trouble(Part::Source, "no broker answers");
             assert_eq!(health.is_ready(), ready);
+            health.over(Part::Source);
+            health.trouble_that_may_pass(Part::Commit, "Kafka has not taken commit 7");
+            assert_eq!(health.is_ready(), ready);
+            health.trouble(Part::Commit, "fenced");
+            assert!(!health.is_ready());
         }
     }
 }

@@ -27,8 +27,8 @@ const SIZE_LOOK: Duration = Duration::from_secs(1);
 struct Flight {
     number: u64,
     cut: Duration,
-    /// When the batches were received that closed the windows of its results.
-    closing_ms: Vec<i64>,
+    /// When the batches were received that closed the windows of its results, in epoch microseconds.
+    closing: Vec<i64>,
     outputs: Vec<Arc<Output>>,
     /// It ends with the flight.
     span: CommitSpan,
@@ -42,9 +42,9 @@ pub(in crate::runtime) struct Observer {
     tracer: CommitTracer,
     is_on: bool,
     /// When the batch was received after which nothing was advanced yet.
-    received_ms: Option<i64>,
+    received_micros: Option<i64>,
     emitted: u64,
-    closing_ms: Vec<i64>,
+    closing: Vec<i64>,
     flights: VecDeque<Flight>,
     next_look_ms: i64,
     next_size: Duration,
@@ -70,9 +70,9 @@ impl Observer {
             meters,
             telemetry,
             clock,
-            received_ms: None,
+            received_micros: None,
             emitted: emitted(pipelines),
-            closing_ms: Vec::new(),
+            closing: Vec::new(),
             flights: VecDeque::new(),
             next_look_ms: i64::MIN,
             next_size: Duration::ZERO,
@@ -121,13 +121,13 @@ impl Observer {
     }
 
     /// A batch is in its windows.
-    pub(in crate::runtime) fn processed(&mut self, received_ms: i64) {
+    pub(in crate::runtime) fn processed(&mut self, received_micros: i64) {
         if !self.is_on {
             return;
         }
-        self.received_ms = Some(received_ms);
+        self.received_micros = Some(received_micros);
         if let Some(meters) = &self.meters {
-            meters.processing.observe(since(received_ms, self.clock.now_ms()));
+            meters.processing.observe(since(received_micros, self.clock.now_micros()));
         }
     }
 
@@ -142,10 +142,10 @@ impl Observer {
         if !self.is_on {
             return;
         }
-        let received_ms = self.received_ms.take();
+        let received = self.received_micros.take();
         let emitted = emitted(pipelines);
         if emitted > self.emitted {
-            self.closing_ms.extend(received_ms);
+            self.closing.extend(received);
         }
         self.emitted = emitted;
         if let (Some(meters), Some(metrics)) = (&mut self.meters, self.telemetry.metrics.as_deref())
@@ -195,7 +195,7 @@ impl Observer {
         self.flights.push_back(Flight {
             number,
             cut: self.clock.elapsed(),
-            closing_ms: take(&mut self.closing_ms),
+            closing: take(&mut self.closing),
             outputs: if keeps { outputs } else { Vec::new() },
             span,
         });
@@ -214,8 +214,9 @@ impl Observer {
             }
             let Some(meters) = &self.meters else { continue };
             meters.committed(now_ms, self.clock.elapsed().saturating_sub(flight.cut));
-            for received_ms in flight.closing_ms {
-                meters.event_to_result.observe(since(received_ms, now_ms));
+            let now_micros = self.clock.now_micros();
+            for received_micros in flight.closing {
+                meters.event_to_result.observe(since(received_micros, now_micros));
             }
         }
         if self.is_on && self.telemetry.health.is_in_trouble(Part::Commit) {
@@ -232,10 +233,28 @@ impl Observer {
         }
     }
 
+    /// A commit on Kafka was aborted, or nobody knows what became of it. That is usual while brokers change places, so
+    /// it takes readiness only when it lasts.
+    pub(in crate::runtime) fn in_doubt(&self, number: u64) {
+        let reason = format!("Kafka has not taken commit {number}; it is sent again");
+        self.telemetry.health.trouble_that_may_pass(Part::Commit, reason);
+        self.meters.iter().for_each(|meters| {
+            meters.commit_errors.inc();
+        });
+    }
+
+    /// Such a commit is sent again.
+    pub(in crate::runtime) fn sent_again(&self) {
+        self.meters.iter().for_each(|meters| {
+            meters.commit_retries.inc();
+        });
+    }
+
     /// What was cut and not acknowledged will never be.
     pub(in crate::runtime) fn lost_flights(&mut self) {
+        self.telemetry.health.over(Part::Commit);
         self.flights.clear();
-        self.closing_ms.clear();
+        self.closing.clear();
         self.tracer.forget();
     }
 
@@ -295,8 +314,8 @@ fn emitted(pipelines: &[Pipeline]) -> u64 {
     pipelines.iter().map(|pipeline| pipeline.counters().results_emitted).sum()
 }
 
-fn since(from_ms: i64, to_ms: i64) -> Duration {
-    Duration::from_millis(u64::try_from(to_ms.saturating_sub(from_ms)).unwrap_or(0))
+fn since(from_micros: i64, to_micros: i64) -> Duration {
+    Duration::from_micros(u64::try_from(to_micros.saturating_sub(from_micros)).unwrap_or(0))
 }
 
 /// Adds where a partition is read to, and what is left of it.

@@ -149,9 +149,10 @@ impl Committer {
                 .zip(outboxes.iter().map(topic))
                 .collect(),
             patience,
+            max_bytes: config.max_outbox_bytes,
             planted: planted_fault()?,
         };
-        let outside = OutsideSettings { outbox, patience, max_bytes: config.max_outbox_bytes };
+        let outside = OutsideSettings { outbox, patience };
         let requirements = Requirements {
             transaction,
             producer: config.kafka.producer.clone(),

@@ -12,7 +12,7 @@ use crate::{
     },
     error::{ProcessorError, ProcessorResult},
     kafka::{Outbox, OutboxSettings},
-    runtime::PipelineOutputs,
+    runtime::{PipelineOutputs, Telemetry},
     sink::{Output, SideSink},
 };
 
@@ -21,8 +21,6 @@ use crate::{
 pub(super) struct OutsideSettings {
     pub(super) outbox: OutboxSettings,
     pub(super) patience: Patience,
-    /// Input waits while this much is not with every sink.
-    pub(super) max_bytes: u64,
 }
 
 /// What a commit adds to a pipeline's outbox.
@@ -62,11 +60,12 @@ impl Outside {
         settings: &OutsideSettings,
         durable: Vec<PipelineOutputs>,
         live: Vec<PipelineOutputs>,
+        telemetry: &Arc<Telemetry>,
     ) -> ProcessorResult<Self> {
         let outbox = durable
             .iter()
             .any(|outputs| !is_empty(outputs))
-            .then(|| Outbox::start(&settings.outbox, durable))
+            .then(|| Outbox::start(&settings.outbox, durable, telemetry))
             .transpose()?;
         let live = live
             .iter()
@@ -80,7 +79,7 @@ impl Outside {
             live,
             totals: vec![0; topics.len()],
             topics,
-            max_bytes: settings.max_bytes,
+            max_bytes: settings.outbox.max_bytes,
             is_full: false,
             flight: None,
         })

@@ -45,8 +45,10 @@ pub(in super::super) struct Routes {
 pub(in super::super) enum Promise {
     /// Each record once, with the commit.
     Transaction,
-    /// Each record once, by way of the outbox.
+    /// Each record once, by way of the outbox, as the sink is set back to its cursor.
     OutboxOnce,
+    /// Each record once, by way of the outbox, as the sink keeps its cursor itself.
+    OutboxKept,
     /// Each record at least once, by way of the outbox.
     OutboxRepeats,
     /// Each record at least once, before the commit.
@@ -62,6 +64,9 @@ impl Promise {
             Self::Transaction => "each record once, in the transaction",
             Self::OutboxOnce => {
                 "each record once: by way of the outbox topic, cut back to its committed length at a start"
+            }
+            Self::OutboxKept => {
+                "each record once: by way of the outbox topic, whose offset is in the same transaction of the database"
             }
             Self::OutboxRepeats => {
                 "each record at least once: by way of the outbox topic, and a crash may repeat the last of them"
@@ -144,7 +149,8 @@ impl Inside {
             }
             Some(spec) => {
                 let sink = opener.side_sink(spec)?;
-                let promise = self.promise_of(sink.cursor_name().is_some(), sink.mark().is_some());
+                let goes_back = sink.mark().is_some();
+                let promise = self.promise_of(sink.cursor_name().is_some(), goes_back, false);
                 *is_kept = promise.is_of_outbox();
                 promises.push((sink.name().to_owned(), promise));
                 Ok((None, Some(sink)))
@@ -153,22 +159,24 @@ impl Inside {
     }
 
     fn promise(&self, sink: &dyn ResultSink) -> Promise {
-        self.promise_of(sink.cursor_name().is_some(), sink.mark().is_some())
+        let is_owed = sink.cursor_name().is_some();
+        self.promise_of(is_owed, sink.mark().is_some(), sink.keeps_cursor())
     }
 
-    fn promise_of(&self, is_owed: bool, goes_back: bool) -> Promise {
-        match (self.delivery, is_owed, goes_back) {
-            (_, false, _) => Promise::Live,
-            (Delivery::AtLeastOnce, true, _) => Promise::Before,
-            (Delivery::ExactlyOnce, true, true) => Promise::OutboxOnce,
-            (Delivery::ExactlyOnce, true, false) => Promise::OutboxRepeats,
+    fn promise_of(&self, is_owed: bool, goes_back: bool, keeps_cursor: bool) -> Promise {
+        match self.delivery {
+            _ if !is_owed => Promise::Live,
+            Delivery::AtLeastOnce => Promise::Before,
+            Delivery::ExactlyOnce if goes_back => Promise::OutboxOnce,
+            Delivery::ExactlyOnce if keeps_cursor => Promise::OutboxKept,
+            Delivery::ExactlyOnce => Promise::OutboxRepeats,
         }
     }
 }
 
 impl Promise {
     fn is_of_outbox(self) -> bool {
-        matches!(self, Self::OutboxOnce | Self::OutboxRepeats)
+        matches!(self, Self::OutboxOnce | Self::OutboxKept | Self::OutboxRepeats)
     }
 }
 

@@ -110,7 +110,7 @@ impl Worker {
         if telemetry.live.is_some() {
             pipelines = pipelines.into_iter().map(Pipeline::sampling).collect();
         }
-        let observer = Observer::new(telemetry, Arc::clone(&clock), &pipelines);
+        let observer = Observer::new(Arc::clone(&telemetry), Arc::clone(&clock), &pipelines);
         observer.recovers("the group's partitions and their state are awaited");
         let outputs: Vec<_> =
             pipelines.iter_mut().map(|pipeline| std::mem::take(&mut pipeline.outputs)).collect();
@@ -121,7 +121,7 @@ impl Worker {
         let (before, durable) =
             if has_outlet { (Some(durable), Vec::new()) } else { (None, durable) };
         let outlet = before.map(|sinks| Box::new(Sinks::new(sinks)) as Box<dyn Outlet>);
-        let outside = Outside::start(&outside, durable, live)?;
+        let outside = Outside::start(&outside, durable, live, &telemetry)?;
         let pace = Pace::new(source.pauses());
         let (fingerprint, incarnation) = (machine.fingerprint, machine.incarnation);
         let fingerprint_json = io.fingerprint.as_ref().map(Fingerprint::to_json).transpose()?;
@@ -298,7 +298,7 @@ impl Worker {
         let span = self.observer.batch(batch).entered();
         Pipeline::process_all(&mut self.pipelines, batch, now_ms);
         drop(span);
-        self.observer.processed(batch.received_ms);
+        self.observer.processed(batch.received_micros);
         self.moved = true;
         self.places.insert(batch.origin.id, (batch.origin.key(), batch.next_position.offset));
         let elapsed = self.clock.elapsed();
@@ -348,6 +348,8 @@ impl Worker {
                     self.outside.acknowledged(number);
                     self.observer.acknowledged(number.0);
                 }
+                WorkerOrder::Failed(number) => self.observer.in_doubt(number.0),
+                WorkerOrder::SentAgain(_) => self.observer.sent_again(),
                 WorkerOrder::Pause => self.is_paused = true,
                 WorkerOrder::Resume => {
                     self.is_paused = false;

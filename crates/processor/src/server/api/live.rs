@@ -1,7 +1,7 @@
 //! Results as they are committed, over server-sent events and WebSocket.
 //!
 //! A listener that is too slow is told how many results it missed, and goes on with the oldest that is still there; one that
-//! takes nothing from its WebSocket for ten seconds is cut off. Nobody holds the run.
+//! takes nothing for ten seconds is cut off, counted, and loses its place to another one. Nobody holds the run.
 
 use std::{
     convert::Infallible,
@@ -9,7 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::{
@@ -29,13 +29,13 @@ use utoipa::IntoParams;
 
 use super::{Api, Problem, guard::check_origin, problem};
 use crate::{
-    metrics::catalogue::{LIVE_LISTENERS, LIVE_RESULTS_MISSED},
+    metrics::catalogue::{LIVE_LISTENERS, LIVE_LISTENERS_CUT_OFF, LIVE_RESULTS_MISSED},
     runtime::{Heard, Listener, LiveResult},
 };
 
 /// Listeners at once.
 const MAX_LISTENERS: usize = 64;
-/// How long a WebSocket may take nothing.
+/// How long a WebSocket may take nothing; for other streams the connection sees to it.
 const MAX_STUCK: Duration = Duration::from_secs(10);
 
 /// Which results.
@@ -73,13 +73,30 @@ pub(super) async fn events(
         return *refused;
     }
     let Some((listener, seat)) = listen(&api) else { return full() };
-    let heard = stream::unfold((listener, seat), |(mut listener, seat)| async move {
-        let heard = listener.hear().await?;
-        seat.missed(heard.missed);
-        Some((heard, (listener, seat)))
+    let heard = stream::unfold(Told { listener, seat, since: None }, |mut told| async move {
+        told.since = None;
+        let heard = told.listener.hear().await?;
+        told.seat.missed(heard.missed);
+        told.since = Some(Instant::now());
+        Some((heard, told))
     });
     let events = heard.flat_map(move |heard| stream::iter(in_events(&heard, &query)));
     Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response()
+}
+
+/// A listener of events, and since when it has not taken what it was told.
+struct Told {
+    listener: Listener,
+    seat: Seat,
+    since: Option<Instant>,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if self.since.is_some_and(|since| since.elapsed() >= MAX_STUCK) {
+            self.seat.cut_off();
+        }
+    }
 }
 
 fn in_events(heard: &Heard, query: &LiveQuery) -> Vec<Event> {
@@ -128,6 +145,9 @@ async fn tell(mut socket: WebSocket, mut listener: Listener, seat: Seat, query: 
         let wanted = heard.results.iter().filter(|result| query.wants(result));
         for message in gap.into_iter().chain(wanted.map(text)) {
             let done = tokio::time::timeout(MAX_STUCK, socket.send(Message::text(message))).await;
+            if done.is_err() {
+                seat.cut_off();
+            }
             if !matches!(done, Ok(Ok(()))) {
                 return;
             }
@@ -182,6 +202,15 @@ impl Seat {
     fn missed(&self, results: u64) {
         if let Some(metrics) = self.api.telemetry().metrics.as_ref().filter(|_| results > 0) {
             metrics.counter(&LIVE_RESULTS_MISSED, &[]).inc_by(results);
+        }
+    }
+}
+
+impl Seat {
+    /// Its listener took nothing for too long.
+    fn cut_off(&self) {
+        if let Some(metrics) = &self.api.telemetry().metrics {
+            metrics.counter(&LIVE_LISTENERS_CUT_OFF, &[]).inc();
         }
     }
 }

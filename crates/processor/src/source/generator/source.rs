@@ -170,8 +170,9 @@ impl Run<'_> {
 
     fn add(&mut self, call: &CallEvent) -> Result<(), Halt> {
         let batch = self.batch.get_or_insert_with(|| {
-            let now_ms = self.source.clock.now_ms();
-            RecordBatch::new(Arc::clone(&self.origin), RecordFormat::Json, now_ms)
+            let mut batch = RecordBatch::new(Arc::clone(&self.origin), RecordFormat::Json, 0);
+            batch.receive(self.source.clock.now_micros());
+            batch
         });
         self.json.clear();
         call.write_json(&mut self.json)

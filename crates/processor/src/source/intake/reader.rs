@@ -133,7 +133,7 @@ impl Filling {
             return Err(gone(self.next));
         }
         if self.batch.records.is_empty() {
-            self.batch.received_ms = row.received_ms;
+            self.batch.receive(row.received_ms.saturating_mul(1_000));
         }
         let mut changes = row.changes().peekable();
         let mut headers = 0..0;

@@ -86,21 +86,21 @@ impl TextBatcher {
     }
 
     /// Takes bytes from the front of `chunk` and says how many; stops early at a full batch,
-    /// which [`take`](Self::take) then fetches. `clock_ms` is asked once per batch.
+    /// which [`take`](Self::take) then fetches. `clock_micros` is asked once per batch.
     ///
     /// # Errors
     /// What is wrong with the header of a CSV input and what to do.
     pub(crate) fn feed(
         &mut self,
         chunk: &[u8],
-        clock_ms: &dyn Fn() -> i64,
+        clock_micros: &dyn Fn() -> i64,
     ) -> Result<usize, String> {
         let mut taken = 0;
         while let Some(rest) = chunk.get(taken..).filter(|rest| !rest.is_empty()) {
             let (bytes, found) = self.splitter.next(rest);
             taken += bytes;
             if let Some(found) = found {
-                self.collector.accept(&found, clock_ms)?;
+                self.collector.accept(&found, clock_micros)?;
                 if self.collector.is_full() {
                     break;
                 }
@@ -113,9 +113,9 @@ impl TextBatcher {
     ///
     /// # Errors
     /// As [`feed`](Self::feed).
-    pub(crate) fn finish(&mut self, clock_ms: &dyn Fn() -> i64) -> Result<(), String> {
+    pub(crate) fn finish(&mut self, clock_micros: &dyn Fn() -> i64) -> Result<(), String> {
         match self.splitter.finish() {
-            Some(found) => self.collector.accept(&found, clock_ms),
+            Some(found) => self.collector.accept(&found, clock_micros),
             None => Ok(()),
         }
     }
@@ -156,7 +156,7 @@ impl TextBatcher {
 }
 
 impl Collector {
-    fn accept(&mut self, found: &Found<'_>, clock_ms: &dyn Fn() -> i64) -> Result<(), String> {
+    fn accept(&mut self, found: &Found<'_>, clock_micros: &dyn Fn() -> i64) -> Result<(), String> {
         let format = match (&self.format, &self.csv) {
             (Some(format), _) => format,
             (None, Some(csv)) => {
@@ -170,7 +170,8 @@ impl Collector {
             (None, None) => self.format.insert(RecordFormat::Json),
         };
         let batch = self.batch.get_or_insert_with(|| {
-            let mut batch = RecordBatch::new(Arc::clone(&self.origin), format.clone(), clock_ms());
+            let mut batch = RecordBatch::new(Arc::clone(&self.origin), format.clone(), 0);
+            batch.receive(clock_micros());
             batch.arena.reserve(self.last_sizes.0);
             batch.records.reserve(self.last_sizes.1);
             batch

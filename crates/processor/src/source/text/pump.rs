@@ -57,7 +57,7 @@ impl<'a> TextPump<'a> {
             let clock = Arc::clone(&self.clock);
             let taken = self
                 .batcher
-                .feed(chunk, &|| clock.now_ms())
+                .feed(chunk, &|| clock.now_micros())
                 .map_err(|reason| fault(&self.origin, reason))?;
             chunk = chunk.get(taken..).unwrap_or_default();
             if self.batcher.is_full() {
@@ -132,7 +132,9 @@ impl<'a> TextPump<'a> {
 
     fn finish(&mut self) -> Result<(), Halt> {
         let clock = Arc::clone(&self.clock);
-        self.batcher.finish(&|| clock.now_ms()).map_err(|reason| fault(&self.origin, reason))?;
+        self.batcher
+            .finish(&|| clock.now_micros())
+            .map_err(|reason| fault(&self.origin, reason))?;
         self.flush()
     }
 
