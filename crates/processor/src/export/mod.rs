@@ -37,5 +37,3 @@ pub(crate) use pusher::Export;
 #[cfg(not(feature = "otlp-export"))]
 pub(crate) use refusal::Export;
 pub(crate) use settings::ExportSettings;
-#[cfg(feature = "otlp-export")]
-pub(crate) use spans::is_ours;

@@ -232,7 +232,7 @@ mod tests {
     }
 
     fn points(metric: &Metric) -> Vec<(Vec<String>, f64)> {
-        let (Some(Data::Sum(Sum { data_points, .. })) | Some(Data::Gauge(Gauge { data_points }))) =
+        let Some(Data::Sum(Sum { data_points, .. }) | Data::Gauge(Gauge { data_points })) =
             &metric.data
         else {
             panic!("no numbers: {metric:?}")

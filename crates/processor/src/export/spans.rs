@@ -43,11 +43,6 @@ pub(super) fn tracer(sample_ratio: f64) -> (SdkTracerProvider, SdkTracer, EndedS
     (provider, tracer, EndedSpans { spans, dropped })
 }
 
-/// Whether a span or event is recorded: of this program, at level info and above.
-pub(crate) fn is_ours(metadata: &tracing::Metadata<'_>) -> bool {
-    *metadata.level() <= tracing::Level::INFO && metadata.target().starts_with("llm_optimizer_")
-}
-
 #[derive(Debug)]
 struct Queue {
     sender: Sender<SpanData>,
