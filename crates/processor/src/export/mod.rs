@@ -26,6 +26,7 @@ mod pusher;
 mod refusal;
 #[cfg(feature = "otlp-export")]
 mod resource;
+#[cfg_attr(not(feature = "otlp-export"), allow(dead_code, reason = "nobody sends"))]
 mod settings;
 #[cfg(feature = "otlp-export")]
 mod spans;
