@@ -30,8 +30,12 @@ const REQUEST_PATIENCE: Duration = Duration::from_mins(1);
 /// before there is an inbox.
 pub(crate) fn door(config: &ProcessorConfig) -> Option<(Arc<Door>, Router)> {
     let (kind, intake) = intake_of(config)?;
+    Some(door_of(config, kind, &intake))
+}
+
+fn door_of(config: &ProcessorConfig, kind: SourceKind, intake: &Intake) -> (Arc<Door>, Router) {
     let max_record_bytes = usize::try_from(config.limits.max_record_bytes).unwrap_or(usize::MAX);
-    let door = Arc::new(Door::new(&intake, max_record_bytes));
+    let door = Arc::new(Door::new(intake, max_record_bytes));
     let shared = Arc::clone(&door);
     let router = if kind == SourceKind::Otlp { otlp::routes(shared) } else { http::routes(shared) };
     // The door itself says how long a body may be, after it is unpacked.
@@ -40,7 +44,7 @@ pub(crate) fn door(config: &ProcessorConfig) -> Option<(Arc<Door>, Router)> {
         max_concurrent: MAX_REQUESTS,
         timeout: REQUEST_PATIENCE,
     };
-    Some((door, limited(router, limits)))
+    (door, limited(router, limits))
 }
 
 fn intake_of(config: &ProcessorConfig) -> Option<(SourceKind, Intake)> {
@@ -63,22 +67,21 @@ pub(super) fn source(
     limits: BatchLimits,
     (clock, telemetry): (&Arc<dyn Clock>, &Telemetry),
 ) -> ProcessorResult<Option<Box<dyn Source>>> {
-    let Some((kind, _)) = intake_of(config) else { return Ok(None) };
+    let Some((kind, intake)) = intake_of(config) else { return Ok(None) };
     let Some((opened, (store, inbox))) = opened.and_then(|opened| {
         let inbox = opened.inbox()?;
         Some((opened, inbox))
     }) else {
         return Err(without_state());
     };
-    match (telemetry.door.get(), door(config)) {
-        (Some(door), _) => door.lead_to(Arc::clone(&inbox)),
-        (None, Some((door, router))) => {
-            let bind = config.http.clone().unwrap_or_default().bind;
-            let server = Bound::at(&ServerSettings::at(bind))?.serve(router)?;
-            door.lead_to(Arc::clone(&inbox));
-            opened.hold(Box::new(server));
-        }
-        (None, None) => {}
+    if let Some(door) = telemetry.door.get() {
+        door.lead_to(Arc::clone(&inbox));
+    } else {
+        let (door, router) = door_of(config, kind, &intake);
+        let bind = config.http.clone().unwrap_or_default().bind;
+        let server = Bound::at(&ServerSettings::at(bind))?.serve(router)?;
+        door.lead_to(Arc::clone(&inbox));
+        opened.hold(Box::new(server));
     }
     opened.hold(Box::new(Farewell(inbox.metrics().clone())));
     let source = IntakeSource::new((store, inbox), kind, limits, Arc::clone(clock));

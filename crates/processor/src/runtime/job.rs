@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -29,7 +29,6 @@ use crate::{
         CrashPoint, Recovered,
     },
     error::{ProcessorError, ProcessorResult},
-    sink::metrics::ResultSeries,
     source::{Source, SourceEvent, StopToken, clock::Clock, text::ReadProgress},
     trace::TraceContext,
 };
@@ -63,8 +62,6 @@ pub struct RunProgress {
     pub results_emitted: AtomicU64,
     /// Bytes of the input read, where the source counts them.
     pub read: ReadProgress,
-    /// What metrics sinks show, once there is one: to be registered where metrics are scraped.
-    pub result_series: Arc<OnceLock<ResultSeries>>,
 }
 
 /// A source, pipelines over it, and how to run them.

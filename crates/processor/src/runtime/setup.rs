@@ -113,7 +113,7 @@ pub fn observed_job_from_config(
         stop,
         give_up,
         clock,
-        progress: Arc::new(RunProgress { read, result_series: series, ..RunProgress::default() }),
+        progress: Arc::new(RunProgress { read, ..RunProgress::default() }),
     })
 }
 
@@ -138,7 +138,7 @@ fn transactional_job(
         Delivery::ExactlyOnce => OpenMode::Resume,
         Delivery::AtLeastOnce => OpenMode::Append,
     };
-    let mut setup = Setup::new(config, options, Arc::new(SystemClock::new()), mode);
+    let mut setup = Setup::new(config, options, Arc::clone(&clock), mode);
     setup.take_instance(instance.id().to_owned());
     let inside = Inside::new(config.delivery, &config.kafka.consumer.bootstrap_servers);
     let mut opener = setup.opener(config.pipelines().len() > 1);
@@ -173,7 +173,7 @@ fn transactional_job(
         stop,
         give_up,
         clock,
-        progress: Arc::new(RunProgress { result_series: series, ..RunProgress::default() }),
+        progress: Arc::default(),
         telemetry,
         log: None,
         kafka: Some(committer.commits(routes, Box::new(rebuild))),
