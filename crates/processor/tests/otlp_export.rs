@@ -267,7 +267,9 @@ fn a_receiver_that_is_away_holds_nothing_up_and_gets_the_spans_when_it_is_back()
     // Refusal is no outage: what is refused is dropped, and counted.
     receiver.answer(400);
     sender.insist("/v1/events", &lines, event(9_000, 1).as_bytes());
-    place.wait_for("log.txt", "the refusal", |log| log.contains("status 400"));
+    place.wait_for("log.txt", "the refusal of spans", |log| {
+        log.lines().any(|line| line.contains("spans cannot") && line.contains("status 400"))
+    });
     receiver.answer(200);
     sender.insist("/v1/events", &lines, event(12_000, 1).as_bytes());
     receiver.wait_for("the count of dropped spans", |received| {

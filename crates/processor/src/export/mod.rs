@@ -26,6 +26,7 @@ mod pusher;
 mod refusal;
 #[cfg(feature = "otlp-export")]
 mod resource;
+#[cfg_attr(not(feature = "otlp-export"), allow(dead_code, reason = "nobody sends"))]
 mod settings;
 #[cfg(feature = "otlp-export")]
 mod spans;
@@ -37,5 +38,3 @@ pub(crate) use pusher::Export;
 #[cfg(not(feature = "otlp-export"))]
 pub(crate) use refusal::Export;
 pub(crate) use settings::ExportSettings;
-#[cfg(feature = "otlp-export")]
-pub(crate) use spans::is_ours;

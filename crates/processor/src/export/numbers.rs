@@ -28,7 +28,7 @@ struct Family<'a> {
     help: &'a str,
     numbers: Vec<NumberDataPoint>,
     /// By labels without `le`.
-    histograms: BTreeMap<Vec<(String, String)>, Buckets>,
+    histograms: BTreeMap<Vec<Label>, Buckets>,
 }
 
 #[derive(Debug, Default)]
@@ -87,12 +87,7 @@ impl Family<'_> {
         Some(())
     }
 
-    fn take_bucket(
-        &mut self,
-        name: &str,
-        mut labels: Vec<(String, String)>,
-        value: &str,
-    ) -> Option<()> {
+    fn take_bucket(&mut self, name: &str, mut labels: Vec<Label>, value: &str) -> Option<()> {
         let bound = labels.iter().position(|(label, _)| label == "le");
         let bound = bound.map(|at| labels.remove(at).1);
         let of = self.histograms.entry(labels).or_default();
@@ -143,7 +138,7 @@ impl Family<'_> {
 }
 
 impl Buckets {
-    fn point(self, labels: &[(String, String)], times: Times) -> HistogramDataPoint {
+    fn point(self, labels: &[Label], times: Times) -> HistogramDataPoint {
         let mut below = 0;
         let counts = self.cumulative.iter().map(|cumulative| {
             let own = cumulative.saturating_sub(below);
@@ -163,12 +158,15 @@ impl Buckets {
     }
 }
 
-fn attributes(labels: &[(String, String)]) -> Vec<KeyValue> {
+fn attributes(labels: &[Label]) -> Vec<KeyValue> {
     labels.iter().map(|(name, value)| text(name.clone(), value.clone())).collect()
 }
 
+/// Name and value of a label.
+type Label = (String, String);
+
 /// Name, labels and value of a line.
-fn sample(line: &str) -> Option<(&str, Vec<(String, String)>, &str)> {
+fn sample(line: &str) -> Option<(&str, Vec<Label>, &str)> {
     let end = line.find(['{', ' '])?;
     let (name, rest) = line.split_at_checked(end)?;
     let Some(mut rest) = rest.strip_prefix('{') else {
@@ -232,7 +230,7 @@ mod tests {
     }
 
     fn points(metric: &Metric) -> Vec<(Vec<String>, f64)> {
-        let (Some(Data::Sum(Sum { data_points, .. })) | Some(Data::Gauge(Gauge { data_points }))) =
+        let Some(Data::Sum(Sum { data_points, .. }) | Data::Gauge(Gauge { data_points })) =
             &metric.data
         else {
             panic!("no numbers: {metric:?}")

@@ -11,7 +11,7 @@ use std::{
 use crossbeam_channel::{Receiver, Sender, bounded};
 use opentelemetry::{
     Context, KeyValue,
-    trace::{Link, SpanKind, TraceContextExt, TraceId, TracerProvider},
+    trace::{Link, SpanContext, SpanKind, TraceContextExt, TraceId, TracerProvider},
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
@@ -41,11 +41,6 @@ pub(super) fn tracer(sample_ratio: f64) -> (SdkTracerProvider, SdkTracer, EndedS
         .build();
     let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
     (provider, tracer, EndedSpans { spans, dropped })
-}
-
-/// Whether a span or event is recorded: of this program, at level info and above.
-pub(crate) fn is_ours(metadata: &tracing::Metadata<'_>) -> bool {
-    *metadata.level() <= tracing::Level::INFO && metadata.target().starts_with("llm_optimizer_")
 }
 
 #[derive(Debug)]
@@ -94,7 +89,7 @@ impl ShouldSample for CommitSampler {
         links: &[Link],
     ) -> SamplingResult {
         let above = parent.map(|context| context.span().span_context().clone());
-        let by = match above.filter(|above| above.is_valid()) {
+        let by = match above.filter(SpanContext::is_valid) {
             Some(above) if above.is_sampled() => &Sampler::AlwaysOn,
             Some(_) => &Sampler::AlwaysOff,
             None if matches!(name, "commit" | "batch") => &self.of_commits,
