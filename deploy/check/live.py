@@ -42,10 +42,16 @@ def wait_for(what, done, seconds=90, instead=lambda: ""):
     return time.monotonic() - begun
 
 
+# 10 GB of state would take this machine an hour to fill.
+STATE_LIMIT = "30e6"
+
+
 def short_rules():
-    """The rules as they are, but with ranges and waits of seconds; thresholds stay."""
+    """The rules as they are, but with ranges and waits of seconds; thresholds stay, but for that of state."""
     text = (DEPLOY / "prometheus/alerts.yaml").read_text()
     text = text.replace("[5m]", "[10s]").replace("[15m]", "[15s]")
+    assert text.count("10e9") == 2, "the limit of state is another one"
+    text = text.replace("10e9", STATE_LIMIT)
     return re.sub(r"\bfor: \d+m", "for: 2s", text)
 
 
@@ -57,8 +63,8 @@ class Process:
         self.command, self.folder, self.process = command, folder, None
         self.start()
 
-    def start(self):
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("PROCESSOR_")}
+    def start(self, **more):
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PROCESSOR_")} | more
         with open(self.log, "ab") as log:
             self.process = subprocess.Popen(
                 self.command, cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -71,6 +77,13 @@ class Process:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+    def restart(self, config=None, **more):
+        """Ends it and starts it, with another configuration and variables."""
+        self.stop()
+        if config:
+            self.command[-1] = config
+        self.start(**more)
 
 
 class Kafka:
@@ -175,7 +188,28 @@ def write_configurations(folder, address, ports):
         "state": {"path": str(folder / "local-state"), "checkpoint_path": str(folder / "local-checkpoints")},
         "sinks": [{"type": "file", "path": str(folder / "results.ndjson")}],
     }
-    for name, config in (("kafka", kafka), ("local", local)):
+    def instead(name, generator, **more):
+        """The local one with other traffic and settings, and a state of its own."""
+        state = {"path": str(folder / f"{name}-state")}
+        source = {"type": "generator", "generator": {"seed": 1, **generator}}
+        return {**local, "source": source, "state": state, "sinks": [{"type": "file", "path": str(folder / f"{name}.ndjson")}], **more}
+
+    custom = {"profile": "custom", "timestamp": "timestamp", "values": {"latency_ms": "latency_ms"}}
+    # Each event has a key of its own, and windows stay open.
+    large = instead(
+        "large", {"events_per_sec": 3000, "speed": 1}, event={**custom, "key": ["id"]},
+        windows={"default_type": "tumbling", "tumbling": {"size_secs": 3600}},
+    )
+    # Windows of 60 s every 50 s have slices of 10 s: fewer windows than slices, and slices are what is open.
+    many = instead(
+        "many", {"events_per_sec": 200, "speed": 5, "start": "2020-01-01T00:00:00Z"}, event={**custom, "key": ["model"]},
+        windows={"default_type": "sliding", "sliding": {"size_secs": 60, "slide_secs": 50}},
+        limits={"max_windows_per_key": 2},
+    )
+    # More is read than is processed, and waits in a deep queue.
+    deep = instead("deep", {"events_per_sec": 200, "speed": 0, "start": "2020-01-01T00:00:00Z"}, buffer_size=1_000_000)
+    others = (("large", large), ("many", many), ("deep", deep))
+    for name, config in (("kafka", kafka), ("local", local), *others):
         (folder / f"{name}.yaml").write_text(yaml.safe_dump({"processor": config}))
 
 
@@ -341,7 +375,32 @@ def down(world):
     world.fires_and_clears({"ProcessorDown"}, processor.stop, processor.start)
 
 
-SCENES = {"panels": check_panels, "errors": errors, "latency": latency, "checkpoint": checkpoint, "lag": lag, "brokers": brokers, "down": down}
+def restarted(world, names, config=None, **more):
+    """The local processor runs otherwise for a while."""
+    processor = world.processors["local"]
+    world.fires_and_clears(
+        names, lambda: processor.restart(config, **more), lambda: processor.restart("local.yaml"), 90, 90
+    )
+
+
+def memory(world):
+    restarted(world, {"ProcessorMemoryHigh"}, PROCESSOR_LIMITS__MEMORY_BYTES="30000000")
+
+
+def state(world):
+    restarted(world, {"ProcessorStateLarge"}, "large.yaml")
+
+
+def windows(world):
+    restarted(world, {"ProcessorOpenWindowsHigh"}, "many.yaml")
+
+
+def processing(world):
+    restarted(world, {"ProcessorProcessingLatencyHigh"}, "deep.yaml")
+
+
+SCENES = {"panels": check_panels, "errors": errors, "latency": latency, "checkpoint": checkpoint, "lag": lag, "brokers": brokers, "down": down,
+          "memory": memory, "state": state, "windows": windows, "processing": processing}
 
 
 def main():

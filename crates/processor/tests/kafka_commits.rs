@@ -77,6 +77,8 @@ struct Counter {
     is_paused: bool,
     moved: bool,
     acknowledged: Vec<CommitNumber>,
+    failed: Vec<CommitNumber>,
+    sent_again: Vec<CommitNumber>,
     starts: Vec<Vec<TaskStart>>,
     exit: Option<ExitReason>,
     is_finished: bool,
@@ -160,6 +162,8 @@ impl Counter {
             is_paused: true,
             moved: false,
             acknowledged: Vec::new(),
+            failed: Vec::new(),
+            sent_again: Vec::new(),
             starts: Vec::new(),
             exit: None,
             is_finished: false,
@@ -228,6 +232,8 @@ impl Counter {
                 WorkerOrder::Pause => self.is_paused = true,
                 WorkerOrder::Resume => self.is_paused = false,
                 WorkerOrder::Shrunk(_) => {}
+                WorkerOrder::Failed(number) => self.failed.push(number),
+                WorkerOrder::SentAgain(number) => self.sent_again.push(number),
                 WorkerOrder::Finished => self.is_finished = true,
                 WorkerOrder::Exit(reason) => self.exit = Some(reason),
             }
@@ -416,7 +422,7 @@ fn crashes_at_any_moment_lose_nothing_and_repeat_nothing() {
 }
 
 #[test]
-fn a_brief_outage_of_the_broker_ends_no_process() {
+fn an_outage_of_the_broker_ends_no_process_and_a_commit_that_it_meets_is_sent_again() {
     let Some(own) = support::kafka::own_broker() else { return };
     let plan = Plan::new(&own.broker, 1);
     own.broker.produce(&plan.input, 0, 0..100);
@@ -424,11 +430,16 @@ fn a_brief_outage_of_the_broker_ends_no_process() {
     counter.until("the first hundred", |counter| {
         counter.total() == 100 && !counter.acknowledged.is_empty()
     });
+    assert_eq!((counter.failed.len(), counter.sent_again.len()), (0, 0));
     own.stop();
-    counter.during(Duration::from_secs(2));
+    // As if something had been read just now: it is to be committed.
+    counter.moved = true;
+    counter.until("the commit is given up", |counter| !counter.failed.is_empty());
     own.start();
     own.broker.produce(&plan.input, 0, 100..200);
     counter.until("it goes on", |counter| counter.total() == 200);
+    counter.until("what failed is sent again", |counter| !counter.sent_again.is_empty());
+    assert!(counter.sent_again.iter().all(|number| counter.failed.contains(number)));
     assert_eq!(counter.exit, None);
     counter.finish();
     assert_counted_once(&plan.visible(), &truth(0..200));

@@ -24,6 +24,7 @@
 //! | --- | --- |
 //! | `serve` | the thread, the listener, the stop |
 //! | `limits` | size, time and number of requests |
+//! | `patient` | who takes nothing of an answer is cut off |
 //! | `api` | the routes of a run |
 //! | `dashboard` | the page at `/` and its files |
 //! | `run` | what a run of the command line has of all this |
