@@ -58,7 +58,7 @@ impl Browser {
         let profile = tempfile::Builder::new().prefix("chromium").tempdir().unwrap();
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         let agent: ureq::Agent = config.timeout_global(Some(PATIENCE)).build().into();
-        let mut browser = Self { driver, address, session: String::new(), agent, profile: profile };
+        let mut browser = Self { driver, address, session: String::new(), agent, profile };
         let wanted = capabilities(&chromium, browser.profile.path());
         let made = browser.post("/session", &wanted);
         browser.session = format!("/session/{}", made["sessionId"].as_str().unwrap());
