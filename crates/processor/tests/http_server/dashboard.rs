@@ -106,6 +106,7 @@ fn the_page_shows_the_numbers_of_the_api_and_follows_them() {
     served.send(3, 1..2);
     served.send_text("{\"at\":1714521626000,\"model\":\"m-1\"}\n");
     served.wait_for_counts(8);
+    browser.devtools("Emulation.setTimezoneOverride", &json!({ "timezoneId": "Asia/Tokyo" }));
     browser.open(&served.url());
     browser.wait_until(
         "readiness",
@@ -127,6 +128,11 @@ fn the_page_shows_the_numbers_of_the_api_and_follows_them() {
     assert_eq!(newest["results"]["p95"], 102.0);
     let row = "return [...document.querySelectorAll('#keys tbody tr')[2].cells].slice(0, 5).map((c) => c.innerText).join(' ')";
     assert_eq!(browser.run(row), "model=m-2 1 102.0 102.0 102.0");
+    // Times of the viewer's zone, and UTC when pointed at.
+    let end = "const end = [...document.querySelectorAll('#keys tbody tr')][2].cells[6]; return [end.innerText, end.title]";
+    let end = browser.run(end);
+    assert!(end[0].as_str().unwrap().ends_with("09:00:10"), "{end}");
+    assert_eq!(end[1], "2024-05-01 00:00:10.000 UTC");
     // Partition, ledgers, state.
     let partition = &pipeline["partitions"][0];
     let cells = browser.run("return document.querySelector('#partition-table tbody tr').innerText");

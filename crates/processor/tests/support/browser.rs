@@ -1,4 +1,4 @@
-//! A real Chromium without a window, driven by the W3C WebDriver protocol of its `chromedriver`.
+//! A real Chromium without a window, driven by the W3C `WebDriver` protocol of its `chromedriver`.
 //!
 //! Without the two programs (Debian: `chromium`, `chromium-driver`) the tests say loudly that they did not run; with
 //! `CI=true` they fail.
@@ -17,10 +17,10 @@ use tempfile::TempDir;
 
 /// How long anything that works may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(40);
-/// The key under which WebDriver names an element.
+/// The key under which `WebDriver` names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// Keys by their code points in WebDriver.
+/// Keys by their code points in `WebDriver`.
 pub(crate) mod keys {
     pub(crate) const TAB: &str = "\u{e004}";
     pub(crate) const ENTER: &str = "\u{e007}";
@@ -37,7 +37,8 @@ pub(crate) struct Browser {
     address: String,
     session: String,
     agent: ureq::Agent,
-    _profile: TempDir,
+    /// Its folder goes with it.
+    profile: TempDir,
 }
 
 impl Browser {
@@ -57,9 +58,8 @@ impl Browser {
         let profile = tempfile::Builder::new().prefix("chromium").tempdir().unwrap();
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         let agent: ureq::Agent = config.timeout_global(Some(PATIENCE)).build().into();
-        let mut browser =
-            Self { driver, address, session: String::new(), agent, _profile: profile };
-        let wanted = capabilities(&chromium, browser._profile.path());
+        let mut browser = Self { driver, address, session: String::new(), agent, profile };
+        let wanted = capabilities(&chromium, browser.profile.path());
         let made = browser.post("/session", &wanted);
         browser.session = format!("/session/{}", made["sessionId"].as_str().unwrap());
         Some(browser)

@@ -1,4 +1,4 @@
-//! KeyPage with their newest result and how one statistic of theirs went: a page at a time.
+//! Keys with their newest result and how one statistic of theirs went: a page at a time.
 //!
 //! What is shown comes from the ring of committed results alone, so neither the worker nor the store is asked. A key
 //! whose results have all left the ring is not in the list; `results` says how many there are to choose from.
@@ -56,9 +56,9 @@ pub(super) struct KeyPage {
     statistic: String,
     /// Statistics there are.
     statistics: Vec<String>,
-    /// KeyPage that fit the question, on all pages.
+    /// Keys that fit the question, on all pages.
     total: usize,
-    /// KeyPage with results that are still remembered, whatever was searched for.
+    /// Keys with results that are still remembered, whatever was searched for.
     known: usize,
     /// Results of the pipeline that are still remembered.
     results: usize,
@@ -89,7 +89,7 @@ pub(super) struct KeyPoint {
     value: Option<f64>,
 }
 
-/// KeyPage whose results were committed lately, a page at a time, each with a series for a sparkline.
+/// Keys whose results were committed lately, a page at a time, each with a series for a sparkline.
 #[utoipa::path(get, path = "/api/v1/keys", tag = "windows", params(KeysQuery), responses(
     (status = 200, body = KeyPage), (status = 400, body = Problem), (status = 404, body = Problem)))]
 pub(super) async fn keys(State(api): State<Api>, Query(query): Query<KeysQuery>) -> Response {
