@@ -40,7 +40,9 @@ fn as_json(loaded: &LoadedFixture, updates: &[(usize, Observed)]) -> Result<Stri
     for (index, observed) in updates {
         let test = root.get_mut("tests").and_then(|tests| tests.get_mut(*index));
         if let (Some(test), Some(was)) = (test, loaded.fixture.tests.get(*index)) {
-            test["expect"] = expectation(was, observed);
+            if let Some(entries) = test.as_object_mut() {
+                entries.insert("expect".into(), expectation(was, observed));
+            }
         }
     }
     Ok(format!("{root:#}\n"))
@@ -168,11 +170,13 @@ fn absent_json(window: &ExpectedWindow) -> Value {
 
 fn sides(expect: &mut Map<String, Value>, was: &Expectation, observed: &Observed) {
     let side = |side: &Side| {
-        let mut json = json!({ "event": side.event, "reason": side.record.reason.as_str() });
-        if let Some(lateness_ms) = side.record.lateness_ms {
-            json["lateness_ms"] = lateness_ms.into();
+        let (event, reason) = (side.event, side.record.reason.as_str());
+        match side.record.lateness_ms {
+            Some(lateness_ms) => {
+                json!({ "event": event, "reason": reason, "lateness_ms": lateness_ms })
+            }
+            None => json!({ "event": event, "reason": reason }),
         }
-        json
     };
     let late = (&observed.late, was.late.is_some(), was.late_count);
     let dead = (&observed.dead_letters, was.dead_letters.is_some(), was.dead_letter_count);
