@@ -39,10 +39,9 @@ fn as_json(loaded: &LoadedFixture, updates: &[(usize, Observed)]) -> Result<Stri
         serde_json::from_str(loaded.text()).map_err(|error| format!("it is no JSON: {error}"))?;
     for (index, observed) in updates {
         let test = root.get_mut("tests").and_then(|tests| tests.get_mut(*index));
-        if let (Some(test), Some(was)) = (test, loaded.fixture.tests.get(*index)) {
-            if let Some(entries) = test.as_object_mut() {
-                entries.insert("expect".into(), expectation(was, observed));
-            }
+        let entries = test.and_then(Value::as_object_mut);
+        if let (Some(entries), Some(was)) = (entries, loaded.fixture.tests.get(*index)) {
+            entries.insert("expect".into(), expectation(was, observed));
         }
     }
     Ok(format!("{root:#}\n"))
