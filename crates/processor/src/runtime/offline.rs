@@ -52,9 +52,15 @@ impl Offline {
         for pipeline in &mut self.pipelines {
             match event {
                 SourceEvent::Assigned(origins) => {
-                    origins.iter().for_each(|origin| pipeline.assign(origin, now_ms));
+                    for origin in origins {
+                        pipeline.assign(origin, now_ms);
+                    }
                 }
-                SourceEvent::Revoked(ids) => ids.iter().for_each(|id| pipeline.revoke(*id)),
+                SourceEvent::Revoked(ids) => {
+                    for id in ids {
+                        pipeline.revoke(*id);
+                    }
+                }
                 SourceEvent::Ended(id) => pipeline.end(*id),
                 SourceEvent::Batch(_) | SourceEvent::CaughtUp(_) | SourceEvent::Behind(_) => {}
             }

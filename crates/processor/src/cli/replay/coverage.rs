@@ -7,6 +7,7 @@ use llm_optimizer_config::{ProcessorConfig, WindowSettings, settings::WatermarkS
 
 /// How far the windows of a pipeline reach, in milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_field_names, reason = "units go last")]
 pub(super) struct Reach {
     /// How much longer than its first or last instant a window may be; of sessions a guess.
     pub(super) window_ms: i64,
@@ -247,7 +248,9 @@ mod tests {
     fn an_idle_partition_holds_nobody_back() {
         let standing = |reads: &[(i64, i64)]| {
             let mut coverage = Coverage::new(tumbling(), (None, None), false);
-            reads.iter().for_each(|(mark, quiet)| coverage.read_to_end(*mark, *quiet));
+            for (mark, quiet) in reads {
+                coverage.read_to_end(*mark, *quiet);
+            }
             coverage.conclude();
             coverage.standing(60, 120)
         };

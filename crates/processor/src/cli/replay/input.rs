@@ -123,13 +123,14 @@ fn file(
     let name = path.display().to_string();
     let range = match wanted {
         Wanted::Times { .. } => Offsets { topic: None, partition: None, from: None, until: None },
-        Wanted::Offsets(ranges) => match ranges.as_slice() {
-            [one @ Offsets { topic: None, partition: None | Some(0), .. }] => one.clone(),
-            _ => {
+        Wanted::Offsets(ranges) => {
+            let [one @ Offsets { topic: None, partition: None | Some(0), .. }] = ranges.as_slice()
+            else {
                 let reason = "a file is one partition: give one range of bytes, as 0..1000";
                 return Err(ProcessorError::Source { name, reason: reason.into() });
-            }
-        },
+            };
+            one.clone()
+        }
     };
     // Somebody may be writing the last line.
     let written = if follow { Some(last_line_end(path)?) } else { None };

@@ -69,7 +69,9 @@ fn replay_config(args: &ReplayArgs, config: &ProcessorConfig) -> ProcessorResult
     let wanted = wanted(args, span, &reaches, &coverage);
     let input = Input::open(config, &wanted)?;
     if let (true, Wanted::Times { from_ms: Some(from_ms), .. }) = (input.begins_by_time, &wanted) {
-        coverage.iter_mut().for_each(|coverage| coverage.read_from(*from_ms));
+        for coverage in &mut coverage {
+            coverage.read_from(*from_ms);
+        }
     }
     let stop = StopToken::default();
     stop_on_signal(&stop);

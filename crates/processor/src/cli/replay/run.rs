@@ -125,13 +125,13 @@ impl Replay {
             .name("source".into())
             .spawn(move || source.run(&queue, &read_until))
             .map_err(failed)?;
-        let worked = worker.work(&events, &stop, progress);
+        let outcome = worker.work(&events, &stop, progress);
         token.stop();
         drop(events);
         let read = reader.join().unwrap_or_else(|_| {
             Err(ProcessorError::Internal("the source's thread panicked".into()))
         });
-        worked?;
+        outcome?;
         read?;
         worker.finish(stop.is_stopped())
     }

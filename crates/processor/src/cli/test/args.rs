@@ -18,7 +18,7 @@ pub(crate) struct TestArgs {
     /// Write what really comes out into the tests that fail or expect nothing yet
     #[arg(long)]
     pub(super) update: bool,
-    /// Write a report for CI to this file, as JUnit XML
+    /// Write a report for CI to this file, as `JUnit` XML
     #[arg(long, value_name = "FILE")]
     pub(super) junit: Option<PathBuf>,
     /// Whether differences are coloured

@@ -256,19 +256,16 @@ impl Judge<'_> {
         let Some(expected) = expected else { return };
         for (number, side) in expected.iter().enumerate() {
             let at = format!("{list}[{number}]");
-            match actual.get(number) {
-                Some(actual) => {
-                    let differences = self.side_differs(side, &at, actual);
-                    if !differences.is_empty() {
-                        let message = format!("event {} is not as expected", actual.event);
-                        let problem = self.problem(kind, &at, message, None);
-                        problems.push(Problem { differences, ..problem });
-                    }
-                }
-                None => {
-                    let message = format!("only {} {word}", actual.len());
-                    problems.push(self.problem(kind, &at, message, None));
-                }
+            let Some(actual) = actual.get(number) else {
+                let message = format!("only {} {word}", actual.len());
+                problems.push(self.problem(kind, &at, message, None));
+                continue;
+            };
+            let differences = self.side_differs(side, &at, actual);
+            if !differences.is_empty() {
+                let message = format!("event {} is not as expected", actual.event);
+                let problem = self.problem(kind, &at, message, None);
+                problems.push(Problem { differences, ..problem });
             }
         }
         for side in actual.iter().skip(expected.len()) {

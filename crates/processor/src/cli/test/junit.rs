@@ -1,4 +1,4 @@
-//! The report as JUnit XML, which CI systems read.
+//! The report as `JUnit` XML, which CI systems read.
 
 use std::fmt::Write;
 

@@ -219,11 +219,12 @@ fn run_test(
     };
     let Some(test) = loaded.fixture.tests.get(index) else { return (outcome, None) };
     outcome.name.clone_from(&test.name);
-    let names = || config.pipelines().into_iter().map(|pipeline| pipeline.name);
+    let pipelines = || config.pipelines().into_iter().map(|pipeline| pipeline.name);
     let named = test.expect.windows.iter().flatten().chain(&test.expect.absent);
     let unknown = named.filter_map(|window| window.pipeline.clone());
-    if let Some(unknown) = unknown.into_iter().find(|name| names().all(|known| known != *name)) {
-        let known = names().collect::<Vec<_>>().join(", ");
+    if let Some(unknown) = unknown.into_iter().find(|name| pipelines().all(|known| known != *name))
+    {
+        let known = pipelines().collect::<Vec<_>>().join(", ");
         outcome.broken =
             Some(format!("there is no pipeline `{unknown}` in the configuration; it has {known}"));
         return (outcome, None);

@@ -17,7 +17,7 @@ pub(super) fn text(outcomes: &[FixtureOutcome], paint: Paint) -> String {
     for outcome in outcomes {
         line(&mut text, 0, &paint.bold(&outcome.path.display().to_string()));
         for test in &outcome.tests {
-            test_text(&mut text, test, paint);
+            one_text(&mut text, test, paint);
         }
         if let Some(why) = &outcome.broken {
             indented(&mut text, 1, &format!("{} {why}", paint.red("cannot be used:")));
@@ -35,21 +35,21 @@ pub(super) fn text(outcomes: &[FixtureOutcome], paint: Paint) -> String {
     text
 }
 
-fn test_text(text: &mut String, test: &TestOutcome, paint: Paint) {
+fn one_text(out: &mut String, test: &TestOutcome, paint: Paint) {
     let plural = if test.windows == 1 { "" } else { "s" };
     let windows = paint.dim(&format!("({} window{plural})", test.windows));
     let updated = if test.updated { "  updated" } else { "" };
     if test.is_ok() {
-        line(text, 1, &format!("{} {} {windows}{updated}", paint.green("✓"), test.name));
+        line(out, 1, &format!("{} {} {windows}{updated}", paint.green("✓"), test.name));
         return;
     }
-    line(text, 1, &format!("{} {}", paint.red("✗"), paint.bold(&test.name)));
+    line(out, 1, &format!("{} {}", paint.red("✗"), paint.bold(&test.name)));
     if let Some(why) = &test.broken {
-        line(text, 2, &paint.dim(&format!("--> {}", test.place)));
-        indented(text, 2, &format!("{} {why}", paint.red("cannot be run:")));
+        line(out, 2, &paint.dim(&format!("--> {}", test.place)));
+        indented(out, 2, &format!("{} {why}", paint.red("cannot be run:")));
     }
     for problem in &test.problems {
-        problem_text(text, problem, paint);
+        problem_text(out, problem, paint);
     }
 }
 
@@ -130,7 +130,7 @@ fn problem_json(problem: &Problem) -> Value {
     })
 }
 
-/// The problem without colours, for JUnit.
+/// The problem without colours, for `JUnit`.
 pub(super) fn plain(problem: &Problem) -> String {
     let mut text = String::new();
     problem_text(&mut text, problem, Paint::new(false));

@@ -148,9 +148,9 @@ fn inline(
             Place::File { line, .. } => Some(line as u64),
             _ => None,
         };
-        let text = event.as_str().map_or_else(|| event.to_string(), str::to_owned);
+        let record = event.as_str().map_or_else(|| event.to_string(), str::to_owned);
         let offset = i64::try_from(number).unwrap_or(i64::MAX);
-        batch.push(text.as_bytes(), offset, line);
+        batch.push(record.as_bytes(), offset, line);
         batch.next_position = Position::at(offset + 1);
         events.push(SourceEvent::Batch(batch));
     }

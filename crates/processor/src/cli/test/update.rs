@@ -39,8 +39,9 @@ fn as_json(loaded: &LoadedFixture, updates: &[(usize, Observed)]) -> Result<Stri
         serde_json::from_str(loaded.text()).map_err(|error| format!("it is no JSON: {error}"))?;
     for (index, observed) in updates {
         let test = root.get_mut("tests").and_then(|tests| tests.get_mut(*index));
-        if let (Some(test), Some(was)) = (test, loaded.fixture.tests.get(*index)) {
-            test["expect"] = expectation(was, observed);
+        let entries = test.and_then(Value::as_object_mut);
+        if let (Some(entries), Some(was)) = (entries, loaded.fixture.tests.get(*index)) {
+            entries.insert("expect".into(), expectation(was, observed));
         }
     }
     Ok(format!("{root:#}\n"))
@@ -168,11 +169,13 @@ fn absent_json(window: &ExpectedWindow) -> Value {
 
 fn sides(expect: &mut Map<String, Value>, was: &Expectation, observed: &Observed) {
     let side = |side: &Side| {
-        let mut json = json!({ "event": side.event, "reason": side.record.reason.as_str() });
-        if let Some(lateness_ms) = side.record.lateness_ms {
-            json["lateness_ms"] = lateness_ms.into();
+        let (event, reason) = (side.event, side.record.reason.as_str());
+        match side.record.lateness_ms {
+            Some(lateness_ms) => {
+                json!({ "event": event, "reason": reason, "lateness_ms": lateness_ms })
+            }
+            None => json!({ "event": event, "reason": reason }),
         }
-        json
     };
     let late = (&observed.late, was.late.is_some(), was.late_count);
     let dead = (&observed.dead_letters, was.dead_letters.is_some(), was.dead_letter_count);
