@@ -10,7 +10,7 @@
 //! | `partitions`, `batch`, `reader`, `source` | reading |
 //! | `producer`, `delivery`, `outbound`, `sink`, `side_message` | writing |
 //! | `transaction`, `failure` | writing in transactions; what a failed step means |
-//! | `requirements`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
+//! | `requirements`, `own_topics`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
 //! | `offset_metadata`, `committed` | what is committed beside offsets, and back |
 //! | `changelog_codec`, `changelog`, `commit_records` | state as records, and back |
 //! | `generation` | which of a group's states is used |
@@ -42,6 +42,7 @@ mod notices;
 mod offset_metadata;
 mod outbound;
 mod outbox;
+mod own_topics;
 mod partitions;
 mod preflight;
 mod probe;
