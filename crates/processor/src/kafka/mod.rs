@@ -15,6 +15,7 @@
 //! | `changelog_codec`, `changelog`, `commit_records` | state as records, and back |
 //! | `generation` | which of a group's states is used |
 //! | `local_copy`, `anchors` | a copy of the state in the local store, and whether it is of this changelog |
+//! | `restore` | a checkpoint of the copy becomes the state of a new group |
 //! | `outbox` | results on their way to sinks that cannot be in a transaction |
 //! | `desk`, `starts` | the group's thread and the commit side agree on what is read from where |
 //! | `commit_io`, `driver` | carry out what the machine in `commit::kafka` says |
@@ -49,6 +50,7 @@ mod probe;
 mod producer;
 mod reader;
 mod requirements;
+mod restore;
 mod side_message;
 mod sink;
 mod source;
@@ -80,6 +82,7 @@ pub use offset_metadata::{
 pub use outbox::{Outbox, OutboxSettings};
 pub use producer::Producers;
 pub use requirements::{Findings, Requirements};
+pub use restore::{GroupRestoreError, GroupRestoreSettings, GroupRestored};
 pub use side_message::MAX_SIDE_RECORD_BYTES;
 pub use sink::{KafkaSideSink, KafkaSink};
 pub use source::{KafkaSource, KafkaSourceOptions};
