@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use llm_optimizer_config::settings::KafkaProducerConfig;
 use llm_optimizer_processor::{
     kafka::{
-        Committed, CommittedOffsets, FailureKind, MAX_RECORD_BYTES, TransactionRecord,
-        TransactionSettings, TransactionStep, TransactionalProducer,
+        Committed, CommittedOffsets, FailureKind, GroupMetadata, MAX_RECORD_BYTES,
+        TransactionRecord, TransactionSettings, TransactionStep, TransactionalProducer,
     },
     source::StopToken,
 };
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use support::{
     kafka::{Broker, PATIENCE, broker, fresh, wait_until},
     member::{Member, metadata, offset, producer, record},
@@ -114,6 +115,41 @@ fn a_copy_of_the_group_from_before_the_last_rebalance_commits_nothing() {
     );
     producer.abort(PATIENCE).unwrap();
     assert_eq!(committed(&broker, &group, &input, PATIENCE), Committed::Absent);
+}
+
+/// A process that is no member commits while the group is empty, and is refused as soon as somebody has joined, because it
+/// names the instance that will run: without a name the broker would not look.
+#[test]
+fn who_is_no_member_commits_only_into_an_empty_group() {
+    let Some(broker) = broker() else { return };
+    let (input, output, group) = (broker.topic(1), broker.topic(1), fresh("group"));
+    let named = |name: Option<&str>| {
+        let mut config = broker.client();
+        config.set("group.id", &group);
+        if let Some(name) = name {
+            config.set("group.instance.id", name);
+        }
+        let client: BaseConsumer = config.create().unwrap();
+        GroupMetadata::new(client.group_metadata().unwrap())
+    };
+    let mut producer = producer(&broker, &fresh("id"));
+    let mut commit = |position: i64, seq: u64, group: &GroupMetadata| {
+        producer.begin().unwrap();
+        producer.produce(record(&output, "k", "v"), PATIENCE).unwrap();
+        producer.settle(PATIENCE).unwrap();
+        let sent = producer.offsets(&[offset(&input, position, seq)], group, PATIENCE);
+        if sent.is_ok() { producer.commit(PATIENCE) } else { producer.abort(PATIENCE) }.unwrap();
+        sent
+    };
+    commit(5, 1, &named(Some("one"))).unwrap();
+    let member = Member::join(&broker, &group, "two", &input);
+    let failure = commit(6, 2, &named(Some("one"))).unwrap_err();
+    assert!(failure.is_stale_membership(), "{failure}");
+    let stayed = Committed::Known { position: 5, metadata: metadata(1) };
+    assert_eq!(committed(&broker, &group, &input, PATIENCE), stayed);
+    // Why the name matters.
+    commit(7, 2, &named(None)).unwrap();
+    drop(member);
 }
 
 #[test]

@@ -18,12 +18,17 @@ use state::Copied;
 pub use task::{ChangelogRows, Explanation, IoAnswer, IoTask, Outlet};
 
 use super::{
+    admin::Admin,
     cluster::TopicPartition,
     commit_records::CommitRecords,
     committed::{Committed, CommittedOffsets, is_denied},
     failure::{FailureKind, TransactionFailure},
     generation::{Generation, changelog_name},
+    internal_topics::{InternalTopic, InternalTopicKind},
     local_copy::{LocalCopy, LocalCopySettings},
+    notices::Notices,
+    own_topics::OwnTopics,
+    requirements::Findings,
     transaction::{MetaOffset, TransactionResult, TransactionSettings, TransactionalProducer},
 };
 use crate::{
@@ -72,6 +77,27 @@ impl CommitIoSettings {
         let generation = self.generation.number();
         self.changelogs.iter().map(|base| changelog_name(base, generation)).collect()
     }
+
+    /// The changelog of each pipeline in the first state.
+    fn first_changelogs(&self) -> Vec<InternalTopic> {
+        let topic = |name: &String| InternalTopic {
+            kind: InternalTopicKind::Changelog,
+            name: name.clone(),
+            partitions: i32::from(self.key_groups),
+        };
+        self.changelogs.iter().map(topic).collect()
+    }
+}
+
+/// Whether it is known which state is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum StateChoice {
+    /// As it seemed before the group was joined.
+    Open,
+    /// Another one than it seemed; its topics are to be looked at.
+    Unchecked,
+    /// For good.
+    Made,
 }
 
 /// Owns the producer and asks the brokers.
@@ -93,6 +119,7 @@ pub struct CommitIo {
     produced: Option<(Arc<CommitRecords>, Vec<MetaOffset>)>,
     /// The span of the commit on its way.
     span: CommitSpan,
+    choice: StateChoice,
     stop: StopToken,
 }
 
@@ -112,6 +139,7 @@ impl CommitIo {
             produced: None,
             span: CommitSpan::default(),
             refused: None,
+            choice: StateChoice::Open,
             outlet: None,
             handed_on: None,
             producer: None,
@@ -298,11 +326,14 @@ impl CommitIo {
         self.producer.as_mut().map_or_else(|| Err(TransactionFailure::no_producer()), call)
     }
 
-    fn fetch(&self, ticket: Ticket, partitions: &[(PartitionId, TopicPartition)]) -> IoAnswer {
+    fn fetch(&mut self, ticket: Ticket, partitions: &[(PartitionId, TopicPartition)]) -> IoAnswer {
         let asked: Vec<TopicPartition> =
             partitions.iter().map(|(_, partition)| partition.clone()).collect();
         match self.offsets.fetch_coded(&asked, OFFSET_PATIENCE, &self.stop) {
             Ok(committed) => {
+                if let Err(error) = self.settle(&committed) {
+                    return failed(ticket, &error);
+                }
                 let stored = partitions.iter().zip(committed);
                 let offsets = stored
                     .map(|((id, partition), committed)| (*id, self.stored(partition, committed)));
@@ -319,6 +350,30 @@ impl CommitIo {
                 KafkaEvent::Failed { ticket, failure: Failure::Retriable }.into()
             }
         }
+    }
+
+    /// The first offsets that are decided say for good which state is used. It was looked up before, when the first commit of
+    /// a newer one could still be on its way: of this instance in its life before, or of another one.
+    fn settle(&mut self, committed: &[Committed]) -> ProcessorResult<()> {
+        if self.choice == StateChoice::Made || committed.contains(&Committed::Unstable) {
+            return Ok(());
+        }
+        let CommitIoSettings { generation, transaction, group, .. } = &self.settings;
+        if generation.settle(committed) {
+            self.choice = StateChoice::Unchecked;
+        }
+        if self.choice == StateChoice::Unchecked {
+            let brokers = &transaction.bootstrap_servers;
+            let notices = Arc::new(Notices::new(brokers));
+            let admin = Admin::new(brokers, &transaction.transactional_id, notices)?;
+            let topics = self.settings.first_changelogs();
+            let mut findings = Findings::default();
+            OwnTopics { brokers, topics: &topics, generation }.check(&admin, &mut findings)?;
+            findings.into_result(brokers)?;
+        }
+        generation.announce(group);
+        self.choice = StateChoice::Made;
+        Ok(())
     }
 
     fn stored(&self, (topic, partition): &TopicPartition, committed: Committed) -> StoredOffset {

@@ -11,11 +11,12 @@
 //! | `range` | reading a part once, beside the group |
 //! | `producer`, `delivery`, `outbound`, `sink`, `side_message` | writing |
 //! | `transaction`, `failure` | writing in transactions; what a failed step means |
-//! | `requirements`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
+//! | `requirements`, `own_topics`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
 //! | `offset_metadata`, `committed` | what is committed beside offsets, and back |
 //! | `changelog_codec`, `changelog`, `commit_records` | state as records, and back |
 //! | `generation` | which of a group's states is used |
 //! | `local_copy`, `anchors` | a copy of the state in the local store, and whether it is of this changelog |
+//! | `restore` | a checkpoint of the copy becomes the state of a new group |
 //! | `outbox` | results on their way to sinks that cannot be in a transaction |
 //! | `desk`, `starts` | the group's thread and the commit side agree on what is read from where |
 //! | `commit_io`, `driver` | carry out what the machine in `commit::kafka` says |
@@ -43,6 +44,7 @@ mod notices;
 mod offset_metadata;
 mod outbound;
 mod outbox;
+mod own_topics;
 mod partitions;
 mod preflight;
 mod probe;
@@ -50,6 +52,7 @@ mod producer;
 mod range;
 mod reader;
 mod requirements;
+mod restore;
 mod side_message;
 mod sink;
 mod source;
@@ -82,6 +85,7 @@ pub use outbox::{Outbox, OutboxSettings};
 pub use producer::Producers;
 pub(crate) use range::{KafkaRangeSource, OffsetRange, RangePart, RangeWanted};
 pub use requirements::{Findings, Requirements};
+pub use restore::{GroupRestoreError, GroupRestoreSettings, GroupRestored};
 pub use side_message::MAX_SIDE_RECORD_BYTES;
 pub use sink::{KafkaSideSink, KafkaSink};
 pub use source::{KafkaSource, KafkaSourceOptions};

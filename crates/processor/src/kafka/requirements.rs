@@ -24,8 +24,9 @@ use super::{
     committed::{CommittedOffsets, is_denied},
     failure::FailureKind,
     generation::Generation,
-    internal_topics::{self, InternalTopic, InternalTopicKind, TopicFault},
+    internal_topics::InternalTopic,
     notices::{Notices, explain},
+    own_topics::OwnTopics,
     transaction::{TransactionSettings, TransactionalProducer},
 };
 use crate::{
@@ -69,11 +70,11 @@ pub struct Findings {
 }
 
 impl Findings {
-    fn fault(&mut self, text: impl Into<String>) {
+    pub(super) fn fault(&mut self, text: impl Into<String>) {
         self.faults.push(text.into());
     }
 
-    fn denial(&mut self, text: impl Into<String>) {
+    pub(super) fn denial(&mut self, text: impl Into<String>) {
         self.denied += 1;
         self.fault(text);
     }
@@ -128,15 +129,20 @@ impl Requirements {
         let mut findings = Findings::default();
         self.check_brokers(&admin, &mut findings)?;
         self.check_group(inputs, stop, &mut findings)?;
-        self.check_topics(&admin, &mut findings)?;
+        self.own_topics().check(&admin, &mut findings)?;
         self.check_written(&admin, &mut findings)?;
         if findings.faults.is_empty() && !stop.is_stopped() {
             self.check_transactional_id(&mut findings)?;
         }
-        if findings.faults.is_empty() {
-            self.generation.announce(&self.group);
-        }
         Ok(findings)
+    }
+
+    fn own_topics(&self) -> OwnTopics<'_> {
+        OwnTopics {
+            brokers: &self.transaction.bootstrap_servers,
+            topics: &self.topics,
+            generation: &self.generation,
+        }
     }
 
     fn check_brokers(&self, admin: &Admin, findings: &mut Findings) -> ProcessorResult<()> {
@@ -180,59 +186,6 @@ impl Requirements {
         }
     }
 
-    fn check_topics(&self, admin: &Admin, findings: &mut Findings) -> ProcessorResult<()> {
-        if self.generation.is_new() {
-            self.pass_over_used(admin, findings)?;
-        }
-        for topic in &self.topics {
-            let topic = topic.of_generation(self.generation.number());
-            self.judged(internal_topics::ensure(admin, &topic).map(|_| ()), findings)?;
-            if topic.kind == InternalTopicKind::Changelog
-                && let Some(ms) = internal_topics::tombstone_retention_ms(admin, &topic)
-            {
-                self.generation.keeps_tombstones_for(ms);
-            }
-        }
-        Ok(())
-    }
-
-    /// A new state begins in changelogs that were never written to.
-    fn pass_over_used(&self, admin: &Admin, findings: &mut Findings) -> ProcessorResult<()> {
-        let of_state = || self.topics.iter().filter(|t| t.kind == InternalTopicKind::Changelog);
-        loop {
-            let number = self.generation.number();
-            let mut is_used = false;
-            for topic in of_state() {
-                let used = internal_topics::is_used(admin, &topic.of_generation(number));
-                is_used |= self.judged(used, findings)?.unwrap_or(false);
-            }
-            if !is_used {
-                return Ok(());
-            }
-            self.generation.pass_over();
-        }
-    }
-
-    /// Takes note of a fault that somebody must mend.
-    fn judged<T>(
-        &self,
-        found: Result<T, TopicFault>,
-        findings: &mut Findings,
-    ) -> ProcessorResult<Option<T>> {
-        match found {
-            Ok(found) => Ok(Some(found)),
-            Err(TopicFault::Refused(text)) => {
-                findings.fault(text);
-                Ok(None)
-            }
-            Err(TopicFault::Denied(text)) => {
-                findings.denial(text);
-                Ok(None)
-            }
-            Err(TopicFault::NotYet(not_yet)) => Err(self.unanswered(not_yet)),
-        }
-    }
-
     /// A topic that is missing may be made any moment; one that is denied is a fault.
     fn check_written(&self, admin: &Admin, findings: &mut Findings) -> ProcessorResult<()> {
         for topic in &self.written {
@@ -263,7 +216,7 @@ impl Requirements {
         }
         let TransactionSettings { bootstrap_servers, transactional_id, .. } = &self.transaction;
         // What this instance left open is decided only when it takes its id again, so it is not waited for. Were that the first
-        // commit of a newer state, reading the offsets would say so, and the run end for the next one to go on with it.
+        // commit of a newer state, the offsets that the start is made from say so (`CommitIo`).
         let client =
             CommittedOffsets::decided_before(bootstrap_servers, transactional_id, &self.group)?;
         match client.fetch_coded(inputs, PATIENCE, stop) {

@@ -25,6 +25,8 @@ mod pace;
 mod pass_through;
 mod plan;
 mod report;
+#[cfg(feature = "kafka")]
+mod restore;
 mod setup;
 #[cfg(feature = "kafka")]
 mod transactional;
@@ -46,6 +48,8 @@ pub use observe::{
 };
 pub use plan::{decode_settings, task_plan, task_plan_with};
 pub use report::{PipelineReport, RunReport};
+#[cfg(feature = "kafka")]
+pub use restore::restore_into_group;
 pub use setup::{SetupOptions, job_from_config, observed_job_from_config};
 #[cfg(feature = "kafka")]
 pub use transactional::KafkaCommits;

@@ -355,7 +355,7 @@ impl Broker {
     }
 
     /// Partition, key and value of every committed record.
-    fn read_raw(&self, topic: &str) -> Vec<(i32, Vec<u8>, Option<Vec<u8>>)> {
+    pub(crate) fn read_raw(&self, topic: &str) -> Vec<(i32, Vec<u8>, Option<Vec<u8>>)> {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", fresh("probe"))

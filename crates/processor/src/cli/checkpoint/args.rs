@@ -23,7 +23,8 @@ pub(super) enum Verb {
     Verify(VerifyArgs),
     /// Keep a savepoint; one that runs is asked over its HTTP server
     Create(ListArgs),
-    /// Put a checkpoint in the place of the state of a processor that does not run
+    /// Put a checkpoint in the place of the state of a processor that does not run; with a Kafka source, make it the state of
+    /// the configured group, which must be new
     Restore(RestoreArgs),
     /// Show what changed from one checkpoint to another
     Diff(DiffArgs),
@@ -75,7 +76,7 @@ pub(super) struct RestoreArgs {
     /// Number of the checkpoint, or `latest`: the newest one that is whole
     #[arg(value_name = "ID")]
     pub(super) id: Which,
-    /// Give up the state that is there; a savepoint of it is kept first, if it can be read
+    /// Give up the local state that is there; a savepoint of it is kept first, if it can be read
     #[arg(long)]
     pub(super) replace: bool,
     #[command(flatten)]

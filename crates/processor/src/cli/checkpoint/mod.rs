@@ -1,6 +1,7 @@
 //! `checkpoint`: kept copies of the state of a processor that does not run.
 
 mod args;
+mod into_group;
 mod online;
 mod place;
 mod print;

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use llm_optimizer_config::{
-    Source,
+    ProcessorConfig, Source,
     settings::{HttpConfig, StateBackendName, StateConfig},
 };
 
@@ -26,19 +26,24 @@ pub(super) struct Place {
     pub(super) checkpoints: CheckpointStore,
     /// Where the processor over this state listens, if a configuration says so.
     pub(super) http: Option<HttpConfig>,
+    /// The configuration, if there is one.
+    #[cfg_attr(not(feature = "kafka"), expect(dead_code, reason = "only Kafka needs more of it"))]
+    pub(super) config: Option<Box<ProcessorConfig>>,
 }
 
 impl Place {
     pub(super) fn of(args: &PlaceArgs) -> Result<Self, Failure> {
-        let mut http = None;
+        let (mut http, mut configured) = (None, None);
         let (settings, is_copy) = match (&args.config, &args.state) {
             (Some(path), _) => {
                 let faults =
                     |exit| Failure { exit, message: format!("{}: see above", path.display()) };
                 let config = load(path).map_err(faults)?.config;
                 let is_copy = config.source().is_ok_and(|source| source == Source::Kafka);
-                http = Some(config.http.unwrap_or_default());
-                (config.state.unwrap_or_default(), is_copy)
+                http = Some(config.http.clone().unwrap_or_default());
+                let state = config.state.clone().unwrap_or_default();
+                configured = Some(Box::new(config));
+                (state, is_copy)
             }
             (None, Some(folder)) => {
                 let (own, copy) = (backend_in(folder), backend_in(&folder.join(COPY_FOLDER)));
@@ -59,7 +64,8 @@ impl Place {
         let kept = args.checkpoints.clone().or(settings.checkpoint_path);
         let kept = kept.unwrap_or_else(|| folder.join("checkpoints"));
         let checkpoints = CheckpointStore::new(kept);
-        Ok(Self { folder, locked, is_copy, backend: settings.backend, checkpoints, http })
+        let (backend, config) = (settings.backend, configured);
+        Ok(Self { folder, locked, is_copy, backend, checkpoints, http, config })
     }
 
     /// Keeps every processor out of the state until the lock is dropped.

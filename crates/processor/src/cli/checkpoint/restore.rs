@@ -11,6 +11,7 @@ use serde_json::json;
 use super::{
     Exit, Failure,
     args::{RestoreArgs, Which},
+    into_group,
     place::Place,
 };
 use crate::{
@@ -37,15 +38,11 @@ enum Before {
 
 pub(super) fn restore(args: &RestoreArgs) -> Result<Exit, Failure> {
     let place = Place::of(&args.more.place)?;
+    if place.is_copy {
+        return into_group::restore(args, &place);
+    }
     if place.backend == StateBackendName::Memory {
         let message = "state.backend is memory: there is nothing to restore into".into();
-        return Err(Failure { exit: Exit::Config, message });
-    }
-    if place.is_copy {
-        let message = "the state is on Kafka, and what is in the local folder is a copy of it: Kafka would be right and the \
-                       checkpoint be wiped; this release restores no checkpoint into Kafka. To count again from the start \
-                       of the input, run with --new-state"
-            .into();
         return Err(Failure { exit: Exit::Config, message });
     }
     let mut text = String::new();
@@ -68,7 +65,7 @@ pub(super) fn restore(args: &RestoreArgs) -> Result<Exit, Failure> {
 }
 
 /// The checkpoint, every byte of it checked; `latest` is the newest one that is whole.
-fn wanted(place: &Place, which: Which, text: &mut String) -> Result<Manifest, Failure> {
+pub(super) fn wanted(place: &Place, which: Which, text: &mut String) -> Result<Manifest, Failure> {
     match which {
         Which::Number(id) => Ok(place.checkpoints.verify(id)?),
         Which::Latest => {

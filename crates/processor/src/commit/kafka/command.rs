@@ -225,8 +225,9 @@ pub enum ExitReason {
     ChangelogMissing,
     /// The state is there, positions are not.
     #[error(
-        "the changelog holds state, but the group has no committed offsets: they were deleted or have expired; \
-         start anew with `--new-state` (input is then read again)"
+        "the changelog holds state, but the group has no committed offsets: they were deleted or have expired, or \
+         `checkpoint restore` was interrupted; run the restore again, or start anew with `--new-state` (input is then read \
+         again)"
     )]
     OffsetsMissing,
     /// Positions and state do not belong together.

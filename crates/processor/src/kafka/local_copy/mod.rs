@@ -15,6 +15,7 @@
 //! it is synced all the same, once a second at most, because redb keeps what is not synced in memory only. A commit never
 //! waits for the copy: if too much waits, the copy stays where it is, and the next start reads the rest.
 
+mod kept;
 mod rows;
 #[cfg(test)]
 mod tests;
@@ -268,4 +269,7 @@ impl Drop for LocalCopy {
     }
 }
 
-pub(super) use self::writer::{Restored as RestoredState, RestoredPart};
+pub(super) use self::{
+    kept::{KeptRow, KeptState},
+    writer::{Restored as RestoredState, RestoredPart},
+};

@@ -27,7 +27,8 @@ use crate::{
 /// Where the header is.
 pub(super) const HEADER: &[u8] = b"mkafka";
 const VERSION: u8 = 1;
-const GROUPS: u8 = b'k';
+pub(super) const GROUPS: u8 = b'k';
+pub(super) const STATES: u8 = b's';
 
 /// Of what the copy is, and how new.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +43,13 @@ pub(super) struct Header {
 impl Header {
     /// The header of `store`; `None` if there is none.
     pub(super) fn read(store: &dyn Store) -> ProcessorResult<Option<Self>> {
-        let Some(json) = store.get(HEADER)? else { return Ok(None) };
-        let read: Option<Self> = serde_json::from_slice(&json).ok();
-        read.filter(|header| header.version == u32::from(VERSION)).map(Some).ok_or_else(unreadable)
+        store.get(HEADER)?.as_deref().map(Self::from_json).transpose()
+    }
+
+    /// The header that `json` holds.
+    pub(super) fn from_json(json: &[u8]) -> ProcessorResult<Self> {
+        let read: Option<Self> = serde_json::from_slice(json).ok();
+        read.filter(|header| header.version == u32::from(VERSION)).ok_or_else(unreadable)
     }
 
     pub(super) fn to_json(&self) -> ProcessorResult<Vec<u8>> {
@@ -110,6 +115,14 @@ pub(super) fn state_range(pipeline: &str, key_group: u16) -> (Vec<u8>, Option<Ve
     from.extend_from_slice(&key_group.to_be_bytes());
     let to = prefix_end(&from);
     (from, to, prefix)
+}
+
+/// The pipeline of a row of state or of a key group, and what follows it in the key; `None` for other rows.
+pub(super) fn pipeline_in(key: &[u8], table: u8) -> Option<(&str, &[u8])> {
+    let rest = key.strip_prefix(&[table])?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let (name, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    Some((str::from_utf8(name).ok()?, rest))
 }
 
 pub(super) fn unreadable() -> ProcessorError {

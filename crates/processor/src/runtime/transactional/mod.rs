@@ -29,13 +29,16 @@ use crate::{
     commit::{Fingerprint, embedded::Patience, kafka::KafkaCommitSettings},
     error::{ProcessorError, ProcessorResult},
     kafka::{
-        CommitIoSettings, Generation, GroupDesk, GroupNews, InternalTopic, LocalCopySettings,
-        MAX_PIPELINES, OutboxSettings, Requirements, TransactionSettings,
+        CommitIoSettings, Generation, GroupDesk, GroupNews, GroupRestoreSettings, InternalTopic,
+        LocalCopySettings, MAX_PIPELINES, OutboxSettings, Requirements, TransactionSettings,
     },
 };
 
 /// A transaction may take as long as a session, and at least this long.
 const LEAST_TRANSACTION_TIMEOUT: Duration = Duration::from_secs(6);
+
+/// A transaction of a restore holds about so much: of a slow network well within its timeout.
+const MAX_RESTORE_BYTES: usize = 4 << 20;
 
 /// Makes the pipelines anew, without outputs, when their state was lost.
 pub(super) type Rebuild = Box<dyn Fn() -> ProcessorResult<Vec<Pipeline>> + Send>;
@@ -89,12 +92,8 @@ impl Committer {
                 u16::MAX
             )));
         }
-        let session_timeout = Duration::from_millis(consumer.session_timeout_ms);
-        let transaction = TransactionSettings {
-            bootstrap_servers: consumer.bootstrap_servers.clone(),
-            transactional_id: format!("{}-{instance_id}", consumer.group_id),
-            transaction_timeout: session_timeout.max(LEAST_TRANSACTION_TIMEOUT),
-        };
+        let session_timeout = session_timeout(config);
+        let transaction = transaction_settings(config, instance_id);
         let fingerprint = Fingerprint::of(config);
         let named = config.pipelines();
         let outboxes = named.iter().zip(routes).map(|(pipeline, routes)| {
@@ -105,13 +104,7 @@ impl Committer {
             topic.transpose()
         });
         let outboxes = outboxes.collect::<Result<Vec<_>, _>>().map_err(ProcessorError::Config)?;
-        let changelogs = named
-            .iter()
-            .map(|pipeline| {
-                InternalTopic::changelog(&consumer.group_id, &pipeline.name, config.key_groups)
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(ProcessorError::Config)?;
+        let changelogs = changelogs(config)?;
         let io = CommitIoSettings {
             producer: config.kafka.producer.clone(),
             transaction: transaction.clone(),
@@ -172,6 +165,62 @@ impl Committer {
         let Self { desk, news, machine, io, outside, .. } = self;
         KafkaCommits { machine, io, desk, news, routes, outside, rebuild }
     }
+}
+
+fn session_timeout(config: &ProcessorConfig) -> Duration {
+    Duration::from_millis(config.kafka.consumer.session_timeout_ms)
+}
+
+/// Who writes transactions for `config`: its name is that of the instance in the group.
+fn transaction_settings(config: &ProcessorConfig, instance_id: &str) -> TransactionSettings {
+    let consumer = &config.kafka.consumer;
+    TransactionSettings {
+        bootstrap_servers: consumer.bootstrap_servers.clone(),
+        transactional_id: format!("{}-{instance_id}", consumer.group_id),
+        transaction_timeout: session_timeout(config).max(LEAST_TRANSACTION_TIMEOUT),
+    }
+}
+
+/// The changelog of each pipeline in the group's first state.
+fn changelogs(config: &ProcessorConfig) -> ProcessorResult<Vec<InternalTopic>> {
+    let group = &config.kafka.consumer.group_id;
+    let pipelines = config.pipelines();
+    let topics = pipelines
+        .iter()
+        .map(|pipeline| InternalTopic::changelog(group, &pipeline.name, config.key_groups));
+    topics.collect::<Result<_, _>>().map_err(ProcessorError::Config)
+}
+
+/// What a checkpoint is restored into: the group of `config`, by the instance that will run it.
+///
+/// # Errors
+/// [`ProcessorError::Config`] if a name of a topic of our own cannot be.
+pub(super) fn restore_settings(
+    config: &ProcessorConfig,
+    instance_id: &str,
+) -> ProcessorResult<GroupRestoreSettings> {
+    let consumer = &config.kafka.consumer;
+    let requirements = Requirements {
+        transaction: transaction_settings(config, instance_id),
+        producer: config.kafka.producer.clone(),
+        group: consumer.group_id.clone(),
+        session_timeout: session_timeout(config),
+        topics: changelogs(config)?,
+        read: consumer.topics.first().map(|topic| (topic.clone(), 0)),
+        // A restore writes none of them; the run looks.
+        written: Vec::new(),
+        generation: Arc::new(Generation::new(true)),
+    };
+    let max_bytes = usize::try_from(config.max_commit_bytes).unwrap_or(usize::MAX);
+    Ok(GroupRestoreSettings {
+        requirements,
+        instance_id: instance_id.to_owned(),
+        topics: consumer.topics.clone(),
+        pipelines: config.pipelines().into_iter().map(|pipeline| pipeline.name).collect(),
+        key_groups: config.key_groups,
+        fingerprint: Fingerprint::of(config),
+        max_transaction_bytes: max_bytes.min(MAX_RESTORE_BYTES),
+    })
 }
 
 /// Says what a crash costs.
