@@ -77,7 +77,7 @@ impl Offline {
     pub(crate) fn commit(&mut self, now_ms: i64) -> ProcessorResult<Vec<Arc<Output>>> {
         let commit = |pipeline: &mut Pipeline| {
             pipeline.advance(now_ms)?;
-            pipeline.cut(now_ms).map(|commit| commit.output)
+            pipeline.cut(now_ms, None).map(|commit| commit.output)
         };
         self.pipelines.iter_mut().map(commit).collect()
     }

@@ -98,7 +98,7 @@ fn serve(
 ) -> ProcessorResult<RunServer> {
     let mut start = |bind: &str| {
         config.http = Some(HttpConfig { bind: bind.to_owned(), ..HttpConfig::default() });
-        RunServer::start(config, false, stop)
+        RunServer::start(config, false, false, stop)
     };
     match bind {
         Some(bind) => start(bind),
