@@ -8,7 +8,7 @@ use super::{Exit, Failure, args::RestoreArgs, place::Place};
 /// Restores into the group of the configuration.
 #[cfg(feature = "kafka")]
 pub(super) fn restore(args: &RestoreArgs, place: &Place) -> Result<Exit, Failure> {
-    use super::{answer, restore::wanted};
+    use super::restore::wanted;
     let usage = |message: &str| Failure { exit: Exit::Usage, message: message.into() };
     let Some(config) = &place.config else {
         return Err(usage(
@@ -54,7 +54,7 @@ pub(super) fn restore(args: &RestoreArgs, place: &Place) -> Result<Exit, Failure
         fields.insert("state".into(), done.state.into());
         fields.insert("changelogs".into(), done.changelogs.into());
     }
-    Ok(answer(args.more.output, &json, &text))
+    Ok(args.more.output.answer(&json, &text))
 }
 
 /// This build knows no Kafka.
