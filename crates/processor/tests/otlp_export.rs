@@ -22,7 +22,7 @@ use support::{
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 fn parent(span: u64) -> String {
@@ -78,12 +78,12 @@ fn bounded(more: &str) -> Workplace {
 
 #[test]
 fn commits_are_linked_to_the_requests_their_records_came_with() {
-    let receiver = Receiver::start();
+    let collector = Receiver::start();
     let place = intake(&format!(
         "  checkpoint_interval_secs: 0.5
   tracing: {{ otlp: {{ endpoint: \"{}\", headers: {{ x-key: secret7 }} }} }}
 ",
-        receiver.endpoint()
+        collector.endpoint()
     ));
     let variables = [("OTEL_SERVICE_NAME", "stats"), ("OTEL_RESOURCE_ATTRIBUTES", "team=blue")];
     let run = place.start_with(&["--log-format", "json"], &variables);
@@ -102,7 +102,7 @@ fn commits_are_linked_to_the_requests_their_records_came_with() {
         parent(9)
     );
     place.wait_for("log.txt", "the first commit", |_| {
-        !receiver.received().named("commit").is_empty()
+        !collector.received().named("commit").is_empty()
     });
     sender.insist(
         "/v1/events",
@@ -111,7 +111,7 @@ fn commits_are_linked_to_the_requests_their_records_came_with() {
     );
     place.wait_for("results.ndjson", "results", |text| text.lines().count() >= 2);
 
-    let received = receiver.wait_for("commits with links, a checkpoint", |received| {
+    let received = collector.wait_for("commits with links, a checkpoint", |received| {
         let found: BTreeSet<_> = received.named("commit").into_iter().flat_map(links).collect();
         let has_both = found.contains(&named(7)) && found.contains(&named(9));
         has_both && !received.named("checkpoint").is_empty()
@@ -120,8 +120,8 @@ fn commits_are_linked_to_the_requests_their_records_came_with() {
     let first = first.iter().find(|span| links(span).contains(&named(7))).unwrap();
     assert!(first.parent_span_id.is_empty(), "a commit begins a trace");
     assert_eq!(first.kind, i32::from(SpanKind::Producer));
-    let link = first.links.iter().find(|link| hex(&link.span_id) == named(7).1).unwrap();
-    assert_eq!(link.trace_state, "a=1");
+    let to_request = first.links.iter().find(|link| hex(&link.span_id) == named(7).1).unwrap();
+    assert_eq!(to_request.trace_state, "a=1");
     let children = received.children(first);
     assert_eq!(children.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["append"]);
     let child = children[0];
@@ -152,7 +152,7 @@ fn commits_are_linked_to_the_requests_their_records_came_with() {
     let ids = (kept["trace_id"].as_str().unwrap(), kept["span_id"].as_str().unwrap());
     let is_it =
         |span: &&Span| (hex(&span.trace_id), hex(&span.span_id)) == (ids.0.into(), ids.1.into());
-    assert!(receiver.received().named("checkpoint").iter().any(is_it), "{kept}");
+    assert!(collector.received().named("checkpoint").iter().any(is_it), "{kept}");
     for line in log.lines() {
         let line: Value = serde_json::from_str(line).unwrap();
         assert_eq!(line.get("trace_id").is_some(), line.get("span").is_some(), "{line}");
@@ -172,9 +172,9 @@ fn json_sender(place: &Workplace) -> Sender {
 
 #[test]
 fn metrics_are_pushed_as_they_are_scraped() {
-    let receiver = Receiver::start();
+    let collector = Receiver::start();
     // The environment alone asks for it.
-    let base = receiver.endpoint();
+    let base = collector.endpoint();
     let place = intake("  metrics: { export_interval_secs: 0.2 }\n");
     let run = place.start_with(&[], &[("OTEL_EXPORTER_OTLP_ENDPOINT", &base)]);
     let sender = Sender::new(&place.path("log.txt"));
@@ -195,7 +195,7 @@ fn metrics_are_pushed_as_they_are_scraped() {
             .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
             .sum()
     };
-    let received = receiver.wait_for("the newest numbers", |received| {
+    let received = collector.wait_for("the newest numbers", |received| {
         let all = received.number("processor_events_accepted_total") == Some(50.0);
         all && received.number("processor_commits_total")
             == Some(scraped("processor_commits_total"))
@@ -245,8 +245,8 @@ fn a_receiver_that_is_away_holds_nothing_up_and_gets_the_spans_when_it_is_back()
         log.matches("cannot be sent by OTLP").count() == 2
     });
 
-    let receiver = Receiver::start_at(port);
-    let received = receiver.wait_for("the first commit, and metrics", |received| {
+    let collector = Receiver::start_at(port);
+    let received = collector.wait_for("the first commit, and metrics", |received| {
         let is_first = |span: &&Span| attributes(&span.attributes)["number"] == "1";
         received.named("commit").iter().any(is_first) && !received.pushes.is_empty()
     });
@@ -254,7 +254,7 @@ fn a_receiver_that_is_away_holds_nothing_up_and_gets_the_spans_when_it_is_back()
     place.wait_for("log.txt", "both healed", |log| {
         ["spans", "metrics"].iter().all(|what| log.contains(&format!("takes {what} again")))
     });
-    let failed = receiver.wait_for("the count of failures", |received| {
+    let failed = collector.wait_for("the count of failures", |received| {
         received.number("processor_otlp_exports_total").unwrap_or(0.0) > 2.0
     });
     let said = sender.get("/metrics").unwrap().body;
@@ -265,14 +265,14 @@ fn a_receiver_that_is_away_holds_nothing_up_and_gets_the_spans_when_it_is_back()
     }
     assert_eq!(failed.number("processor_otlp_spans_dropped_total"), Some(0.0));
     // Refusal is no outage: what is refused is dropped, and counted.
-    receiver.answer(400);
+    collector.answer(400);
     sender.insist("/v1/events", &lines, event(9_000, 1).as_bytes());
     place.wait_for("log.txt", "the refusal of spans", |log| {
         log.lines().any(|line| line.contains("spans cannot") && line.contains("status 400"))
     });
-    receiver.answer(200);
+    collector.answer(200);
     sender.insist("/v1/events", &lines, event(12_000, 1).as_bytes());
-    receiver.wait_for("the count of dropped spans", |received| {
+    collector.wait_for("the count of dropped spans", |received| {
         received.number("processor_otlp_spans_dropped_total").unwrap_or(0.0) > 0.0
     });
     run.terminate();
@@ -281,10 +281,10 @@ fn a_receiver_that_is_away_holds_nothing_up_and_gets_the_spans_when_it_is_back()
 
 #[test]
 fn a_receiver_that_never_answers_delays_the_end_by_a_few_seconds_at_most() {
-    let receiver = Receiver::start();
-    receiver.answer(0);
+    let collector = Receiver::start();
+    collector.answer(0);
     let place =
-        bounded(&format!("  tracing: {{ otlp: {{ endpoint: \"{}\" }} }}\n", receiver.endpoint()));
+        bounded(&format!("  tracing: {{ otlp: {{ endpoint: \"{}\" }} }}\n", collector.endpoint()));
     let begun = Instant::now();
     let run = place.start(&[]);
     place.wait_for("report.json", "the end of the run", |report| !report.is_empty());
@@ -302,14 +302,14 @@ fn a_receiver_that_never_answers_delays_the_end_by_a_few_seconds_at_most() {
 
 #[test]
 fn commits_that_are_not_sampled_leave_only_what_is_rare() {
-    let receiver = Receiver::start();
+    let collector = Receiver::start();
     let place = bounded(&format!(
         "  tracing: {{ otlp: {{ endpoint: \"{}\" }}, sample_ratio: 0 }}\n",
-        receiver.endpoint()
+        collector.endpoint()
     ));
     let output = place.run(&["--log", "warn"], &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let received = receiver.received();
+    let received = collector.received();
     let names: BTreeMap<&str, usize> =
         received.spans.iter().fold(BTreeMap::new(), |mut names, span| {
             *names.entry(span.name.as_str()).or_default() += 1;
@@ -322,17 +322,17 @@ fn commits_that_are_not_sampled_leave_only_what_is_rare() {
 
 #[test]
 fn without_a_receiver_nothing_is_sent_and_results_are_the_same() {
-    let receiver = Receiver::start();
+    let collector = Receiver::start();
     let silent = bounded("");
     let variables =
-        [("OTEL_EXPORTER_OTLP_ENDPOINT", &*receiver.endpoint()), ("OTEL_SDK_DISABLED", "true")];
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.endpoint()), ("OTEL_SDK_DISABLED", "true")];
     assert!(silent.run(&[], &variables).status.success());
-    let received = receiver.received();
+    let received = collector.received();
     assert!(received.spans.is_empty() && received.pushes.is_empty());
     let told =
-        bounded(&format!("  tracing: {{ otlp: {{ endpoint: \"{}\" }} }}\n", receiver.endpoint()));
+        bounded(&format!("  tracing: {{ otlp: {{ endpoint: \"{}\" }} }}\n", collector.endpoint()));
     assert!(told.run(&[], &[]).status.success());
-    assert!(!receiver.received().named("commit").is_empty());
+    assert!(!collector.received().named("commit").is_empty());
     let without_clock = |place: &Workplace| -> Vec<Value> {
         let text = place.read("results.ndjson");
         let results = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
@@ -415,19 +415,19 @@ mod kafka {
     fn results_name_their_commit_and_side_records_keep_the_trace_of_the_record() {
         let Some(broker) = broker() else { return };
         for delivery in ["exactly_once", "at_least_once"] {
-            let receiver = Receiver::start();
+            let collector = Receiver::start();
             let topics = [(); 4].map(|()| broker.topic(1));
             let [input, results, late, dead] = topics.each_ref().map(String::as_str);
             fill(&broker, input);
             let more = format!(
                 "  delivery: {delivery}\n  tracing: {{ otlp: {{ endpoint: \"{}\" }} }}\n",
-                receiver.endpoint()
+                collector.endpoint()
             );
             let place = Workplace::new(&yaml(&broker, [input, results, late, dead], &more));
             let output = place.run(&["--until-end"], &[]);
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 
-            let received = receiver.received();
+            let received = collector.received();
             let commits = received.named("commit");
             let written = broker.read_to_end(results);
             assert_eq!(written.len(), 2);
