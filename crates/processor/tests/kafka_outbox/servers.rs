@@ -128,7 +128,12 @@ fn a_new_state_takes_the_place_of_the_old_one(case: &Case, client: &mut Client) 
     let output = case.place.run(&["--until-end", "--new-state"], &[]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert!(number(client, newest) > generation);
-    assert!(rows(client) == before, "the same input gives the same rows");
+    // How often a window fired depends on how partitions interleave; what is in it does not.
+    let counts = |rows: &BTreeMap<String, (i64, i64, String)>| -> Vec<(String, i64)> {
+        rows.iter().map(|(window, (_, count, _))| (window.clone(), *count)).collect()
+    };
+    assert!(counts(&rows(client)) == counts(&before), "the same input gives other rows");
+    assert_eq!(number(client, "SELECT count(*) FROM results WHERE result_id = 'old'"), 0);
 }
 
 #[test]
