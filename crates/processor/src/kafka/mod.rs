@@ -22,6 +22,7 @@
 mod admin;
 mod anchors;
 mod assignment;
+mod attempt;
 mod batch;
 mod changelog;
 mod changelog_codec;
