@@ -15,6 +15,7 @@ use llm_optimizer_engine::core::PartitionId;
 use tracing::{debug, error, info, warn};
 
 use super::{
+    attempt::Attempt,
     cluster::TopicPartition,
     commit_io::{ChangelogRows, CommitIo, CommitIoSettings, Explanation, IoAnswer, IoTask, Outlet},
     commit_records::CommitRecords,
@@ -76,17 +77,6 @@ pub enum WorkerOrder {
     Finished,
     /// The run ends.
     Exit(ExitReason),
-}
-
-/// How far the commit on its way is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Attempt {
-    /// It was not sent.
-    None,
-    /// It was sent.
-    Sent,
-    /// It was sent, and that failed or may have failed.
-    Failed,
 }
 
 /// The machine with its threads.
@@ -151,7 +141,7 @@ impl KafkaDriver {
             now_ms: 0,
             partitions: BTreeMap::new(),
             frozen: None,
-            attempt: Attempt::None,
+            attempt: Attempt::default(),
             rows: ChangelogRows::default(),
             generation,
             explanation: None,
@@ -238,7 +228,7 @@ impl KafkaDriver {
     /// order of their numbers.
     pub fn frozen(&mut self, number: CommitNumber, records: CommitRecords, tasks: Vec<TaskCut>) {
         self.frozen = Some((number, Arc::new(records)));
-        self.attempt = Attempt::None;
+        self.attempt = Attempt::default();
         self.tell(KafkaEvent::Frozen { number, tasks });
     }
 
@@ -321,7 +311,7 @@ impl KafkaDriver {
             }
             KafkaCommand::Begin => self.ask(IoTask::Begin),
             KafkaCommand::Produce { ticket, number } => {
-                if std::mem::replace(&mut self.attempt, Attempt::Sent) == Attempt::Failed {
+                if self.attempt.send() {
                     self.orders.push_back(WorkerOrder::SentAgain(number));
                 }
                 self.produce(ticket, number);
@@ -409,8 +399,8 @@ impl KafkaDriver {
 
     /// A transaction that is given up while a commit is on its way is a failed attempt of it.
     fn attempt_failed(&mut self) {
-        if let (Some((number, _)), Attempt::Sent) = (&self.frozen, self.attempt) {
-            self.attempt = Attempt::Failed;
+        let Some((number, _)) = &self.frozen else { return };
+        if self.attempt.fail() {
             self.orders.push_back(WorkerOrder::Failed(*number));
         }
     }

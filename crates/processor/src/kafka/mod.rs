@@ -24,6 +24,7 @@
 mod admin;
 mod anchors;
 mod assignment;
+mod attempt;
 mod batch;
 mod changelog;
 mod changelog_codec;

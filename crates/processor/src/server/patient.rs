@@ -115,21 +115,45 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for PatientIo<S> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read, net::TcpStream, sync::Arc};
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        },
+        time::Instant,
+    };
 
     use axum::{Router, body::Body, routing::get};
     use futures::stream;
 
     use super::*;
 
-    /// What of an endless answer is still held.
-    fn served(longest: Duration) -> (Arc<()>, SocketAddr, tokio::runtime::Runtime) {
-        let (held, runtime) = (Arc::new(()), tokio::runtime::Runtime::new().unwrap());
-        let answer = Arc::clone(&held);
+    /// An answer that is being given.
+    struct Given(Arc<AtomicUsize>);
+
+    impl Given {
+        fn of(open: &Arc<AtomicUsize>) -> Self {
+            open.fetch_add(1, SeqCst);
+            Self(Arc::clone(open))
+        }
+    }
+
+    impl Drop for Given {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, SeqCst);
+        }
+    }
+
+    /// A server of endless answers, and how many of them are being given.
+    fn served(longest: Duration) -> (Arc<AtomicUsize>, SocketAddr, tokio::runtime::Runtime) {
+        let (open, runtime) = (Arc::default(), tokio::runtime::Runtime::new().unwrap());
+        let counted = Arc::clone(&open);
         let endless = move || {
-            let part = Arc::clone(&answer);
+            let given = Given::of(&counted);
             let parts = stream::repeat_with(move || {
-                let _held = &part;
+                let _given = &given;
                 Ok::<_, io::Error>(vec![b'x'; 1 << 16])
             });
             std::future::ready(Body::from_stream(parts))
@@ -139,18 +163,18 @@ mod tests {
         let listener = Patient { listener, longest };
         let routes = Router::new().route("/", get(endless));
         runtime.spawn(async move { axum::serve(listener, routes).await });
-        (held, address, runtime)
+        (open, address, runtime)
     }
 
     fn ask(address: SocketAddr) -> TcpStream {
         let mut client = TcpStream::connect(address).unwrap();
-        io::Write::write_all(&mut client, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
         client.read_exact(&mut [0; 1]).unwrap();
         client
     }
 
     fn wait_until(what: &str, done: impl Fn() -> bool) {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         while !done() {
             assert!(begun.elapsed() < Duration::from_secs(30), "{what} never came");
             std::thread::sleep(Duration::from_millis(5));
@@ -159,21 +183,27 @@ mod tests {
 
     #[test]
     fn who_takes_nothing_is_cut_off_and_who_takes_something_is_not() {
-        let (held, address, runtime) = served(Duration::from_millis(300));
-        let idle = Arc::strong_count(&held);
+        let (open, address, runtime) = served(Duration::from_secs(2));
+        let (is_over, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let mut steady = ask(address);
+        let reader = {
+            let (is_over, taken) = (Arc::clone(&is_over), Arc::clone(&taken));
+            std::thread::spawn(move || {
+                let mut part = vec![0; 1 << 16];
+                while !is_over.load(SeqCst) {
+                    steady.read_exact(&mut part).expect("it is served");
+                    taken.fetch_add(1, SeqCst);
+                }
+            })
+        };
         let stuck = ask(address);
-        assert_eq!(Arc::strong_count(&held), idle + 2);
-        let mut taken = vec![0; 1 << 16];
-        let begun = std::time::Instant::now();
-        while Arc::strong_count(&held) > idle + 1 || begun.elapsed() < Duration::from_millis(900) {
-            steady.read_exact(&mut taken).unwrap();
-            std::thread::sleep(Duration::from_millis(2));
-            assert!(begun.elapsed() < Duration::from_secs(30), "nobody is cut off");
-        }
-        assert_eq!(Arc::strong_count(&held), idle + 1, "the steady one is still served");
-        drop((stuck, steady));
-        wait_until("the end of both", || Arc::strong_count(&held) == idle);
-        drop(runtime);
+        assert_eq!(open.load(SeqCst), 2);
+        wait_until("the end of the one that takes nothing", || open.load(SeqCst) == 1);
+        let before = taken.load(SeqCst);
+        wait_until("more for the other one", || taken.load(SeqCst) > before + 100);
+        is_over.store(true, SeqCst);
+        reader.join().unwrap();
+        wait_until("the end of both", || open.load(SeqCst) == 0);
+        drop((stuck, runtime));
     }
 }

@@ -47,6 +47,11 @@ fn append(place: &Workplace, text: &str) {
     file.write_all(text.as_bytes()).unwrap();
 }
 
+/// Whether a metric that counts says so many.
+fn is(value: f64, count: u32) -> bool {
+    (value - f64::from(count)).abs() < 0.5
+}
+
 #[test]
 fn a_full_disk_takes_readiness_and_neither_liveness_nor_what_is_committed() {
     let retries = "  error_handling: { max_retries: 100000, initial_retry_delay_ms: 20, max_retry_delay_ms: 50 }\n";
@@ -68,7 +73,7 @@ fn a_full_disk_takes_readiness_and_neither_liveness_nor_what_is_committed() {
         "{health}"
     );
     assert_eq!(served.get("/livez").0, 200);
-    assert_eq!(served.metric("processor_ready"), 0.0);
+    assert!(is(served.metric("processor_ready"), 0));
     assert!(served.metric("processor_commit_retries_total") >= 1.0);
     assert_eq!(
         served.place.read("results.ndjson").lines().count(),
@@ -131,7 +136,7 @@ fn a_listener_that_takes_nothing_is_cut_off_and_a_slow_one_is_told_what_it_misse
         served.metric("processor_results_emitted_total") >= 1.0
     });
     let (prompt, stuck, slow) = (listen(&served), listen(&served), listen(&served));
-    served.wait_until("three listeners", |served| served.metric("processor_live_listeners") == 3.0);
+    served.wait_until("three listeners", |served| is(served.metric("processor_live_listeners"), 3));
     // Far more than the kernel holds for who does not read, and more than is kept for slow ones: 710 results of 100 kB, in
     // ten windows, each with the end of the one before.
     let total = 710;
@@ -148,10 +153,10 @@ fn a_listener_that_takes_nothing_is_cut_off_and_a_slow_one_is_told_what_it_misse
     assert!(heard.missed > 0 && !heard.windows.is_empty(), "{} missed", heard.missed);
     assert!(served.metric("processor_live_results_missed_total") >= heard.missed as f64);
     served.wait_until("the one that takes nothing is cut off", |served| {
-        served.metric("processor_live_listeners_cut_off_total") == 1.0
+        is(served.metric("processor_live_listeners_cut_off_total"), 1)
     });
     served
-        .wait_until("its place is free", |served| served.metric("processor_live_listeners") == 0.0);
+        .wait_until("its place is free", |served| is(served.metric("processor_live_listeners"), 0));
     drop(stuck);
 }
 

@@ -140,7 +140,9 @@ impl Outlet {
     /// Tells a sink of results which outboxes feed it from now on.
     pub(crate) fn attach(&mut self, feeds: &[Feed]) {
         if let Target::Results(sink) = &mut self.target {
-            feeds.iter().for_each(|feed| sink.attach(feed));
+            for feed in feeds {
+                sink.attach(feed);
+            }
             self.attached = feeds.iter().map(|feed| feed.key.clone()).collect();
         }
     }

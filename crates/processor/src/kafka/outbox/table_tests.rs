@@ -209,7 +209,7 @@ fn run(seed: u64) -> (Vec<u64>, Vec<(u64, u64)>) {
             _ => drain.step().unwrap(),
         }
     }
-    for _ in 0..3_000 {
+    for _ in 0..1_500 {
         drain.step().unwrap();
     }
     assert!(drain.has_all(), "seed {seed}: the sink never has all");
@@ -220,7 +220,7 @@ fn run(seed: u64) -> (Vec<u64>, Vec<(u64, u64)>) {
 #[test]
 fn a_table_has_each_row_once_through_crashes_lost_answers_and_states_that_begin_afresh() {
     let mut begun_afresh = 0;
-    for seed in 0..600 {
+    for seed in 0..150 {
         let (states, rows) = run(seed);
         let expected: Vec<u64> = states.iter().flat_map(|written| 1..=*written).collect();
         let found: Vec<u64> = rows.iter().map(|(number, _)| *number).collect();
@@ -237,7 +237,7 @@ fn a_table_has_each_row_once_through_crashes_lost_answers_and_states_that_begin_
         }
         begun_afresh += states.len() - 1;
     }
-    assert!(begun_afresh > 500, "{begun_afresh}");
+    assert!(begun_afresh > 100, "{begun_afresh}");
 }
 
 #[test]
