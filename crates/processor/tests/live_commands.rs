@@ -394,3 +394,23 @@ fn top_lives_in_a_terminal_and_leaves_it_as_it_was() {
         "the terminal is as it was"
     );
 }
+
+#[test]
+fn top_ends_with_its_terminal() {
+    let Some(tmux) = Tmux::start(100, 30) else { return };
+    let live = Live::start(GENERATED);
+    live.has_results();
+    let program = env!("CARGO_BIN_EXE_processor");
+    tmux.line(&format!(
+        "echo $$ > shell; exec {program} top --every 0.2 --address {}",
+        live.address
+    ));
+    tmux.wait_for("numbers", |text| text.contains("model="));
+    let pid = std::fs::read_to_string(tmux.folder().join("shell")).unwrap();
+    let stat = format!("/proc/{}/stat", pid.trim());
+    // Who has ended and was not waited for has the state Z.
+    let is_there = || std::fs::read_to_string(&stat).is_ok_and(|text| !text.contains(") Z "));
+    assert!(is_there());
+    tmux.close();
+    assert!(wait(|| !is_there()), "top goes on without a terminal");
+}

@@ -83,6 +83,11 @@ impl Tmux {
         }
     }
 
+    /// Takes the terminal away.
+    pub(crate) fn close(&self) {
+        assert!(self.tmux(&["kill-server"]).status.success());
+    }
+
     /// Sends a signal to the program that the shell runs.
     pub(crate) fn signal_child(&self, signal: &str) {
         let shell = self.tmux(&["display-message", "-p", "#{pane_pid}"]);

@@ -15,7 +15,10 @@ use ratatui::{
     DefaultTerminal,
     crossterm::event::{self, Event},
 };
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
 
 use super::{
     app::{App, Next},
@@ -28,6 +31,8 @@ use crate::cli::{client::Failure, exit::Exit};
 const TICK: Duration = Duration::from_millis(50);
 /// How often the picture is drawn anew though nothing came: it shows for how long the processor has been away.
 const REFRESH: Duration = Duration::from_secs(1);
+/// How long the loop has to see that the terminal is gone.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Shows the processor until somebody quits or a signal comes.
 pub(super) fn run(app: App, looker: Looker, every: Duration) -> Result<Exit, Failure> {
@@ -37,11 +42,25 @@ pub(super) fn run(app: App, looker: Looker, every: Duration) -> Result<Exit, Fai
     for signal in [SIGTERM, SIGINT, SIGHUP] {
         signal_hook::flag::register(signal, Arc::clone(&ends)).map_err(failed)?;
     }
+    end_without_terminal().map_err(failed)?;
     let looks = look_on(looker, every).map_err(failed)?;
     // It is as it was after a panic, too: the hook sees to that.
     let screen = Screen::enter().map_err(failed)?;
     let shown = show(screen, app, &looks, &ends);
     shown.map(|()| Exit::Ok).map_err(failed)
+}
+
+/// Ends the process after a hang-up, with what a shell says of one: crossterm reads a terminal that is gone for ever, so
+/// the loop may never see that it has to end.
+fn end_without_terminal() -> io::Result<()> {
+    let mut signals = Signals::new([SIGHUP])?;
+    let watch = move || {
+        if signals.forever().next().is_some() {
+            thread::sleep(GRACE);
+            std::process::exit(128 + SIGHUP);
+        }
+    };
+    thread::Builder::new().name("hang-up".into()).spawn(watch).map(drop)
 }
 
 /// The terminal while it is ours; dropped, it is as it was.

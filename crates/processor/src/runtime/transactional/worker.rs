@@ -123,7 +123,8 @@ impl Worker {
             routes.iter().flat_map(|routes| &routes.promises).any(|(_, p)| *p == Promise::Before);
         let (before, durable) =
             if has_outlet { (Some(durable), Vec::new()) } else { (None, durable) };
-        let outlet = before.map(|sinks| Box::new(Sinks::new(sinks, &telemetry.sinks)) as Box<dyn Outlet>);
+        let outlet =
+            before.map(|sinks| Box::new(Sinks::new(sinks, &telemetry.sinks)) as Box<dyn Outlet>);
         let outside = Outside::start(&outside, durable, live, &telemetry)?;
         let pace = Pace::new(source.pauses());
         let (fingerprint, incarnation) = (machine.fingerprint, machine.incarnation);
