@@ -1,6 +1,7 @@
 //! The loop: keys, signals, looks; and the terminal as it was, whatever happens.
 
 use std::{
+    ffi::c_int,
     io,
     sync::{
         Arc,
@@ -31,7 +32,9 @@ use crate::cli::{client::Failure, exit::Exit};
 const TICK: Duration = Duration::from_millis(50);
 /// How often the picture is drawn anew though nothing came: it shows for how long the processor has been away.
 const REFRESH: Duration = Duration::from_secs(1);
-/// How long the loop has to see that the terminal is gone.
+/// What ends it.
+const SIGNALS: [c_int; 3] = [SIGTERM, SIGINT, SIGHUP];
+/// How long the loop has to see a signal.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// Shows the processor until somebody quits or a signal comes.
@@ -39,7 +42,7 @@ pub(super) fn run(app: App, looker: Looker, every: Duration) -> Result<Exit, Fai
     let failed =
         |cause: io::Error| Failure::new(Exit::Io, format!("the terminal cannot be used: {cause}"));
     let ends = Arc::new(AtomicBool::new(false));
-    for signal in [SIGTERM, SIGINT, SIGHUP] {
+    for signal in SIGNALS {
         signal_hook::flag::register(signal, Arc::clone(&ends)).map_err(failed)?;
     }
     end_without_terminal().map_err(failed)?;
@@ -50,17 +53,17 @@ pub(super) fn run(app: App, looker: Looker, every: Duration) -> Result<Exit, Fai
     shown.map(|()| Exit::Ok).map_err(failed)
 }
 
-/// Ends the process after a hang-up, with what a shell says of one: crossterm reads a terminal that is gone for ever, so
-/// the loop may never see that it has to end.
+/// Ends the process some time after a signal, with the code a shell gives it: crossterm reads a terminal that is gone for
+/// ever, so the loop may never see that it has to end.
 fn end_without_terminal() -> io::Result<()> {
-    let mut signals = Signals::new([SIGHUP])?;
+    let mut signals = Signals::new(SIGNALS)?;
     let watch = move || {
-        if signals.forever().next().is_some() {
+        if let Some(signal) = signals.forever().next() {
             thread::sleep(GRACE);
-            std::process::exit(128 + SIGHUP);
+            std::process::exit(128 + signal);
         }
     };
-    thread::Builder::new().name("hang-up".into()).spawn(watch).map(drop)
+    thread::Builder::new().name("signals".into()).spawn(watch).map(drop)
 }
 
 /// The terminal while it is ours; dropped, it is as it was.
