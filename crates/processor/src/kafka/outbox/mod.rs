@@ -113,7 +113,9 @@ impl Outbox {
         let topics: Vec<(usize, String)> =
             settings.pipelines.iter().enumerate().filter_map(with_topic).collect();
         let mut outlets = outlets(outputs);
-        outlets.iter_mut().for_each(|outlet| outlet.tells(&telemetry.sinks));
+        for outlet in &mut outlets {
+            outlet.tells(&telemetry.sinks);
+        }
         let reads: Vec<Vec<usize>> =
             outlets.iter().map(|outlet| topics_of(outlet, &topics)).collect();
         let board = Arc::new(Board::new(topics.len(), &reads));

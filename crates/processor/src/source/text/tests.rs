@@ -187,13 +187,13 @@ fn batcher(text: TextFormat, limits: BatchLimits) -> TextBatcher {
 fn all_batches(mut text: TextBatcher, input: &[u8]) -> Result<Vec<RecordBatch>, String> {
     let (mut rest, mut batches) = (input, Vec::new());
     while !rest.is_empty() {
-        let taken = text.feed(rest, &|| 7)?;
+        let taken = text.feed(rest, &|| 7_000)?;
         rest = &rest[taken..];
         if text.is_full() {
             batches.extend(text.take());
         }
     }
-    text.finish(&|| 7)?;
+    text.finish(&|| 7_000)?;
     batches.extend(text.take());
     Ok(batches)
 }
