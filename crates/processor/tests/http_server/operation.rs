@@ -103,7 +103,7 @@ struct Heard {
 
 fn listen(served: &Served) -> TcpStream {
     let mut stream = TcpStream::connect(&served.address).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     write!(stream, "GET /api/v1/live HTTP/1.1\r\nHost: {}\r\n\r\n", served.address).unwrap();
     stream.read_exact(&mut [0; 12]).unwrap();
     stream
