@@ -98,7 +98,7 @@ impl Context<'_> {
             #[expect(clippy::cast_possible_truncation, reason = "a float saturates")]
             let catches_up = catches_up.map(|ms| ms as i64);
             if catches_up.is_none_or(|ms| ms > SHORT_MS) {
-                return Some((self.behind(holder, lag, rate, catches_up), catches_up));
+                return Some((Self::behind(holder, lag, rate, catches_up), catches_up));
             }
             return None;
         }
@@ -199,7 +199,6 @@ impl Context<'_> {
     }
 
     fn behind(
-        &self,
         holder: &PartitionView,
         lag: i64,
         rate: Option<f64>,

@@ -166,8 +166,8 @@ fn of_sink(facts: &Facts<'_>, sink: &SinkView) -> Finding {
             bytes(sinks.max_bytes)
         );
     } else if facts.view.commit_waits_ms.is_some() {
-        what +=
-            &format!("; a commit with {} results waits for it", count(facts.view.commit_results));
+        let results = count(facts.view.commit_results);
+        let _ = write!(what, "; a commit with {results} results waits for it");
     }
     Finding::new(CauseKind::SinkStuck, what, SINK_ADVICE)
         .with("sink", name.clone())
