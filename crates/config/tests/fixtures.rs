@@ -29,9 +29,9 @@ fn every_fault_has_its_place() {
     let found = faults(&text);
     for expected in [
         "f.yaml:4:14 this is no record",
-        "f.yaml:7:50 the window ends before it begins",
-        "f.yaml:7:80 this is no timing of a result",
-        "f.yaml:7:91 this is no key",
+        "f.yaml:7:47 the window ends before it begins",
+        "f.yaml:7:77 this is no timing of a result",
+        "f.yaml:7:83 this is no key",
         "f.yaml:8:23 there is no such event",
         "f.yaml:9:11 `a` is also the name of tests[0]",
     ] {

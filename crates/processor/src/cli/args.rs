@@ -115,7 +115,7 @@ pub(super) enum Command {
     Test(TestArgs),
     /// Compute a part of the input once more, beside what runs and without touching it
     Replay(ReplayArgs),
-    /// Print the JSON schema of the configuration, or of fixtures
+    /// Print a JSON schema: of the configuration, or of fixtures
     Schema(SchemaArgs),
     /// Print a completion script for a shell
     Completions(CompletionsArgs),
@@ -168,19 +168,19 @@ pub(super) struct HealthArgs {
 /// A schema is JSON in either form.
 #[derive(Debug, Clone, ClapArgs)]
 pub(super) struct SchemaArgs {
-    /// What the schema is of
-    #[arg(value_name = "OF", default_value = "config")]
+    /// Of what
+    #[arg(value_enum, default_value = "configuration", value_name = "WHAT")]
     pub(super) of: SchemaOf,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }
 
-/// What there are schemas of.
+/// What has a JSON schema.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum SchemaOf {
-    /// The configuration.
-    Config,
-    /// Fixtures of `processor test`.
+    /// The configuration file.
+    Configuration,
+    /// A fixture of `processor test`.
     Fixture,
 }
 

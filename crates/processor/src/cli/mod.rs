@@ -72,7 +72,7 @@ fn dispatch(command: Option<Command>) -> Exit {
 
 fn schema(args: &SchemaArgs) -> Exit {
     let schema = match args.of {
-        SchemaOf::Config => llm_optimizer_config::json_schema(),
+        SchemaOf::Configuration => llm_optimizer_config::json_schema(),
         SchemaOf::Fixture => llm_optimizer_config::fixture_schema(),
     };
     args.output.answer(&schema, &format!("{schema:#}\n"))

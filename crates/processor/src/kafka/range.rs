@@ -20,6 +20,7 @@ use rdkafka::{
     error::KafkaError,
     message::Message,
 };
+use tracing::warn;
 
 use super::{
     batch::{self, BatchLimits},
@@ -126,7 +127,15 @@ impl KafkaRangeSource {
         let client: BaseConsumer<ProbeContext> =
             config::probe(settings, &client_id(settings)).create_with_context(context)?;
         let question = Question { client, settings, deadline: Instant::now() + PATIENCE };
-        let parts = question.parts(wanted)?;
+        let (parts, left_out) = question.parts(wanted)?;
+        if left_out > 0 {
+            let topics = &settings.topics;
+            warn!(
+                ?topics,
+                left_out,
+                "partitions that --offsets does not name are not read: windows lack their events"
+            );
+        }
         let pauses = PartitionPauses::default();
         Ok(Self { settings: settings.clone(), parts, max_record_bytes, pauses, notices })
     }
@@ -149,7 +158,8 @@ struct Question<'a> {
 }
 
 impl Question<'_> {
-    fn parts(&self, wanted: &RangeWanted) -> ProcessorResult<Vec<RangePart>> {
+    /// What is read, and the number of partitions that are not.
+    fn parts(&self, wanted: &RangeWanted) -> ProcessorResult<(Vec<RangePart>, usize)> {
         let counts =
             self.until_answered(|client| cluster::partition_counts(client, &self.settings.topics))?;
         let keys = cluster::all_partitions(&counts);
@@ -203,7 +213,8 @@ impl Question<'_> {
                 reason: "no partition of these topics is named by --offsets".into(),
             });
         }
-        Ok(parts)
+        let left_out = keys.len() - parts.len();
+        Ok((parts, left_out))
     }
 
     /// The first offset of each partition whose record is of `at_ms` or later; `None`: there is none.

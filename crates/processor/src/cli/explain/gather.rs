@@ -4,6 +4,7 @@ use llm_optimizer_config::{
     EffectiveValue, Loaded, NamedPipeline, ProcessorConfig, RecordFormat, Source,
     settings::{EventProfile, EventTimeKind, OffsetReset, StateBackendName},
 };
+use llm_optimizer_types::{RecordShape, profile};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -178,7 +179,7 @@ fn redacted(brokers: &str) -> String {
 
 fn records(config: &ProcessorConfig, values: &[String]) -> String {
     let event = &config.event;
-    let profile = match event.profile {
+    let kind = match event.profile {
         EventProfile::FeedbackEvent => "records of the Collector and its peers",
         EventProfile::Cloudevents => "CloudEvents 1.0",
         EventProfile::GenAi => "OpenTelemetry gen_ai spans",
@@ -186,7 +187,10 @@ fn records(config: &ProcessorConfig, values: &[String]) -> String {
     };
     let time = match (event.time, &event.timestamp) {
         (EventTimeKind::Event, Some(path)) => format!("time from `{path}`"),
-        (EventTimeKind::Event, None) => "time as the profile says".into(),
+        (EventTimeKind::Event, None) => match event.profile {
+            EventProfile::Cloudevents => "time from `time`".into(),
+            _ => "time from `timestamp`".into(),
+        },
         (EventTimeKind::Ingestion, _) => "time when the log appended the record".into(),
         (EventTimeKind::Processing, _) => "time when the record was read".into(),
     };
@@ -198,18 +202,59 @@ fn records(config: &ProcessorConfig, values: &[String]) -> String {
                 let field = |(name, path): &(String, String)| format!("{name} from `{path}`");
                 format!("values: {}", fields.0.iter().map(field).collect::<Vec<_>>().join(", "))
             }
-            None => format!("values: {}, as the profile says", values.join(", ")),
+            None => format!("values: {}", default_values(config)),
         }
     };
-    format!("{profile}; {time}; {values}")
+    format!("{kind}; {time}; {values}")
 }
 
 fn key(config: &ProcessorConfig) -> String {
     match &config.event.key {
-        None => "as the profile says".into(),
+        None => default_keys(config),
         Some(paths) if paths.is_empty() => "none: all events together".into(),
         Some(paths) => paths.join(", "),
     }
+}
+
+/// Shapes of records whose key and value a profile knows, by the name of their type.
+const SHAPES: [(RecordShape, &str); 7] = [
+    (RecordShape::PerformanceMetrics, "performance_metrics"),
+    (RecordShape::UserFeedback, "user_feedback"),
+    (RecordShape::ModelResponse, "model_response"),
+    (RecordShape::SystemHealth, "system_health"),
+    (RecordShape::ExperimentResult, "experiment_result"),
+    (RecordShape::SharedFeedback, "shared feedback event"),
+    (RecordShape::MetricPoint, "metric point"),
+];
+
+/// The key where none is written.
+fn default_keys(config: &ProcessorConfig) -> String {
+    let paths = |shape| {
+        let sets = profile::default_key(shape).iter().map(|set| set.join(" and "));
+        sets.collect::<Vec<_>>().join(", else ")
+    };
+    match config.event.profile {
+        EventProfile::FeedbackEvent => by_shape(paths),
+        EventProfile::Cloudevents => paths(RecordShape::CloudEvent),
+        EventProfile::GenAi => "model and operation, else model".into(),
+        EventProfile::Custom => "none: all events together".into(),
+    }
+}
+
+/// The value where none is written.
+fn default_values(config: &ProcessorConfig) -> String {
+    let path = |shape| profile::default_value(shape).to_owned();
+    match config.event.profile {
+        EventProfile::FeedbackEvent => by_shape(path),
+        EventProfile::Cloudevents => path(RecordShape::CloudEvent),
+        EventProfile::GenAi => "duration_ms".into(),
+        EventProfile::Custom => "none".into(),
+    }
+}
+
+fn by_shape(of: impl Fn(RecordShape) -> String) -> String {
+    let one = |(shape, name): (RecordShape, &str)| format!("{} ({name})", of(shape));
+    SHAPES.map(one).join("; ")
 }
 
 fn state(config: &ProcessorConfig, keeps_state: bool, new_state: bool) -> String {
@@ -276,7 +321,10 @@ fn http(config: &ProcessorConfig, bounded: bool) -> String {
 fn memory(config: &ProcessorConfig) -> String {
     match (config.limits.memory_bytes, memory_limit(config.limits.memory_bytes)) {
         (Some(limit), _) => format!("{} by limits.memory_bytes", bytes(limit)),
-        (None, Some(found)) => format!("{} are there for this process", bytes(found)),
+        (None, Some(found)) => format!(
+            "{} are there for this process; keys and windows are what is bounded, see `limits` of each pipeline",
+            bytes(found)
+        ),
         (None, None) => "nobody says how much there is".into(),
     }
 }

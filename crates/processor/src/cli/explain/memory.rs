@@ -73,7 +73,7 @@ fn bytes(config: &ProcessorConfig, events: u32) -> ProcessorResult<u64> {
     let before = task.size_bytes();
     let (mut batch, mut out) =
         (EventBatch::with_features(value_count, shape), TaskOutput::default());
-    let at = EventTime::new(0).unwrap_or_default();
+    let Ok(at) = EventTime::new(0) else { return Ok(0) };
     for event in 0..events {
         batch.clear();
         for key in 0..KEYS {

@@ -108,15 +108,21 @@ fn pipeline_text(text: &mut String, pipeline: &PipelineExplained, paint: Paint) 
     }
     line("limits", &pipeline.limits);
     let memory = &pipeline.memory;
-    let [few, many] = memory.total_bytes.map(bytes);
-    let [one_few, one_many] = memory.bytes_per_pane.map(bytes);
+    let between = |[few, many]: [u64; 2]| match (bytes(few), bytes(many)) {
+        (few, many) if few == many => few,
+        (few, many) => format!("{few} to {many}"),
+    };
+    let parts = match memory.open_panes_per_key {
+        1 => "one part of a window open".to_owned(),
+        panes => format!("{panes} parts of windows open at a time"),
+    };
     line(
         "memory",
         &format!(
-            "about {few} to {many} for {} keys: {} parts of windows open at a time, {one_few} to {one_many} each (10 to \
-             300 events)",
+            "about {} for {} keys: {parts}, {} each with 10 to 300 events",
+            between(memory.total_bytes),
             count(memory.keys),
-            memory.open_panes_per_key
+            between(memory.bytes_per_pane)
         ),
     );
 }
@@ -145,7 +151,8 @@ fn values_text(text: &mut String, explanation: &Explanation, all: bool, paint: P
     }
     let hidden = explanation.values.len() - shown.len();
     if hidden > 0 {
-        let _ = writeln!(text, "  and {hidden} defaults (--all shows them)");
+        let plural = if hidden == 1 { "" } else { "s" };
+        let _ = writeln!(text, "  and {hidden} default{plural} (--all shows them)");
     }
 }
 

@@ -67,7 +67,7 @@ pub(super) fn explain(
         }
         WindowKind::Session { gap_ms } => {
             let summary = format!(
-                "sessions: events of a key belong together as long as fewer than {} pass between them",
+                "sessions: events of a key belong together as long as no more than {} pass between them",
                 span(*gap_ms)
             );
             (summary, vec![(at_ms, at_ms + gap_ms)], *gap_ms)

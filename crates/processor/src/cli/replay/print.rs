@@ -47,6 +47,10 @@ impl Summary<'_> {
             self.ended.records,
             self.about_edges()
         );
+        if self.ended.records > 0 && *whole + *on_edges == 0 {
+            text += "no event of these records is in a window of the range; topics are searched by the time at which \
+                     records were appended, and where that is not about the time of their events --offsets is the way\n";
+        }
         for (name, report) in self.ended.names.iter().zip(&self.ended.reports) {
             if report.late_dropped + report.dead_lettered > 0 {
                 let _ = writeln!(
