@@ -359,7 +359,8 @@ fn top_lives_in_a_terminal_and_leaves_it_as_it_was() {
     tmux.press("k");
     tmux.wait_for("the order by key", |text| text.contains("by key") && text.contains("key↓"));
     let models = |text: &str| -> Vec<String> {
-        let words = text.split_whitespace().filter(|word| word.starts_with("model="));
+        let words = text.split_whitespace().map(|word| word.trim_start_matches('│'));
+        let words = words.filter(|word| word.starts_with("model="));
         words.map(str::to_owned).collect()
     };
     let sorted = models(&tmux.screen());

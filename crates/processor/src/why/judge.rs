@@ -36,7 +36,7 @@ pub fn judge(
     let mut notes = held.notes;
     findings.extend(held.findings);
     findings.extend(case.missing());
-    findings.sort_by_key(|finding| finding.cause);
+    findings.sort_by_key(|finding| gravity(finding, asked));
     notes.extend(case.notes());
     let expected_ms = case.expected(&findings, held.free_in_ms);
     let main = findings.first().cloned().unwrap_or_else(|| case.nothing_wrong(expected_ms));
@@ -58,6 +58,14 @@ pub fn judge(
         findings,
         notes,
         partitions: pipeline.partitions.clone(),
+    }
+}
+
+/// Where a finding stands. Who asks about no certain window wants to know of a sink that is stuck before silence and lag.
+fn gravity(finding: &Finding, asked: &Asked) -> CauseKind {
+    match finding.cause {
+        CauseKind::SinkStuck if !asked.is_certain() => CauseKind::InputHeld,
+        cause => cause,
     }
 }
 

@@ -343,6 +343,20 @@ fn a_sink_that_fails_is_named_with_its_error_and_what_waits() {
 }
 
 #[test]
+fn a_stuck_sink_comes_before_silence_unless_a_certain_window_is_meant() {
+    let mut staged = Staged::new();
+    staged.overdue();
+    let mut silent = partition(0, Some(NOON - 90_000));
+    (silent.silent_ms, silent.is_caught_up) = (42_000, true);
+    staged.partitions(vec![silent]);
+    staged.sinks.sinks =
+        vec![SinkView { name: "db".into(), busy_ms: Some(9_000), ..SinkView::default() }];
+    assert_eq!(staged.cause(&[]), CauseKind::SinkStuck);
+    let asked = Asked { at_ms: Some(NOON - 2 * MINUTE), ..noon_window() };
+    assert_eq!(staged.asked(&asked).cause, CauseKind::IdlePartition);
+}
+
+#[test]
 fn a_sink_that_does_not_answer_is_stuck_without_an_error() {
     let mut staged = Staged::new();
     let busy = |ms| SinkView { name: "db".into(), busy_ms: Some(ms), ..SinkView::default() };

@@ -65,6 +65,15 @@ fn header(app: &App) -> Line<'static> {
         Span::styled("processor top", Style::new().add_modifier(Modifier::BOLD)),
         Span::raw(format!("  {}  ", safe(&app.address))),
     ];
+    let warning = Style::new().fg(Color::Black).bg(Color::Yellow);
+    if let Some((_, since)) = &app.model.away {
+        let ms = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
+        let text = format!(" DISCONNECTED for {} ", duration(ms - ms % 1_000));
+        spans.extend([Span::styled(text, warning), Span::raw("  ")]);
+    }
+    if app.is_paused {
+        spans.extend([Span::styled(" PAUSED ", warning), Span::raw("  ")]);
+    }
     if let Some((pipeline, number, of)) = app.pipeline() {
         let name = safe(&pipeline.name);
         let shown = if of > 1 { format!("{name} ({number}/{of})") } else { name };
@@ -77,15 +86,6 @@ fn header(app: &App) -> Line<'static> {
         #[expect(clippy::cast_possible_truncation, reason = "a float saturates")]
         let up_ms = (health.uptime_secs * 1e3) as i64;
         spans.push(Span::raw(format!("  up {}", duration(up_ms - up_ms % 1_000))));
-    }
-    let warning = Style::new().fg(Color::Black).bg(Color::Yellow);
-    if let Some((_, since)) = &app.model.away {
-        let ms = i64::try_from(since.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let text = format!("  DISCONNECTED for {}", duration(ms - ms % 1_000));
-        spans.push(Span::styled(text, warning));
-    }
-    if app.is_paused {
-        spans.push(Span::styled("  PAUSED", warning));
     }
     Line::from(spans)
 }
