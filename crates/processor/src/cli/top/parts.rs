@@ -46,6 +46,15 @@ fn number(number: Option<f64>) -> String {
     }
 }
 
+/// A latency in at most four characters.
+fn latency(ms: f64) -> String {
+    match ms {
+        ms if ms < 99.95 => format!("{ms:.1}"),
+        ms if ms < 9_999.5 => format!("{ms:.0}"),
+        ms => format!("{:.0}s", ms / 1e3),
+    }
+}
+
 /// Bars from the least to the greatest number.
 pub(super) fn spark(numbers: &[f64], width: usize) -> String {
     let shown = numbers.get(numbers.len().saturating_sub(width)..).unwrap_or_default();
@@ -93,16 +102,16 @@ pub(super) fn throughput(frame: &mut Frame<'_>, app: &App, area: Rect) {
 /// Quantiles of the stages.
 pub(super) fn latencies(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let Some(overview) = app.model.overview() else { return };
-    let names = [("processing", "process"), ("event_to_result", "to result"), ("commit", "commit")];
+    let names = [("processing", "process"), ("event_to_result", "result"), ("commit", "commit")];
     let rows = names.iter().map(|(name, shown)| {
         let cells = match overview.latencies.get(*name) {
-            Some(q) => [q.p50_ms, q.p95_ms, q.p99_ms].map(|it| number(Some(it))),
+            Some(q) => [q.p50_ms, q.p95_ms, q.p99_ms].map(latency),
             None => ["–", "–", "–"].map(str::to_owned),
         };
         Row::new([(*shown).to_owned()].into_iter().chain(cells))
     });
     let widths =
-        [Constraint::Length(9), Constraint::Fill(1), Constraint::Fill(1), Constraint::Fill(1)];
+        [Constraint::Fill(1), Constraint::Length(4), Constraint::Length(4), Constraint::Length(4)];
     let table = Table::new(rows, widths)
         .header(Row::new(["ms", "p50", "p95", "p99"]).style(head()))
         .column_spacing(1)
@@ -116,7 +125,7 @@ pub(super) fn commits(frame: &mut Frame<'_>, app: &App, area: Rect) {
     let run = &overview.run;
     let ago = run.last_commit_ms.map(|at| duration(run.at_ms.saturating_sub(at).max(0)));
     let mut lines = vec![Line::from(format!(
-        "commits {}  last {}",
+        "commits {}  {}",
         count(run.commits),
         ago.map_or_else(|| "–".into(), |ago| format!("{ago} ago"))
     ))];
