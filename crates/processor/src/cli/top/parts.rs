@@ -136,7 +136,7 @@ pub(super) fn commits(frame: &mut Frame<'_>, app: &App, area: Rect) {
             #[expect(clippy::cast_possible_truncation, reason = "a float saturates")]
             let at_ms = (process.last_checkpoint_secs * 1e3) as i64;
             let ago = duration(run.at_ms.saturating_sub(at_ms).max(0));
-            format!("{}, last {ago} ago", process.checkpoints)
+            format!("{}, {ago} ago", process.checkpoints)
         };
         lines.push(Line::from(format!("checkpoints {kept}")));
     }
