@@ -343,7 +343,6 @@ fn top_lives_in_a_terminal_and_leaves_it_as_it_was() {
         "stty -g > before; {program} top --every 0.2 --address {}; echo left with $?; stty -g > after",
         live.address
     );
-    tmux.line(&format!("cd {}", live.place.dir.path().display()));
     tmux.line(&begin);
     let has_numbers = |text: &str| {
         let rate = text

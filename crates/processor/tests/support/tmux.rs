@@ -30,9 +30,11 @@ impl Tmux {
         let socket = dir.path().join("socket").display().to_string();
         let tmux = Self { socket, dir };
         let (columns, lines) = (columns.to_string(), lines.to_string());
+        let folder = tmux.folder().display().to_string();
         let size = ["-x", &columns, "-y", &lines];
-        let begun =
-            tmux.tmux(&[&["new-session", "-d"], &size[..], &["env", "PS1=$ ", "sh"]].concat());
+        let begun = tmux.tmux(
+            &[&["new-session", "-d", "-c", &folder], &size[..], &["env", "PS1=$ ", "sh"]].concat(),
+        );
         assert!(begun.status.success(), "{begun:?}");
         tmux.wait_for("the shell", |text| text.contains('$'));
         Some(tmux)
@@ -46,8 +48,7 @@ impl Tmux {
 
     /// The folder the shell is in.
     pub(crate) fn folder(&self) -> PathBuf {
-        let said = self.tmux(&["display-message", "-p", "#{pane_current_path}"]);
-        String::from_utf8(said.stdout).unwrap().trim_end().into()
+        self.dir.path().into()
     }
 
     /// Types a line and Enter.

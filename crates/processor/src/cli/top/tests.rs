@@ -191,7 +191,7 @@ fn a_processor_that_goes_away_is_said_to_and_comes_back() {
         "{away}"
     );
     assert!(away.contains("model=gpt-4o"), "what was known is still there");
-    app.take(Look { is_anew: true, ..look(0, 10, vec![result("model=new", 0, 1, 1.0)]) });
+    app.take(Look { is_anew: true, ..look(0, 100, vec![result("model=new", 0, 1, 1.0)]) });
     let back = picture(&mut app, 80, 24);
     assert!(
         !back.contains("DISCONNECTED") && !back.contains("gpt-4o") && back.contains("model=new"),
