@@ -135,8 +135,8 @@ fn why_says_that_nothing_is_wrong_and_when_the_next_window_fires() {
     assert!(why["verdict"].as_str().unwrap().starts_with("nothing is wrong: the window ["));
     assert_eq!(why["findings"], Value::Array(Vec::new()));
     // What fired can be asked for by its key and start.
-    let line = live.place.read("results.ndjson");
-    let fired: Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    let results = live.place.read("results.ndjson");
+    let fired: Value = serde_json::from_str(results.lines().next().unwrap()).unwrap();
     let (key, start) = (&fired["window"]["key"], &fired["window"]["start"]);
     let (key, start) = (key.as_str().unwrap(), start.as_str().unwrap());
     let closed = live.why(&["--key", key, "--window", start]);

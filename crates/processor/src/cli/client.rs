@@ -65,7 +65,7 @@ impl Client {
         if let Some(path) = &args.config {
             let faults = |exit| Failure::new(exit, format!("{}: see above", path.display()));
             let http = load(path).map_err(faults)?.config.http.unwrap_or_default();
-            token = http.token.clone();
+            token.clone_from(&http.token);
             configured = own_address(&http).map(|address| address.to_string());
             if args.address.is_none() && configured.as_ref().is_none_or(|a| a.ends_with(":0")) {
                 let message = format!(
@@ -184,7 +184,6 @@ impl Client {
         let json: Value = serde_json::from_str(body).unwrap_or_default();
         let why = json.get("error").and_then(Value::as_str).unwrap_or(body.trim());
         let (exit, hint) = match status {
-            400 => (Exit::Usage, ""),
             401 => (
                 Exit::NoPermission,
                 " (--config names the file with the token, PROCESSOR_HTTP__TOKEN the token itself)",
@@ -194,7 +193,7 @@ impl Client {
                 Exit::Unavailable,
                 "this processor does not have it: it may be of an older version",
             ),
-            404 => (Exit::Usage, ""),
+            400 | 404 => (Exit::Usage, ""),
             _ => (Exit::Unavailable, ""),
         };
         let message =

@@ -94,20 +94,17 @@ fn of_window(now_ms: i64, window: &WindowWhy, expected_ms: Option<i64>) -> Strin
     };
     let mut text = format!("window: [{}, {})", window.start, window.end);
     if let Some(key) = &window.key {
-        text += &format!(" of {key}");
+        let _ = write!(text, " of {key}");
     }
-    text += &format!(": {state}");
+    let _ = write!(text, ": {state}");
     if let Some(events) = window.events {
-        text += &format!(", {} events", count(events));
+        let _ = write!(text, ", {} events", count(events));
     }
-    match window.watermark_gap_ms {
-        Some(gap) if gap > 0 => {
-            text += &format!(", the watermark is {} short of its end", duration(gap))
-        }
-        _ => {}
+    if let Some(gap) = window.watermark_gap_ms.filter(|gap| *gap > 0) {
+        let _ = write!(text, ", the watermark is {} short of its end", duration(gap));
     }
     if let Some(at) = expected_ms {
-        text += &format!(", expected to fire in about {}", duration((at - now_ms).max(0)));
+        let _ = write!(text, ", expected to fire in about {}", duration((at - now_ms).max(0)));
     }
     text
 }
@@ -116,7 +113,7 @@ fn of_partition(partition: &PartitionView) -> String {
     let watermark = partition.watermark_ms.map_or_else(|| "no watermark yet".into(), instant);
     let mut text = format!("{}: {watermark}", partition_id(partition));
     if let Some(lag) = partition.lag_records {
-        text += &format!(", lag {}", count(lag));
+        let _ = write!(text, ", lag {}", count(lag));
     }
     let states = [
         (partition.holds_watermark, "holds the watermark"),
@@ -125,13 +122,13 @@ fn of_partition(partition: &PartitionView) -> String {
         (partition.has_ended, "ended"),
     ];
     for (_, state) in states.iter().filter(|(is_so, _)| *is_so) {
-        text += &format!(", {state}");
+        let _ = write!(text, ", {state}");
     }
     if partition.silent_ms >= 1_000 && !partition.has_ended {
-        text += &format!(", silent for {}", duration(partition.silent_ms));
+        let _ = write!(text, ", silent for {}", duration(partition.silent_ms));
     }
     if partition.future_records > 0 {
-        text += &format!(", {} records from the future", count(partition.future_records));
+        let _ = write!(text, ", {} records from the future", count(partition.future_records));
     }
     text
 }

@@ -206,7 +206,7 @@ impl Case<'_> {
             Some(window) if matches!(window.state, WindowState::Open | WindowState::Empty) => {
                 (self.not_over(window, expected_ms), "wait; nothing is to be done")
             }
-            Some(window) => (self.over(window), "nothing is to be done"),
+            Some(window) => (over(window), "nothing is to be done"),
         };
         let speed = self.facts.speed(self.pipeline);
         let gap_ms = self.window.as_ref().and_then(|window| window.watermark_gap_ms);
@@ -247,23 +247,22 @@ impl Case<'_> {
         };
         format!("{head} {gap}{when}")
     }
+}
 
-    fn over(&self, window: &WindowWhy) -> String {
-        let key = window.key.as_ref().map(|key| format!(" of {key}")).unwrap_or_default();
-        let head = format!(
-            "nothing is wrong: the window [{}, {}){key} has fired",
-            window.start, window.end
-        );
-        let results = match window.results_emitted {
-            0 => String::new(),
-            1 => ", with one result".into(),
-            more => format!(", with {} results, the last one counts", count(more)),
-        };
-        match &window.fired_at {
-            Some(at) => format!("{head}{results}; the newest was made at {at} and is committed"),
-            None => {
-                format!("{head}{results}; it waits for its commit, or was committed some time ago")
-            }
+/// That the window has fired.
+fn over(window: &WindowWhy) -> String {
+    let key = window.key.as_ref().map(|key| format!(" of {key}")).unwrap_or_default();
+    let head =
+        format!("nothing is wrong: the window [{}, {}){key} has fired", window.start, window.end);
+    let results = match window.results_emitted {
+        0 => String::new(),
+        1 => ", with one result".into(),
+        more => format!(", with {} results, the last one counts", count(more)),
+    };
+    match &window.fired_at {
+        Some(at) => format!("{head}{results}; the newest was made at {at} and is committed"),
+        None => {
+            format!("{head}{results}; it waits for its commit, or was committed some time ago")
         }
     }
 }

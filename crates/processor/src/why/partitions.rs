@@ -1,5 +1,7 @@
 //! Who holds the watermark, and why.
 
+use std::fmt::Write as _;
+
 use super::{
     CauseKind, Facts, Finding, PipelineRules,
     words::{count, duration, instant, partition, partition_id},
@@ -79,7 +81,7 @@ impl Context<'_> {
         // Marks of transactions count as records that are left; while input is held, more may have come.
         let is_at_end = holder.is_caught_up
             && (holder.lag_records.unwrap_or(0) == 0 || self.facts.view.held.is_none());
-        if self.is_refused(holder) {
+        if is_refused(holder) {
             return Some((self.refused(holder), None));
         }
         if self.is_pushed(holder) {
@@ -101,14 +103,7 @@ impl Context<'_> {
             return None;
         }
         let is_starved = !holder.is_caught_up && holder.silent_ms >= STARVED_MS;
-        is_starved.then(|| (self.starved(holder), None))
-    }
-
-    /// Whether the newest records of a partition were refused because they lie in the future.
-    fn is_refused(&self, holder: &PartitionView) -> bool {
-        let is_newest = |ago_ms: i64| !holder.has_spoken || ago_ms <= holder.silent_ms;
-        let is_recent = |ago_ms: &i64| *ago_ms <= RECENT_MS;
-        holder.future_records > 0 && holder.future_ago_ms.filter(is_recent).is_some_and(is_newest)
+        is_starved.then(|| (starved(holder), None))
     }
 
     fn refused(&self, holder: &PartitionView) -> Finding {
@@ -133,7 +128,7 @@ impl Context<'_> {
             "correct the clock or the timestamps of what writes to {name} (the dead letters are listed by /api/v1/dead-letters{idle}); \
              if such times are right, raise watermark.max_future_skew_secs"
         );
-        self.finding(CauseKind::FutureTimestamps, what, advice, holder)
+        finding(CauseKind::FutureTimestamps, what, advice, holder)
             .with("refused_records", holder.future_records)
             .with("max_future_skew_ms", skew_ms)
     }
@@ -158,7 +153,7 @@ impl Context<'_> {
         let advice = "correct the clock or the timestamps of the sender, and set watermark.max_future_skew_secs, so that such events \
                       become dead letters; the watermark never goes back, so a restore of a checkpoint from before, or --new-state, \
                       is what undoes it";
-        self.finding(CauseKind::FutureTimestamps, what, advice, holder)
+        finding(CauseKind::FutureTimestamps, what, advice, holder)
             .with("ahead_ms", ahead_ms)
             .with("late_dropped", self.pipeline.late_dropped)
             .maybe("max_future_skew_ms", self.rules.max_future_skew_ms)
@@ -178,7 +173,7 @@ impl Context<'_> {
             format!("{name} {silence}, is read to its end, and holds the watermark{}", at(holder));
         let lead_ms = self.lead_ms(holder);
         if let Some(lead_ms) = lead_ms {
-            what += &format!("; the others are up to {} further", duration(lead_ms));
+            let _ = write!(what, "; the others are up to {} further", duration(lead_ms));
         }
         let (then, advice) = match (idle_in, self.rules.idle_timeout_ms) {
             (Some(in_ms), Some(timeout)) => (
@@ -196,7 +191,7 @@ impl Context<'_> {
             ),
         };
         what += &then;
-        self.finding(CauseKind::IdlePartition, what, advice, holder)
+        finding(CauseKind::IdlePartition, what, advice, holder)
             .with("silent_ms", holder.silent_ms)
             .maybe("idle_timeout_ms", self.rules.idle_timeout_ms)
             .maybe("idle_in_ms", idle_in)
@@ -233,36 +228,11 @@ impl Context<'_> {
         } else {
             "see the log and the findings beside this one: input is held, or the broker does not answer"
         };
-        self.finding(CauseKind::Lag, what, advice, holder)
+        finding(CauseKind::Lag, what, advice, holder)
             .with("lag_records", lag)
             .maybe("watermark_lag_ms", holder.watermark_lag_ms)
             .maybe("read_per_sec", rate)
             .maybe("catches_up_in_ms", catches_up)
-    }
-
-    fn starved(&self, holder: &PartitionView) -> Finding {
-        let name = partition(holder);
-        let what = format!(
-            "{name} holds the watermark{}: nothing has come of it for {}, and it is not known to be read to its end",
-            at(holder),
-            duration(holder.silent_ms)
-        );
-        let advice = "see the log: a broker that does not answer, a file that cannot be read, or a record that is being written";
-        self.finding(CauseKind::SourceSilent, what, advice, holder)
-            .with("silent_ms", holder.silent_ms)
-    }
-
-    fn finding(
-        &self,
-        cause: CauseKind,
-        what: String,
-        advice: impl Into<String>,
-        holder: &PartitionView,
-    ) -> Finding {
-        Finding::new(cause, what, advice)
-            .of(partition_id(holder))
-            .maybe("watermark_ms", holder.watermark_ms)
-            .maybe("position", holder.position)
     }
 
     /// Records read per second in the last seconds.
@@ -314,6 +284,36 @@ impl Context<'_> {
         }));
         notes
     }
+}
+
+/// Whether the newest records of a partition were refused because they lie in the future.
+fn is_refused(holder: &PartitionView) -> bool {
+    let is_newest = |ago_ms: i64| !holder.has_spoken || ago_ms <= holder.silent_ms;
+    let is_recent = |ago_ms: &i64| *ago_ms <= RECENT_MS;
+    holder.future_records > 0 && holder.future_ago_ms.filter(is_recent).is_some_and(is_newest)
+}
+
+fn starved(holder: &PartitionView) -> Finding {
+    let name = partition(holder);
+    let what = format!(
+        "{name} holds the watermark{}: nothing has come of it for {}, and it is not known to be read to its end",
+        at(holder),
+        duration(holder.silent_ms)
+    );
+    let advice = "see the log: a broker that does not answer, a file that cannot be read, or a record that is being written";
+    finding(CauseKind::SourceSilent, what, advice, holder).with("silent_ms", holder.silent_ms)
+}
+
+fn finding(
+    cause: CauseKind,
+    what: String,
+    advice: impl Into<String>,
+    holder: &PartitionView,
+) -> Finding {
+    Finding::new(cause, what, advice)
+        .of(partition_id(holder))
+        .maybe("watermark_ms", holder.watermark_ms)
+        .maybe("position", holder.position)
 }
 
 /// ` at 2026-…`.

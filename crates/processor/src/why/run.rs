@@ -1,5 +1,7 @@
 //! What concerns the whole run: health, commits, sinks.
 
+use std::fmt::Write as _;
+
 use super::{
     CauseKind, Facts, Finding,
     words::{bytes, count, duration},
@@ -157,7 +159,8 @@ fn of_sink(facts: &Facts<'_>, sink: &SinkView) -> Finding {
     };
     let sinks = facts.sinks;
     if sinks.waiting_bytes > 0 {
-        what += &format!(
+        let _ = write!(
+            what,
             "; {} wait in the outbox, of {} that may (max_outbox_bytes)",
             bytes(sinks.waiting_bytes),
             bytes(sinks.max_bytes)

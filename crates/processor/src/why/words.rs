@@ -13,7 +13,11 @@ pub(crate) fn duration(ms: i64) -> String {
         0 => format!("{ms} ms"),
         1..60 => {
             let tenths = ms / 100;
-            if tenths % 10 == 0 { format!("{secs} s") } else { format!("{secs}.{} s", tenths % 10) }
+            if tenths.is_multiple_of(10) {
+                format!("{secs} s")
+            } else {
+                format!("{secs}.{} s", tenths % 10)
+            }
         }
         60..3_600 => two(secs / 60, "min", secs % 60, "s"),
         3_600..86_400 => two(secs / 3_600, "h", secs % 3_600 / 60, "min"),

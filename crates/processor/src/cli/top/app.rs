@@ -17,6 +17,7 @@ pub(super) enum Next {
 }
 
 /// The picture and what was chosen.
+#[expect(clippy::struct_excessive_bools, reason = "independent choices, each with its name")]
 #[derive(Debug)]
 pub(super) struct App {
     pub(super) model: Model,

@@ -140,7 +140,7 @@ pub(super) fn commits(frame: &mut Frame<'_>, app: &App, area: Rect) {
         };
         lines.push(Line::from(format!("checkpoints {kept}")));
     }
-    lines.extend(sinks(overview));
+    lines.push(sinks(overview));
     if let Some(process) = &overview.process {
         let cpus = app.model.cpus.map(|cpus| format!("  cpu {:.0} %", cpus * 100.0));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bytes")]
@@ -153,7 +153,7 @@ pub(super) fn commits(frame: &mut Frame<'_>, app: &App, area: Rect) {
     );
 }
 
-fn sinks(overview: &crate::server::api::overview::Overview) -> Option<Line<'static>> {
+fn sinks(overview: &crate::server::api::overview::Overview) -> Line<'static> {
     let sinks = &overview.sinks;
     let is_in_trouble =
         |sink: &&SinkView| sink.failures > 0 || sink.busy_ms.is_some_and(|ms| ms > 2_000);
@@ -161,11 +161,11 @@ fn sinks(overview: &crate::server::api::overview::Overview) -> Option<Line<'stat
         (sinks.waiting_bytes > 0).then(|| format!(", {} wait", bytes(sinks.waiting_bytes)));
     if let Some(sink) = sinks.sinks.iter().find(is_in_trouble) {
         let text = format!("STUCK {}{}", safe(&sink.name), waiting.unwrap_or_default());
-        return Some(Line::from(Span::styled(text, Style::new().fg(Color::Red))));
+        return Line::from(Span::styled(text, Style::new().fg(Color::Red)));
     }
     let names: Vec<String> = sinks.sinks.iter().map(|sink| safe(&sink.name)).collect();
     let names = if names.is_empty() { "in the transaction".into() } else { names.join(", ") };
-    Some(Line::from(format!("sinks ok: {names}{}", waiting.unwrap_or_default())))
+    Line::from(format!("sinks ok: {names}{}", waiting.unwrap_or_default()))
 }
 
 /// Partitions: those that hold the watermark first.

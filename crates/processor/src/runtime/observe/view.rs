@@ -84,6 +84,7 @@ pub struct PipelineView {
 }
 
 /// One partition, as a pipeline sees it.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each with its name")]
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PartitionView {
     /// Kind of source: `file`, `stdin`, `kafka`, `generator`, `custom`.

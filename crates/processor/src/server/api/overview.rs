@@ -39,6 +39,7 @@ pub(crate) struct Overview {
 }
 
 /// Quantiles of a duration, in milliseconds.
+#[expect(clippy::struct_field_names, reason = "a unit goes last")]
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct Quantiles {
     /// The median.

@@ -27,6 +27,7 @@ pub(super) struct ResultsQuery {
 }
 
 /// Results in order.
+#[expect(clippy::struct_field_names, reason = "the name on the wire")]
 #[derive(Debug, Serialize, ToSchema)]
 pub(super) struct Results {
     /// What to ask for next.

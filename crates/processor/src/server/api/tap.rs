@@ -59,9 +59,10 @@ pub(super) async fn tap(
         Ok(wanted) => wanted,
         Err(refused) => return *refused,
     };
-    let allowed = match wanted.stage.shows_payload() {
-        true => check_payload(&api, &headers),
-        false => check_origin(&headers),
+    let allowed = if wanted.stage.shows_payload() {
+        check_payload(&api, &headers)
+    } else {
+        check_origin(&headers)
     };
     if let Err(refused) = allowed {
         return *refused;

@@ -176,17 +176,13 @@ impl TapRecord {
 
 /// Text, or Base64 where it is none, and whether it is cut; never within a character.
 fn shown(bytes: &[u8]) -> (Option<String>, Option<String>, bool) {
-    match str::from_utf8(bytes) {
-        Ok(text) => {
-            let end = text.floor_char_boundary(MAX_SHOWN_BYTES);
-            let part = text.get(..end).unwrap_or_default();
-            (Some(part.to_owned()), None, end < text.len())
-        }
-        Err(_) => {
-            let part = bytes.get(..MAX_SHOWN_BYTES).unwrap_or(bytes);
-            (None, Some(STANDARD.encode(part)), part.len() < bytes.len())
-        }
-    }
+    let Ok(text) = str::from_utf8(bytes) else {
+        let part = bytes.get(..MAX_SHOWN_BYTES).unwrap_or(bytes);
+        return (None, Some(STANDARD.encode(part)), part.len() < bytes.len());
+    };
+    let end = text.floor_char_boundary(MAX_SHOWN_BYTES);
+    let part = text.get(..end).unwrap_or_default();
+    (Some(part.to_owned()), None, end < text.len())
 }
 
 #[cfg(test)]
