@@ -1,6 +1,6 @@
 //! Why a window has not fired, or what holds the watermark back: a verdict with its numbers and what to do.
 //!
-//! Pure functions: from a picture of the run ([`RunView`](crate::runtime::RunView), health, sinks), what windows hold, and the
+//! Pure functions: from a picture of the run ([`RunView`], health, sinks), what windows hold, and the
 //! settings, to an [answer](Why). Nothing here reads a clock, waits or asks. The server collects the [facts](Facts) for `GET
 //! /api/v1/why`, which `processor why` prints.
 //!
