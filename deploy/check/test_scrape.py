@@ -13,8 +13,8 @@ import yaml
 import live
 from support import ROOT, binary, tool
 
-# Of a Kafka source, of sources that are sent records, of checkpoints and sinks that a short run does not have.
-NOT_THERE = re.compile(r"processor_(consumer_lag|intake_|inbox_|result|checkpoint|last_checkpoint|dead_letters|partition_watermark_lag)")
+# Of a Kafka source, of sources that are sent records, of checkpoints, sinks and receivers that a short run does not have.
+NOT_THERE = re.compile(r"processor_(consumer_lag|intake_|inbox_|otlp_|result|checkpoint|last_checkpoint|dead_letters|partition_watermark_lag)")
 
 
 def reference():

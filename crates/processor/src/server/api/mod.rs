@@ -115,6 +115,10 @@ fn problem(status: StatusCode, error: impl Into<String>) -> Response {
 /// take it, but for streams.
 pub fn api_routes(parts: ApiParts) -> Router {
     let api = Api { parts: Arc::new(parts), listeners: Arc::default() };
+    if let Some(metrics) = &api.telemetry().metrics {
+        // A series that begins with its first answer would hide that one from rates.
+        STATUS_CLASSES.iter().for_each(|class| drop(metrics.counter(&HTTP_REQUESTS, &[class])));
+    }
     let (described, description) = OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(health::livez))
         .routes(routes!(health::readyz))
@@ -153,6 +157,8 @@ pub fn api_routes(parts: ApiParts) -> Router {
     // Keeping a checkpoint of a large state takes longer than an answer may; see there.
     limited(routes, RouteLimits { timeout: Duration::from_secs(10), ..RouteLimits::default() })
 }
+
+const STATUS_CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
 /// Counts the answer by its class of status.
 async fn counted(State(api): State<Api>, request: Request, next: Next) -> Response {
