@@ -4,6 +4,7 @@
 //! takes nothing for ten seconds is cut off, counted, and loses its place to another one. Nobody holds the run.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     sync::{
         Arc,
@@ -156,7 +157,7 @@ async fn tell(mut socket: WebSocket, mut listener: Listener, seat: Seat, query: 
         seat.missed(heard.missed);
         let gap = (heard.missed > 0).then(|| missed(&heard));
         let wanted = heard.results.iter().filter(|result| query.wants(result));
-        for message in gap.into_iter().chain(wanted.map(text)) {
+        for message in gap.into_iter().chain(wanted.map(|result| text(result).into_owned())) {
             let done = tokio::time::timeout(MAX_STUCK, socket.send(Message::text(message))).await;
             if done.is_err() {
                 seat.cut_off();
@@ -172,11 +173,8 @@ fn missed(heard: &Heard) -> String {
     format!("{{\"missed\":{}}}", heard.missed)
 }
 
-fn text(result: &LiveResult) -> String {
-    result
-        .result()
-        .map(|result| String::from_utf8_lossy(&result.json).into_owned())
-        .unwrap_or_default()
+fn text(result: &LiveResult) -> Cow<'_, str> {
+    result.result().map(|result| String::from_utf8_lossy(&result.json)).unwrap_or_default()
 }
 
 fn full() -> Response {
