@@ -92,7 +92,8 @@ class Commands(unittest.TestCase):
 
     def test_every_variable_sets_a_key(self):
         named = set()
-        for page in PAGES:
+        # The change log names what is gone, too.
+        for page in [page for page in PAGES if page.name != "CHANGELOG.md"]:
             named |= set(re.findall(r"\bPROCESSOR_[A-Z][A-Z0-9_]*[A-Z0-9]\b", page.read_text()))
         named = {name for name in named if "_PIPELINES__" not in name}
         self.assertGreater(len(named), 15)
