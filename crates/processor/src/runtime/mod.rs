@@ -9,6 +9,7 @@
 
 mod book;
 mod counters;
+mod counting;
 mod delivery;
 mod encode;
 mod entrance;
@@ -18,12 +19,14 @@ mod job;
 mod keeping;
 #[cfg(feature = "kafka")]
 mod local_copy;
+mod logged;
 mod observe;
 mod offline;
 mod outputs;
 mod pace;
 mod pass_through;
 mod plan;
+mod reader;
 mod report;
 #[cfg(feature = "kafka")]
 mod restore;
