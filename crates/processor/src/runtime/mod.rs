@@ -6,6 +6,9 @@
 //!
 //! A full queue holds the source back, a full commit holds the worker back; nothing is dropped. The
 //! worker asks the [commit machine](crate::commit) what to do and carries it out.
+//!
+//! There are two workers, for commits in a log (`logged`) and in transactions of Kafka (`transactional`);
+//! `counting` is what they share.
 
 mod book;
 mod counters;

@@ -61,8 +61,9 @@ impl Reader {
 
 /// How reading ended.
 pub(super) struct Read {
-    result: ProcessorResult<()>,
-    was_stopped: bool,
+    pub(super) result: ProcessorResult<()>,
+    /// A stop was asked for before, so the input may not be at its end.
+    pub(super) was_stopped: bool,
 }
 
 impl Read {
