@@ -11,9 +11,15 @@ impl Pipeline {
     pub(in crate::runtime) fn hear(&mut self, event: &SourceEvent, now_ms: i64) {
         match event {
             SourceEvent::Assigned(origins) => {
-                origins.iter().for_each(|origin| self.assign(origin, now_ms));
+                for origin in origins {
+                    self.assign(origin, now_ms);
+                }
             }
-            SourceEvent::Revoked(ids) => ids.iter().for_each(|id| self.revoke(*id)),
+            SourceEvent::Revoked(ids) => {
+                for id in ids {
+                    self.revoke(*id);
+                }
+            }
             SourceEvent::Batch(_) => {}
             SourceEvent::CaughtUp(id) => self.task.caught_up(*id),
             SourceEvent::Behind(id) => self.behind(*id),
