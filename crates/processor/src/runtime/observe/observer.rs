@@ -90,6 +90,12 @@ impl Observer {
         }
     }
 
+    /// The pipelines, showing what they do if anybody may look.
+    pub(in crate::runtime) fn shown(&self, pipelines: Vec<Pipeline>) -> Vec<Pipeline> {
+        let Telemetry { live: Some(_), taps, .. } = &*self.telemetry else { return pipelines };
+        pipelines.into_iter().map(|pipeline| pipeline.sampling().tapped(taps)).collect()
+    }
+
     /// State is read back from now on, or partitions are awaited.
     pub(in crate::runtime) fn recovers(&self, reason: &str) {
         self.telemetry.health.trouble(Part::Recovery, reason);
