@@ -13,7 +13,7 @@ SHELL := /bin/bash
 CARGO ?= cargo
 FEATURES ?= llm-optimizer-processor/rocksdb
 # scripts/setup and scripts/test go by it.
-test clippy: export FEATURES := $(FEATURES)
+test clippy doc: export FEATURES := $(FEATURES)
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
 .PHONY: demo test check check-deploy check-docs fmt clippy doc bench clean-kafka
@@ -44,12 +44,12 @@ fmt:
 
 clippy:
 	@scripts/setup demo
-	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	$(if $(FEATURES),$(CARGO) clippy --locked --workspace --all-targets --features $(FEATURES) -- -D warnings)
+	$(CARGO) clippy --locked --workspace --all-targets $(if $(FEATURES),--features $(FEATURES)) -- -D warnings
+	$(CARGO) clippy --locked -p llm-optimizer-processor --no-default-features --lib --bins -- -A clippy::pedantic -D warnings
 
 doc:
 	@scripts/setup demo
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps $(if $(FEATURES),--features $(FEATURES))
 
 bench:
 	@scripts/setup demo

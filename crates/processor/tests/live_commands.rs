@@ -223,7 +223,13 @@ fn taps_show_every_stage_of_a_run_and_say_what_they_leave_out() {
     let results = live.tap(&["results", "--limit", "1", "--pipeline", "default"]);
     assert!(results[0]["result"]["results"]["p95"].is_number(), "{results:#?}");
     let commits = live.tap(&["commits", "--limit", "4"]);
-    assert!(commits.iter().any(|it| it["commit"]["step"] == "acknowledged" && it["commit"]["took_ms"].is_number()), "{commits:#?}");
+    assert_eq!(commits.len(), 4, "ten commits a second, and every step is shown: {commits:#?}");
+    let steps: Vec<_> = commits.iter().map(|it| it["commit"]["step"].as_str().unwrap()).collect();
+    assert!(steps.windows(2).all(|two| two[0] != two[1]), "{commits:#?}");
+    let told = |it: &&Value| it["commit"]["step"] == "acknowledged";
+    let acknowledged: Vec<_> = commits.iter().filter(told).collect();
+    assert!(!acknowledged.is_empty(), "{commits:#?}");
+    assert!(acknowledged.iter().all(|it| it["commit"]["took_ms"].is_number()), "{commits:#?}");
 
     let output = live.ask(&["tap", "events", "--limit", "2"], &[]);
     let text = String::from_utf8(output.stdout).unwrap();

@@ -71,11 +71,18 @@ pub(super) struct TapArgs {
     /// End after so many samples
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) limit: Option<u64>,
-    /// Samples per second, at most 1000; `10` or `10/s`
-    #[arg(long, value_name = "R/s", default_value = "10", value_parser = rate)]
-    pub(super) rate: u32,
+    /// Samples per second, at most 1000; `10` (the default, but for commits: all of them) or `10/s`
+    #[arg(long, value_name = "R/s", value_parser = rate)]
+    rate: Option<u32>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+impl TapArgs {
+    /// Samples per second.
+    pub(super) fn rate(&self) -> u32 {
+        self.rate.unwrap_or_else(|| self.stage.default_rate())
+    }
 }
 
 /// `10` or `10/s`.

@@ -28,7 +28,7 @@ pub(super) fn tap(args: &TapArgs) -> Exit {
 }
 
 fn open(client: &Client, args: &TapArgs) -> Result<Events, Failure> {
-    let rate = args.rate.to_string();
+    let rate = args.rate().to_string();
     let mut query = vec![("stage", args.stage.name()), ("rate", rate.as_str())];
     query.extend(args.pipeline.as_deref().map(|name| ("pipeline", name)));
     query.extend(args.key.as_deref().map(|key| ("key", key)));
@@ -81,7 +81,7 @@ fn skipped(json: &str, args: &TapArgs) -> Exit {
         let line = format!("{{\"skipped\":{{\"not_shown\":{not_shown},\"missed\":{missed}}}}}\n");
         return print(line.as_bytes());
     }
-    let mut text = format!("… {} more not shown at {} per second", count(not_shown), args.rate);
+    let mut text = format!("… {} more not shown at {} per second", count(not_shown), args.rate());
     if missed > 0 {
         let _ = write!(text, ", {} lost because this reader is slow", count(missed));
     }

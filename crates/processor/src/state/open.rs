@@ -43,14 +43,31 @@ pub(crate) fn open_unchecked(
     backend: StateBackendName,
     path: &Path,
 ) -> ProcessorResult<Arc<dyn Store>> {
+    open_as(backend, path, cfg!(feature = "rocksdb"))
+}
+
+/// As [`open_unchecked`] in a build that has `RocksDB` or not.
+fn open_as(
+    backend: StateBackendName,
+    path: &Path,
+    has_rocksdb: bool,
+) -> ProcessorResult<Arc<dyn Store>> {
     if backend == StateBackendName::Memory {
         return Ok(Arc::new(MemoryStore::new()));
     }
-    refuse_other_backend(backend, path)?;
+    refuse_other_backend(backend, path, has_rocksdb)?;
     match backend {
-        StateBackendName::Rocksdb => open_rocksdb(path),
-        _ => Ok(Arc::new(RedbStore::open(path.join(REDB_FILE))?)),
+        #[cfg(feature = "rocksdb")]
+        StateBackendName::Rocksdb if has_rocksdb => {
+            return Ok(Arc::new(super::RocksDbStore::open(path.join(ROCKSDB_FOLDER))?));
+        }
+        StateBackendName::Rocksdb => tracing::warn!(
+            "state.backend is rocksdb, and this build has no feature `rocksdb`: state is kept by redb in {}",
+            path.join(REDB_FILE).display()
+        ),
+        _ => {}
     }
+    Ok(Arc::new(RedbStore::open(path.join(REDB_FILE))?))
 }
 
 /// The file of redb in the folder `path`.
@@ -116,29 +133,18 @@ pub(crate) fn remove_store(path: &Path) -> ProcessorResult<()> {
     gone(folder, removed)
 }
 
-#[cfg(feature = "rocksdb")]
-fn open_rocksdb(path: &Path) -> ProcessorResult<Arc<dyn Store>> {
-    Ok(Arc::new(super::RocksDbStore::open(path.join(ROCKSDB_FOLDER))?))
-}
-
-#[cfg(not(feature = "rocksdb"))]
-fn open_rocksdb(path: &Path) -> ProcessorResult<Arc<dyn Store>> {
-    tracing::warn!(
-        "state.backend is rocksdb, and this build has no feature `rocksdb`: state is kept by redb in {}",
-        path.join(REDB_FILE).display()
-    );
-    Ok(Arc::new(RedbStore::open(path.join(REDB_FILE))?))
-}
-
 fn rocksdb_in(path: &Path) -> bool {
     path.join(ROCKSDB_MARK).exists() || path.join(ROCKSDB_FOLDER).join(ROCKSDB_MARK).exists()
 }
 
 /// What one backend wrote is not to be forgotten because another is named.
-fn refuse_other_backend(backend: StateBackendName, path: &Path) -> ProcessorResult<()> {
-    let has_feature = cfg!(feature = "rocksdb");
+fn refuse_other_backend(
+    backend: StateBackendName,
+    path: &Path,
+    has_rocksdb: bool,
+) -> ProcessorResult<()> {
     let (found, named, advice) = match (backend, backend_in(path)) {
-        (StateBackendName::Rocksdb, _) if !has_feature && rocksdb_in(path) => (
+        (StateBackendName::Rocksdb, _) if !has_rocksdb && rocksdb_in(path) => (
             "rocksdb",
             "rocksdb",
             "this build has no feature `rocksdb`; use one that has it, or name another state.path",
@@ -146,7 +152,7 @@ fn refuse_other_backend(backend: StateBackendName, path: &Path) -> ProcessorResu
         (StateBackendName::Redb, Some(StateBackendName::Rocksdb)) => {
             ("rocksdb", "redb", "name rocksdb, or another state.path")
         }
-        (StateBackendName::Rocksdb, Some(StateBackendName::Redb)) if has_feature => (
+        (StateBackendName::Rocksdb, Some(StateBackendName::Redb)) if has_rocksdb => (
             "redb",
             "rocksdb",
             "name redb, or another state.path; a checkpoint moves state from one to the other",
@@ -185,4 +191,26 @@ pub(crate) fn end_restore(path: &Path) -> ProcessorResult<()> {
 
 fn failed(action: &'static str, path: &Path, cause: io::Error) -> ProcessorError {
     ProcessorError::Io { action, path: path.to_path_buf(), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rocksdb_in_a_build_without_it_is_redb() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = open_as(StateBackendName::Rocksdb, folder.path(), false).unwrap();
+        assert!(format!("{store:?}").contains("RedbStore"));
+        assert!(folder.path().join(REDB_FILE).exists());
+    }
+
+    #[test]
+    fn state_of_rocksdb_is_refused_by_a_build_without_it() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(ROCKSDB_FOLDER)).unwrap();
+        fs::write(folder.path().join(ROCKSDB_FOLDER).join(ROCKSDB_MARK), "MANIFEST-1\n").unwrap();
+        let refused = open_as(StateBackendName::Rocksdb, folder.path(), false).unwrap_err();
+        assert!(refused.to_string().contains("this build has no feature `rocksdb`"), "{refused}");
+    }
 }

@@ -149,21 +149,6 @@ fn redb_does_not_begin_anew_beside_rocksdb() {
     fs::write(folder.path().join("CURRENT"), "MANIFEST-000001\n").unwrap();
     let refused = open_store(StateBackendName::Redb, folder.path()).unwrap_err().to_string();
     assert!(refused.contains("holds state of rocksdb"), "{refused}");
-    let refused = open_store(StateBackendName::Rocksdb, folder.path());
-    // With the feature, what is there is opened by RocksDB, which has its own tests.
-    if cfg!(not(feature = "rocksdb")) {
-        let refused = refused.unwrap_err().to_string();
-        assert!(refused.contains("this build has no feature `rocksdb`"), "{refused}");
-    }
-}
-
-#[test]
-#[cfg(not(feature = "rocksdb"))]
-fn rocksdb_without_the_feature_is_redb() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open_store(StateBackendName::Rocksdb, folder.path()).unwrap();
-    assert!(format!("{store:?}").contains("RedbStore"));
-    assert!(folder.path().join("state.redb").exists());
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! takes nothing for ten seconds is cut off, counted, and loses its place to another one. Nobody holds the run.
 
 use std::{
+    borrow::Cow,
     convert::Infallible,
     sync::{
         Arc,
@@ -13,6 +14,7 @@ use std::{
 };
 
 use axum::{
+    body::{Body, Bytes},
     extract::{
         Query, State,
         ws::{Message, WebSocket, WebSocketUpgrade},
@@ -23,7 +25,7 @@ use axum::{
         sse::{Event, KeepAlive},
     },
 };
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -37,6 +39,8 @@ use crate::{
 const MAX_LISTENERS: usize = 64;
 /// How long a WebSocket may take nothing; for other streams the connection sees to it.
 const MAX_STUCK: Duration = Duration::from_secs(10);
+/// Events in one write.
+const MAX_JOINED_EVENTS: usize = 256;
 
 /// Which results.
 #[derive(Debug, Clone, Deserialize, IntoParams)]
@@ -80,8 +84,18 @@ pub(super) async fn events(
         told.since = Some(Instant::now());
         Some((heard, told))
     });
-    let events = heard.flat_map(move |heard| stream::iter(in_events(&heard, &query)));
-    Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response()
+    told(heard.flat_map(move |heard| stream::iter(in_events(&heard, &query))))
+}
+
+/// An answer that goes on with each event. Events that are there at once are written at once: a write for each would cost more
+/// than all else that is done for a listener.
+pub(super) fn told(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+    let events = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default());
+    let (parts, body) = events.into_response().into_parts();
+    let joined = body.into_data_stream().ready_chunks(MAX_JOINED_EVENTS).map(|events| {
+        events.into_iter().collect::<Result<Vec<_>, _>>().map(|events| Bytes::from(events.concat()))
+    });
+    Response::from_parts(parts, Body::from_stream(joined))
 }
 
 /// A listener of events, and since when it has not taken what it was told.
@@ -143,7 +157,7 @@ async fn tell(mut socket: WebSocket, mut listener: Listener, seat: Seat, query: 
         seat.missed(heard.missed);
         let gap = (heard.missed > 0).then(|| missed(&heard));
         let wanted = heard.results.iter().filter(|result| query.wants(result));
-        for message in gap.into_iter().chain(wanted.map(text)) {
+        for message in gap.into_iter().chain(wanted.map(|result| text(result).into_owned())) {
             let done = tokio::time::timeout(MAX_STUCK, socket.send(Message::text(message))).await;
             if done.is_err() {
                 seat.cut_off();
@@ -159,11 +173,8 @@ fn missed(heard: &Heard) -> String {
     format!("{{\"missed\":{}}}", heard.missed)
 }
 
-fn text(result: &LiveResult) -> String {
-    result
-        .result()
-        .map(|result| String::from_utf8_lossy(&result.json).into_owned())
-        .unwrap_or_default()
+fn text(result: &LiveResult) -> Cow<'_, str> {
+    result.result().map(|result| String::from_utf8_lossy(&result.json)).unwrap_or_default()
 }
 
 fn full() -> Response {

@@ -146,11 +146,8 @@ pub fn api_routes(parts: ApiParts) -> Router {
         .routes(routes!(results::results))
         .routes(routes!(tap::tap))
         .split_for_parts();
-    let description = Arc::new(serde_json::to_value(&description).unwrap_or_default());
-    let describe = move || {
-        let description = Value::clone(&description);
-        async move { Json(description) }
-    };
+    let description = Arc::new(description);
+    let describe = move || std::future::ready(Json(Arc::clone(&description)));
     let routes = described
         .route("/api/v1/openapi.json", get(describe))
         .layer(CompressionLayer::new())

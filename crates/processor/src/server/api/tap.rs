@@ -3,15 +3,10 @@
 //! Stages that show records as they were sent may show what nobody else should see. They are for those who may change
 //! something: with `http.token` they need it, without one they are for this machine alone.
 
-use std::convert::Infallible;
-
 use axum::{
     extract::{Query, State},
     http::{HeaderMap, StatusCode},
-    response::{
-        IntoResponse, Response, Sse,
-        sse::{Event, KeepAlive},
-    },
+    response::{Response, sse::Event},
 };
 use futures::{StreamExt, stream};
 use serde::Deserialize;
@@ -20,12 +15,10 @@ use utoipa::IntoParams;
 use super::{
     Api, Problem,
     guard::{check_origin, check_payload},
+    live::told,
     problem,
 };
 use crate::runtime::{MAX_TAP_RATE, TapHeard, TapSample, TapStage, TapWanted};
-
-/// Samples per second, if nothing is said.
-const DEFAULT_RATE: u32 = 10;
 
 /// What is tapped.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -38,7 +31,7 @@ pub(super) struct TapQuery {
     pipeline: Option<String>,
     /// Of this key, as in results; for `events`, `late` and `results`.
     key: Option<String>,
-    /// Samples per second (10; at most 1,000).
+    /// Samples per second (at most 1,000; 10 by default, all steps of `commits`).
     rate: Option<u32>,
 }
 
@@ -73,8 +66,7 @@ pub(super) async fn tap(
         return problem(StatusCode::SERVICE_UNAVAILABLE, full);
     };
     let heard = stream::unfold(tap, |mut tap| async move { Some((tap.hear().await?, tap)) });
-    let events = heard.flat_map(|heard| stream::iter(in_events(heard)));
-    Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response()
+    told(heard.flat_map(|heard| stream::iter(in_events(heard))))
 }
 
 fn wanted(api: &Api, query: TapQuery) -> Result<TapWanted, Box<Response>> {
@@ -91,7 +83,7 @@ fn wanted(api: &Api, query: TapQuery) -> Result<TapWanted, Box<Response>> {
         let name = stage.name();
         return Err(refuse(format!("{name} have no key; `events`, `late` and `results` have")));
     }
-    let rate = query.rate.unwrap_or(DEFAULT_RATE);
+    let rate = query.rate.unwrap_or_else(|| stage.default_rate());
     if !(1..=MAX_TAP_RATE).contains(&rate) {
         return Err(refuse(format!("rate is 1 to {MAX_TAP_RATE} samples per second, not {rate}")));
     }

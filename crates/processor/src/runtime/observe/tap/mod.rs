@@ -63,6 +63,13 @@ impl TapStage {
         Self::Commits,
     ];
 
+    /// Samples per second, if nothing is said: ten, and all steps of commits. They belong together and are few, and each
+    /// commit is cut before it is acknowledged: of ten commits a second, ten samples would show only that they are cut.
+    #[must_use]
+    pub fn default_rate(self) -> u32 {
+        if self == Self::Commits { MAX_TAP_RATE } else { 10 }
+    }
+
     /// As it is written.
     #[must_use]
     pub fn name(self) -> &'static str {
