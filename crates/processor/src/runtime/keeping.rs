@@ -128,6 +128,7 @@ impl Keeping {
 /// The folder, its store and what the log needs, opened and checked.
 pub(super) struct Opened {
     /// Name of this instance: the configured one, else that of the folder.
+    #[cfg(feature = "kafka")]
     pub(super) instance_id: String,
     directory: DataDirectory,
     keeper: CheckpointKeeper,
@@ -198,7 +199,16 @@ pub(super) fn open(
     let _ = telemetry.checkpoints.set(kept);
     let metrics = telemetry.metrics.clone();
     let keeper = CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, clock, metrics)?;
-    Ok(Opened { instance_id, directory, keeper, store, settings, inbox, held: Vec::new() })
+    Ok(Opened {
+        #[cfg(feature = "kafka")]
+        instance_id,
+        directory,
+        keeper,
+        store,
+        settings,
+        inbox,
+        held: Vec::new(),
+    })
 }
 
 /// What is accepted from senders, if the source is sent records.

@@ -15,6 +15,7 @@ pub(crate) mod member;
 pub(crate) mod postgres;
 #[cfg(feature = "otlp-export")]
 pub(crate) mod receiver;
+pub(crate) mod results;
 pub(crate) mod sender;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;

@@ -320,7 +320,7 @@ impl Work {
     fn next_command(&mut self) -> Option<OutboxCommand> {
         let now = Instant::now();
         let is_ready = |command: &OutboxCommand| {
-            let progress = self.progress.get(sink_of(command).0);
+            let progress = self.progress.get(command.sink().0);
             progress.is_none_or(|progress| progress.rests_until.is_none_or(|until| until <= now))
         };
         let ready = self.commands.iter().position(is_ready)?;
@@ -328,7 +328,7 @@ impl Work {
     }
 
     fn carry_out(&mut self, command: OutboxCommand) -> ProcessorResult<()> {
-        let sink = sink_of(&command);
+        let sink = command.sink();
         let outcome = match command {
             OutboxCommand::Write { after, up_to, .. } => self.write(sink, after, up_to),
             OutboxCommand::Sync { .. } => self.sync(sink),
@@ -441,14 +441,5 @@ impl Work {
             batch.put(&keys::cursor(name), json);
         }
         self.store.write(&batch, Durability::Synced)
-    }
-}
-
-fn sink_of(command: &OutboxCommand) -> SinkNumber {
-    match command {
-        OutboxCommand::Write { sink, .. }
-        | OutboxCommand::Sync { sink }
-        | OutboxCommand::Rewind { sink, .. }
-        | OutboxCommand::StoreCursor { sink, .. } => *sink,
     }
 }

@@ -47,6 +47,7 @@ impl KeptStreams {
     const ALL: Self = Self { results: true, late: true, dead_letters: true };
 
     /// Whether any part is kept at all.
+    #[cfg(feature = "kafka")]
     pub(crate) fn any(self) -> bool {
         self.results || self.late || self.dead_letters
     }
@@ -64,6 +65,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`ProcessorError::Serialization`] if a side record has no JSON form.
+    #[cfg(feature = "kafka")]
     pub(crate) fn row_of(
         pipeline: &str,
         output: &Output,
