@@ -25,6 +25,8 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer},
 };
 
+use super::proxy::Proxy;
+
 /// How long anything that works may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
@@ -82,6 +84,20 @@ pub(crate) fn guarded_broker() -> Option<OwnBroker> {
     let rules = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
                  allow.everyone.if.no.acl.found=true";
     let broker = start_with(Some(&instance), &[("KAFKA_PROPERTIES", rules)])?;
+    Some(OwnBroker { broker, instance })
+}
+
+/// A broker that all clients reach through `proxy`, whatever they ask first. It ends no transaction by itself while a test
+/// lasts.
+pub(crate) fn proxied_broker(proxy: &Proxy) -> Option<OwnBroker> {
+    let instance = fresh("proxied");
+    let address = proxy.address();
+    let properties = format!(
+        "advertised.listeners=PLAINTEXT://{address}\n\
+         transaction.abort.timed.out.transaction.cleanup.interval.ms=3600000"
+    );
+    let broker = start_with(Some(&instance), &[("KAFKA_PROPERTIES", &properties)])?;
+    proxy.serve(&broker.servers);
     Some(OwnBroker { broker, instance })
 }
 

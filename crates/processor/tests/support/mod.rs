@@ -13,6 +13,8 @@ pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
 pub(crate) mod member;
 pub(crate) mod postgres;
+#[cfg(feature = "kafka")]
+pub(crate) mod proxy;
 #[cfg(feature = "otlp-export")]
 pub(crate) mod receiver;
 pub(crate) mod results;

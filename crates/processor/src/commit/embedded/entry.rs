@@ -81,6 +81,11 @@ impl Entry {
         Ok(Some(row))
     }
 
+    /// The span of the commit, if it is part of a trace.
+    pub(super) fn trace(&self) -> Option<&TraceContext> {
+        self.outputs.iter().find_map(|output| output.trace.as_ref())
+    }
+
     /// The output of `commit`, and its row.
     ///
     /// # Errors

@@ -1,0 +1,33 @@
+//! Nothing is sent by a build without the feature `otlp-export`.
+
+use std::sync::Arc;
+
+use super::ExportSettings;
+use crate::{error::ProcessorResult, metrics::Metrics};
+
+/// Nothing is ever sent.
+#[derive(Debug)]
+pub(crate) struct Export;
+
+impl Export {
+    /// `None`.
+    pub(crate) fn begin(_settings: &ExportSettings) -> Option<Self> {
+        None
+    }
+
+    /// Whether spans are sent.
+    pub(crate) fn has_traces(&self) -> bool {
+        false
+    }
+
+    /// Begins to send nothing.
+    ///
+    /// # Errors
+    /// None.
+    pub(crate) fn start(&mut self, _metrics: Option<Arc<Metrics>>) -> ProcessorResult<()> {
+        Ok(())
+    }
+
+    /// Ends.
+    pub(crate) fn end(self) {}
+}
