@@ -475,7 +475,9 @@ fn run_profile(broker: &Broker, name: &str) -> Vec<serde_json::Value> {
     );
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{name}: {log}");
-    assert!(!log.contains("WARN"), "{name} begins without a warning: {log}");
+    // A broker may still be choosing who leads the topics that were made for this; the client tries again and says so.
+    let has_warning = |line: &str| line.contains("WARN") && !line.contains("trying again");
+    assert!(!log.lines().any(has_warning), "{name} begins without a warning: {log}");
     assert_eq!(place.report().first.accepted, 3_000, "{name}");
     let results = broker.read_to_end(&topics.results);
     results.iter().map(|read| serde_json::from_str(&read.value).unwrap()).collect()
