@@ -123,9 +123,11 @@ impl Store for RocksDbStore {
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
-        self.database.write_opt(native, &options).map_err(|error| refused(&self.path, &error))?;
+        // Not what the store is at afterwards: another thread may have written more, and not synced it.
+        let synced = self.database.latest_sequence_number() + native.len() as u64;
+        self.database.write_opt(native, &options).map_err(|error| unwritten(&self.path, &error))?;
         if durability == Durability::Synced {
-            self.head.note(self.database.latest_sequence_number());
+            self.head.note(synced);
         }
         Ok(())
     }
@@ -221,6 +223,16 @@ fn decoded(path: &Path, key: &[u8], frame: &[u8]) -> ProcessorResult<Vec<u8>> {
 
 fn failed(action: &'static str, path: &Path, cause: io::Error) -> ProcessorError {
     ProcessorError::Io { action, path: path.to_path_buf(), cause }
+}
+
+/// Why a write failed: unless the disk was full, what reached it is not known, and `RocksDB` takes no more.
+fn unwritten(path: &Path, error: &rocksdb::Error) -> ProcessorError {
+    let failure = refused(path, error);
+    if error.kind() != ErrorKind::IOError || matches!(failure, ProcessorError::Io { .. }) {
+        return failure;
+    }
+    let reason = format!("a write failed ({error}), and what is on the disk is not known");
+    StoreError::Halted { path: path.to_path_buf(), reason }.into()
 }
 
 /// What `RocksDB` says, in our words.
