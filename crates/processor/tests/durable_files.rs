@@ -217,9 +217,9 @@ fn store_file(place: &Workplace, backend: &str) -> String {
         return "state/state.redb".to_owned();
     }
     let files = fs::read_dir(place.path("state/rocksdb")).unwrap().map(|entry| entry.unwrap());
-    let names = files.map(|entry| entry.file_name().into_string().unwrap());
-    let log = names.filter(|name| name.ends_with(".log")).max().unwrap();
-    format!("state/rocksdb/{log}")
+    let paths = files.map(|entry| entry.path());
+    let log = paths.filter(|path| path.extension().is_some_and(|it| it == "log")).max().unwrap();
+    log.display().to_string()
 }
 
 /// Reads a part and dies three times, a savepoint after each of the first two; then the store is cut, and perhaps the newest
