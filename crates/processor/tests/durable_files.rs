@@ -251,7 +251,9 @@ fn goes_on_from_a_checkpoint(backend: &str, newest_is_damaged: bool) {
     parts.for_each(|part| file.write_all(part).unwrap());
     let name = store_file(&place, backend);
     let store = fs::read(place.path(&name)).unwrap();
-    place.write(&name, &store[..store.len() / 2]);
+    // The end of a log may be missing after a crash: here all that was synced in the last life is.
+    let left = if backend == "redb" { store.len() / 2 } else { 16 };
+    place.write(&name, &store[..left]);
     if newest_is_damaged {
         let mut rows = fs::read(place.path("state/checkpoints/2/rows-00000.dat")).unwrap();
         let middle = rows.len() / 2;

@@ -8,6 +8,7 @@ use std::{
     fs, io,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use rocksdb::{
@@ -37,6 +38,8 @@ pub struct RocksDbStore {
     path: PathBuf,
     database: DB,
     head: Head,
+    /// One write at a time: else the number after a synced one counts others that are not.
+    writer: Mutex<()>,
 }
 
 impl RocksDbStore {
@@ -56,7 +59,7 @@ impl RocksDbStore {
         options.create_if_missing(expected == 0);
         let database = DB::open(&options, &path).map_err(|error| refused(&path, &error))?;
         head::check(&path, expected, database.latest_sequence_number())?;
-        Ok(Self { path, database, head })
+        Ok(Self { path, database, head, writer: Mutex::default() })
     }
 }
 
@@ -123,11 +126,10 @@ impl Store for RocksDbStore {
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
-        // Not what the store is at afterwards: another thread may have written more, and not synced it.
-        let synced = self.database.latest_sequence_number() + native.len() as u64;
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
         self.database.write_opt(native, &options).map_err(|error| unwritten(&self.path, &error))?;
         if durability == Durability::Synced {
-            self.head.note(synced);
+            self.head.note(self.database.latest_sequence_number());
         }
         Ok(())
     }
