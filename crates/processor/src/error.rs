@@ -109,6 +109,7 @@ impl ProcessorError {
     pub fn is_final(&self) -> bool {
         match self {
             Self::Config(_) | Self::Fenced { .. } | Self::Internal(_) => true,
+            Self::Store(error) => matches!(error, StoreError::Halted { .. }),
             Self::Window(error) => matches!(error, WindowError::Impossible(_)),
             Self::Io { cause, .. } => cause.kind() == std::io::ErrorKind::BrokenPipe,
             _ => false,

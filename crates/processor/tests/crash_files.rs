@@ -4,6 +4,8 @@
 //! `CRASH_KILLS` kills per case (6) from `CRASH_SEED` (1); `scripts/crash-test` runs many.
 #![cfg(test)]
 
+#[path = "crash_files/failing_sync.rs"]
+mod failing_sync;
 mod support;
 
 use std::{

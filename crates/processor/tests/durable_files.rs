@@ -211,12 +211,24 @@ fn a_damaged_store_is_refused_or_does_not_matter() {
     assert!(refused >= 4, "{refused}");
 }
 
+/// The file that has the rows of the last commits.
+fn store_file(place: &Workplace, backend: &str) -> String {
+    if backend == "redb" {
+        return "state/state.redb".to_owned();
+    }
+    let files = fs::read_dir(place.path("state/rocksdb")).unwrap().map(|entry| entry.unwrap());
+    let paths = files.map(|entry| entry.path());
+    let log = paths.filter(|path| path.extension().is_some_and(|it| it == "log")).max().unwrap();
+    log.display().to_string()
+}
+
 /// Reads a part and dies three times, a savepoint after each of the first two; then the store is cut, and perhaps the newest
 /// savepoint is damaged.
-fn goes_on_from_a_checkpoint(newest_is_damaged: bool) {
+fn goes_on_from_a_checkpoint(backend: &str, newest_is_damaged: bool) {
     let (place, expected) = place_with(4_000);
     let all = place.read("events.ndjson");
     let yaml = place.read("c.yaml").replace("path: events", "follow: true, path: events");
+    let yaml = yaml.replace("path: state", &format!("path: state, backend: {backend}"));
     place.write("c.yaml", yaml.as_bytes());
     place.write("events.ndjson", b"");
     let lines = || place.read("results.ndjson").lines().count();
@@ -237,8 +249,11 @@ fn goes_on_from_a_checkpoint(newest_is_damaged: bool) {
     }
     assert!(before > kept && kept > 0, "{before} results, {kept} of them in a savepoint");
     parts.for_each(|part| file.write_all(part).unwrap());
-    let store = fs::read(place.path("state/state.redb")).unwrap();
-    place.write("state/state.redb", &store[..store.len() / 2]);
+    let name = store_file(&place, backend);
+    let store = fs::read(place.path(&name)).unwrap();
+    // The end of a log may be missing after a crash: here all that was synced in the last life is.
+    let left = if backend == "redb" { store.len() / 2 } else { 16 };
+    place.write(&name, &store[..left]);
     if newest_is_damaged {
         let mut rows = fs::read(place.path("state/checkpoints/2/rows-00000.dat")).unwrap();
         let middle = rows.len() / 2;
@@ -261,8 +276,15 @@ fn goes_on_from_a_checkpoint(newest_is_damaged: bool) {
 
 #[test]
 fn a_damaged_store_goes_on_from_the_newest_whole_checkpoint_and_results_are_right() {
-    goes_on_from_a_checkpoint(false);
-    goes_on_from_a_checkpoint(true);
+    goes_on_from_a_checkpoint("redb", false);
+    goes_on_from_a_checkpoint("redb", true);
+}
+
+#[cfg(feature = "rocksdb")]
+#[test]
+fn a_damaged_folder_of_rocksdb_goes_on_from_the_newest_whole_checkpoint_too() {
+    goes_on_from_a_checkpoint("rocksdb", false);
+    goes_on_from_a_checkpoint("rocksdb", true);
 }
 
 /// Events at 0.1 s, then, after the window has fired because nothing came, at 0.5 s (late) and 100 s.

@@ -2,6 +2,8 @@
 #![cfg(test)]
 #![cfg(feature = "kafka")]
 
+#[path = "run_kafka/from_file.rs"]
+mod from_file;
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -99,7 +101,7 @@ fn assert_agrees(broker: &Broker, topics: &Topics, report: &RunReport, expected:
 }
 
 /// Side records on Kafka carry their fields as headers; this makes lines of them again.
-fn as_lines(reads: &[Read]) -> String {
+fn as_lines<'a>(reads: impl IntoIterator<Item = &'a Read>) -> String {
     let line = |read: &Read| {
         let header = |name: &str| read.header(name).unwrap_or_default();
         let number = |name: &str| header(name).parse::<i64>().ok();
@@ -108,7 +110,7 @@ fn as_lines(reads: &[Read]) -> String {
             "reason": header("reason"), "detail": header("detail"),
             "origin": {
                 "source": header("source"), "name": header("name"),
-                "partition": number("partition"), "offset": number("offset"),
+                "partition": number("partition"), "offset": number("offset"), "line": number("line"),
             },
         });
         if let Some(lateness) = number("lateness_ms") {
@@ -120,7 +122,7 @@ fn as_lines(reads: &[Read]) -> String {
         }
         line.to_string()
     };
-    reads.iter().map(line).collect::<Vec<_>>().join("\n")
+    reads.into_iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
 fn base64_of(bytes: &[u8]) -> String {

@@ -4,15 +4,18 @@
 mod support;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
 
+use llm_optimizer_processor::commit::{CRASH_POINT_VARIABLE, CrashPoint};
+use serde_json::Value;
 use support::{
     binary::Workplace,
     certificates::Authority,
-    traffic::{FOLLOWS, append, append_end, by_revision},
+    traffic::{FOLLOWS, append, append_end, by_revision, newest},
     websocket::{Received, Server},
 };
 
@@ -85,6 +88,62 @@ fn a_server_that_dies_misses_no_result_when_pongs_confirm() {
 #[test]
 fn a_server_that_dies_misses_no_result_when_it_acknowledges() {
     survives("result_id");
+}
+
+/// The statistics of each window's newest revision.
+fn numbers(lines: &[String]) -> BTreeMap<String, Value> {
+    let newest = newest(&by_revision(lines.iter().map(String::as_str)));
+    newest.into_iter().map(|(window, result)| (window, result["results"].clone())).collect()
+}
+
+/// The server has confirmed and the processor dies before it has noted it, at each of `points` in turn.
+fn comes_again(confirm: &str, points: &[CrashPoint]) {
+    let received = Arc::new(Received::default());
+    let server = Server::start("127.0.0.1:0", &received, usize::MAX, confirm == "result_id");
+    let place = Workplace::new(&format!(
+        "{FOLLOWS}  sinks: [ {{ type: websocket, url: 'ws://{}/live', confirm: {confirm} }} ]\n",
+        server.address
+    ));
+    let chunk = 5_000;
+    let mut from = 0;
+    for point in points {
+        append(&place, from, chunk);
+        let end = format!("{point}:1");
+        let run = place.start_with(&[], &[(CRASH_POINT_VARIABLE, &end)]);
+        assert_eq!(run.wait(), None, "{}", place.read("log.txt"));
+        from += chunk;
+    }
+    append_end(&place, from);
+    let bounded = [("PROCESSOR_SOURCE__FOLLOW", "false")];
+    let output = place.run(&[], &bounded);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    drop(server);
+
+    let messages = received.messages.lock().unwrap();
+    let found = by_revision(messages.iter().map(String::as_str));
+    let again = messages.len() - found.len();
+    assert!(again > 0, "{confirm}: nothing came again, so nothing is shown");
+    let ids: BTreeSet<&str> =
+        found.values().map(|result| result["result_id"].as_str().unwrap()).collect();
+    assert_eq!(
+        ids.len(),
+        found.len(),
+        "{confirm}: by result_id or by window and revision, it is one"
+    );
+    // How many revisions there are follows from the moments of commits; what the newest says does not.
+    let undisturbed =
+        Workplace::new(&format!("{FOLLOWS}  sinks: [ {{ type: file, path: results.ndjson }} ]\n"));
+    undisturbed.write("events.ndjson", place.read("events.ndjson").as_bytes());
+    assert!(undisturbed.run(&[], &bounded).status.success());
+    let expected: Vec<String> =
+        undisturbed.read("results.ndjson").lines().map(str::to_owned).collect();
+    assert!(numbers(&messages) == numbers(&expected), "{confirm}: windows are missing or differ");
+}
+
+#[test]
+fn what_comes_again_after_a_crash_has_the_same_result_id() {
+    comes_again("pong", &[CrashPoint::AfterSinkSync, CrashPoint::AfterSinkWrite]);
+    comes_again("result_id", &[CrashPoint::AfterSinkSync, CrashPoint::AfterSinkWrite]);
 }
 
 /// A bounded run to `wss://host:port`, by a system that knows the authorities in `known`; whether it succeeded, and its log.

@@ -73,6 +73,7 @@ impl Exit {
                 _ => Self::Io,
             },
             ProcessorError::Store(StoreError::InUse { .. }) => Self::Unavailable,
+            ProcessorError::Store(StoreError::Halted { .. }) => Self::Io,
             ProcessorError::Store(_) => Self::Data,
             ProcessorError::Source { .. } => Self::NoInput,
             ProcessorError::Sink { .. } => Self::CannotCreate,

@@ -1,6 +1,6 @@
 //! What redb says, in our words.
 
-use std::{io, path::Path};
+use std::{fmt, io, path::Path};
 
 use redb::{DatabaseError, Error, StorageError};
 
@@ -14,6 +14,15 @@ pub(super) struct Failure(Error);
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         Self(error.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Error::Io(cause) => cause.fmt(f),
+            other => other.fmt(f),
+        }
     }
 }
 

@@ -113,6 +113,7 @@ fn after_a_failed_sync_nothing_more_is_accepted() {
     mood.store(WELL, Ordering::SeqCst);
     let refused = store.write(&batch(b"c", 3), Durability::Synced).unwrap_err().to_string();
     assert!(refused.contains("accepts no more writes"), "{refused}");
+    assert!(refused.contains("the disk is gone"), "the cause is still told: {refused}");
     drop(store);
     let store = RedbStore::open(&path).unwrap();
     assert_eq!(store.get(b"a").unwrap(), Some(vec![1; 3_000]));

@@ -9,7 +9,7 @@ use std::{
     ops::{Bound, ControlFlow},
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError, RwLock, RwLockReadGuard,
+        Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard,
         atomic::{AtomicU8, Ordering},
     },
 };
@@ -70,6 +70,8 @@ pub struct RedbStore {
     /// `None` only if opening anew failed.
     database: RwLock<Option<Database>>,
     condition: AtomicU8,
+    /// What ended it, once it is halted.
+    halt: OnceLock<String>,
     head: Head,
     writer: Mutex<Writer>,
 }
@@ -105,6 +107,7 @@ impl RedbStore {
             opener,
             database: RwLock::new(Some(database)),
             condition: AtomicU8::new(USABLE),
+            halt: OnceLock::new(),
             head,
             writer: Mutex::default(),
         })
@@ -152,14 +155,23 @@ impl RedbStore {
         if failure.is_full_disk() {
             self.condition.store(FULL, Ordering::Release);
         } else if failure.is_io() && action == "write" {
+            // Of several failures the first one says what happened.
+            self.halt.get_or_init(|| failure.to_string());
             self.condition.store(HALTED, Ordering::Release);
         }
         failure.into_error(action, &self.path)
     }
 
+    /// Why there is nothing to use: for ever after a failed sync, for a while after a full disk.
     fn halted(&self) -> StoreError {
-        let reason = "an earlier write failed, and what is on the disk is not known".to_owned();
-        StoreError::Halted { path: self.path.clone(), reason }
+        let path = self.path.clone();
+        let Some(cause) = self.halt.get() else {
+            let reason = "the disk was full, and the file is not open again yet".to_owned();
+            return StoreError::Refused { path, reason };
+        };
+        let reason =
+            format!("an earlier write failed ({cause}), and what is on the disk is not known");
+        StoreError::Halted { path, reason }
     }
 }
 

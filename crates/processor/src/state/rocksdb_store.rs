@@ -8,6 +8,7 @@ use std::{
     fs, io,
     ops::ControlFlow,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use rocksdb::{
@@ -37,6 +38,8 @@ pub struct RocksDbStore {
     path: PathBuf,
     database: DB,
     head: Head,
+    /// One write at a time: else the number after a synced one counts others that are not.
+    writer: Mutex<()>,
 }
 
 impl RocksDbStore {
@@ -56,7 +59,7 @@ impl RocksDbStore {
         options.create_if_missing(expected == 0);
         let database = DB::open(&options, &path).map_err(|error| refused(&path, &error))?;
         head::check(&path, expected, database.latest_sequence_number())?;
-        Ok(Self { path, database, head })
+        Ok(Self { path, database, head, writer: Mutex::default() })
     }
 }
 
@@ -123,7 +126,8 @@ impl Store for RocksDbStore {
         }
         let mut options = WriteOptions::default();
         options.set_sync(durability == Durability::Synced);
-        self.database.write_opt(native, &options).map_err(|error| refused(&self.path, &error))?;
+        let _writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        self.database.write_opt(native, &options).map_err(|error| unwritten(&self.path, &error))?;
         if durability == Durability::Synced {
             self.head.note(self.database.latest_sequence_number());
         }
@@ -221,6 +225,16 @@ fn decoded(path: &Path, key: &[u8], frame: &[u8]) -> ProcessorResult<Vec<u8>> {
 
 fn failed(action: &'static str, path: &Path, cause: io::Error) -> ProcessorError {
     ProcessorError::Io { action, path: path.to_path_buf(), cause }
+}
+
+/// Why a write failed: unless the disk was full, what reached it is not known, and `RocksDB` takes no more.
+fn unwritten(path: &Path, error: &rocksdb::Error) -> ProcessorError {
+    let failure = refused(path, error);
+    if error.kind() != ErrorKind::IOError || matches!(failure, ProcessorError::Io { .. }) {
+        return failure;
+    }
+    let reason = format!("a write failed ({error}), and what is on the disk is not known");
+    StoreError::Halted { path: path.to_path_buf(), reason }.into()
 }
 
 /// What `RocksDB` says, in our words.
