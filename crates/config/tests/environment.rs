@@ -104,14 +104,17 @@ fn a_variable_heals_a_fault_of_the_file() {
 #[test]
 fn variables_of_the_command_line_and_of_kubernetes_are_no_settings() {
     let loaded = load(&[
-        ("PROCESSOR_CONFIG", "c.yaml"),
         ("PROCESSOR_LOG", "debug"),
+        ("PROCESSOR_CACHE_DIR", "/var/cache"),
         ("PROCESSOR_SERVICE_HOST", "10.0.0.1"),
         ("PROCESSOR_SERVICE_PORT_HTTP", "8080"),
         ("PROCESSOR_PORT", "tcp://10.0.0.1:8080"),
         ("PROCESSOR_PORT_8080_TCP_ADDR", "10.0.0.1"),
     ]);
     assert!(loaded.is_ok(), "{loaded:?}");
+    // Flags have no variables: one that has no effect is said to have none.
+    let refused = load(&[("PROCESSOR_REPORT", "r.json")]);
+    assert!(format!("{refused:?}").contains("names no key"), "{refused:?}");
 }
 
 /// Two pipelines, the second with a window of its own.

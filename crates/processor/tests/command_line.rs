@@ -142,6 +142,30 @@ fn sigterm_delivers_what_fired_and_writes_the_report() {
     assert_eq!(report.first.results_emitted, place.read("results.ndjson").lines().count() as u64);
 }
 
+/// It signals its command, then the process group of both.
+#[test]
+fn timeout_of_the_shell_ends_a_run_in_order() {
+    let place = Workplace::new(&format!(
+        "processor:\n  source: {{ type: file, path: events.ndjson, follow: true }}
+  sinks: [ {{ type: file, path: results.ndjson }} ]\n{}",
+        tumbling()
+    ));
+    write_events(&place.path("events.ndjson"), 500, 1, &Traffic::default()).unwrap();
+    let output = std::process::Command::new("timeout")
+        .args(["2", env!("CARGO_BIN_EXE_processor"), "run", "--config", "c.yaml"])
+        .args(["--report", "report.json"])
+        .current_dir(place.dir.path())
+        .output()
+        .unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(124), "{log}");
+    assert_eq!(
+        (place.report().ended_by.as_str(), log.contains("second signal, ending")),
+        ("stopped", false),
+        "{log}"
+    );
+}
+
 #[test]
 fn a_run_that_fails_still_writes_its_report() {
     let place = Workplace::new(&format!("{FILES}{}", tumbling()));

@@ -4,6 +4,7 @@
 mod support;
 
 use std::{
+    collections::BTreeSet,
     fs::{self, OpenOptions},
     io::Write,
 };
@@ -208,6 +209,60 @@ fn a_damaged_store_is_refused_or_does_not_matter() {
         }
     }
     assert!(refused >= 4, "{refused}");
+}
+
+/// Reads a part and dies three times, a savepoint after each of the first two; then the store is cut, and perhaps the newest
+/// savepoint is damaged.
+fn goes_on_from_a_checkpoint(newest_is_damaged: bool) {
+    let (place, expected) = place_with(4_000);
+    let all = place.read("events.ndjson");
+    let yaml = place.read("c.yaml").replace("path: events", "follow: true, path: events");
+    place.write("c.yaml", yaml.as_bytes());
+    place.write("events.ndjson", b"");
+    let lines = || place.read("results.ndjson").lines().count();
+    let mut file = OpenOptions::new().append(true).open(place.path("events.ndjson")).unwrap();
+    let mut parts = all.as_bytes().chunks(all.len() / 4);
+    let (mut kept, mut before) = (0, 0);
+    for life in 0..3 {
+        file.write_all(parts.next().unwrap()).unwrap();
+        let running = place.start(&[]);
+        place.wait_for("results.ndjson", "more results", |text| text.lines().count() > before);
+        assert!(running.kill());
+        before = lines();
+        if life < 2 {
+            let made = place.command(&["checkpoint", "create", "--config", "c.yaml"]).output();
+            assert!(made.unwrap().status.success());
+            kept = before;
+        }
+    }
+    assert!(before > kept && kept > 0, "{before} results, {kept} of them in a savepoint");
+    parts.for_each(|part| file.write_all(part).unwrap());
+    let store = fs::read(place.path("state/state.redb")).unwrap();
+    place.write("state/state.redb", &store[..store.len() / 2]);
+    if newest_is_damaged {
+        let mut rows = fs::read(place.path("state/checkpoints/2/rows-00000.dat")).unwrap();
+        let middle = rows.len() / 2;
+        rows[middle] ^= 1;
+        place.write("state/checkpoints/2/rows-00000.dat", &rows);
+    }
+    let (code, log) = run(&place, &[], &[("PROCESSOR_SOURCE__FOLLOW", "false")]);
+    assert_eq!(code, Some(0), "{log}");
+    let from = if newest_is_damaged { "checkpoint=1" } else { "checkpoint=2" };
+    assert!(log.contains(from), "{log}");
+    assert!(is_right(&place, &expected), "wrong results after a fallback: {log}");
+    let results = place.read("results.ndjson");
+    let ids: BTreeSet<String> = results
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["result_id"].to_string())
+        .collect();
+    assert!(ids.len() > before);
+    assert_eq!(ids.len(), lines(), "a result is there twice");
+}
+
+#[test]
+fn a_damaged_store_goes_on_from_the_newest_whole_checkpoint_and_results_are_right() {
+    goes_on_from_a_checkpoint(false);
+    goes_on_from_a_checkpoint(true);
 }
 
 /// Events at 0.1 s, then, after the window has fired because nothing came, at 0.5 s (late) and 100 s.

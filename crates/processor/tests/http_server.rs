@@ -10,8 +10,9 @@ mod operation;
 mod support;
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader, Write},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -132,6 +133,26 @@ fn health_says_whether_the_run_is_ready_and_a_stop_ends_it_in_order() {
     assert_eq!(served.run.wait(), Some(0), "{}", served.place.read("log.txt"));
 }
 
+/// A stop lasts as long as a sink does not take what it is owed.
+#[test]
+fn a_stop_takes_readiness_and_not_liveness() {
+    let deaf = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sink = format!("{{ type: websocket, url: \"ws://{}/\" }}", deaf.local_addr().unwrap());
+    let yaml = LIVE.replace("{ type: file, path: results.ndjson }", &sink);
+    let more = "  http: { bind: \"127.0.0.1:0\" }\n  shutdown_timeout_secs: 4\n";
+    let served = Served::of_started(Workplace::new(&format!("{yaml}{more}")));
+    served.wait_until("readiness", |served| served.get("/readyz").0 == 200);
+    served
+        .wait_until("results that wait", |served| served.metric("processor_outbox_records") >= 1.0);
+    assert_eq!(served.get("/readyz").0, 200, "a sink alone takes nothing");
+    served.run.terminate();
+    served.wait_until("the stop is seen", |served| served.get("/readyz").0 == 503);
+    assert_eq!(served.get("/livez").0, 200);
+    let health: Value = serde_json::from_str(&served.get("/health").1).unwrap();
+    assert_eq!((&health["status"], &health["live"]), (&"stopping".into(), &true.into()));
+    assert_eq!(served.run.wait(), Some(69), "{}", served.place.read("log.txt"));
+}
+
 #[test]
 fn metrics_add_up_and_come_in_both_texts() {
     let served = Served::working("  http: { bind: \"127.0.0.1:0\" }\n");
@@ -175,6 +196,48 @@ fn metrics_add_up_and_come_in_both_texts() {
     }
     assert!(served.metric("processor_watermark_lag_seconds") > 0.0);
     assert!(served.metric("processor_http_requests_total") > 0.0);
+}
+
+/// By key, the count that the metrics sink shows.
+fn shown_counts(served: &Served) -> BTreeMap<String, f64> {
+    let (_, text) = served.get("/metrics");
+    let of_counts = text.lines().filter_map(|line| {
+        let (key, value) = line
+            .strip_prefix("processor_result{pipeline=\"default\",key=\"")?
+            .split_once("\",statistic=\"count\"} ")?;
+        Some((key.to_owned(), value.parse().unwrap()))
+    });
+    of_counts.collect()
+}
+
+#[test]
+fn the_newest_result_of_every_key_is_a_metric_also_after_a_kill() {
+    let yaml = LIVE.replace("sinks: [ ", "sinks: [ { type: metrics }, ");
+    let http = "  http: { bind: \"127.0.0.1:0\" }\n";
+    let served = Served::of_started(Workplace::new(&format!("{yaml}{http}")));
+    served.wait_until("a metric of a result", |served| !shown_counts(served).is_empty());
+    let Served { place, run, .. } = served;
+    assert!(run.kill());
+    let served = Served::of_started(place);
+    served.wait_until("all keys again", |served| shown_counts(served).len() >= 5);
+    let newest = |served: &Served| -> BTreeMap<String, f64> {
+        let results = served.place.read("results.ndjson");
+        let results = results.lines().filter(|line| line.ends_with('}'));
+        let results = results.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        // In the order of their windows; a late revision of an older one changes nothing.
+        let by_end: BTreeMap<(String, String), f64> = results
+            .map(|result| {
+                let of = |name: &str| result["window"][name].as_str().unwrap().to_owned();
+                ((of("end"), of("key")), result["results"]["count"].as_f64().unwrap())
+            })
+            .collect();
+        by_end.into_iter().map(|((_, key), count)| (key, count)).collect()
+    };
+    served.wait_until("what the file has", |served| {
+        let shown = shown_counts(served);
+        let file = newest(served);
+        !shown.is_empty() && shown.iter().all(|(key, count)| file.get(key) == Some(count))
+    });
 }
 
 #[test]

@@ -210,6 +210,8 @@ impl Case {
         }
         assert_eq!(self.run(None), Ended::AtTheEnd);
         println!("killed {killed} times");
+        // A run that ends before it is killed shows nothing.
+        assert!(killed >= kills.min(7), "killed {killed} times: it wants more CRASH_RECORDS");
     }
 
     /// The `result_id` of every result that `read_committed` readers see, and how many are there twice.

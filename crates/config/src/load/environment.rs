@@ -12,14 +12,14 @@ use crate::{
     yaml::{Entry, Kind, Node, Spot, parse},
 };
 
-/// Variables of the command line, which are no settings.
+/// Variables of the command line, of the tests and of the scripts of this project, which are no settings.
 pub const CLI_VARIABLES: [&str; 6] = [
-    "PROCESSOR_CONFIG",
+    "PROCESSOR_BIN",
+    "PROCESSOR_CACHE_DIR",
     "PROCESSOR_CRASH_POINT",
     "PROCESSOR_LOG",
     "PROCESSOR_LOG_FORMAT",
     "PROCESSOR_PLANTED_FAULT",
-    "PROCESSOR_REPORT",
 ];
 
 const PREFIX: &str = "PROCESSOR_";

@@ -1,6 +1,9 @@
 //! SIGTERM and SIGINT end the run in order; a second one ends it at once.
 
-use std::thread;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
@@ -9,6 +12,10 @@ use signal_hook::{
 use tracing::{info, warn};
 
 use crate::source::StopToken;
+
+/// What comes sooner after the first signal is the same wish: `timeout` signals its command and then its whole process group,
+/// and so do some shells and supervisors.
+const SAME_WISH: Duration = Duration::from_millis(100);
 
 /// Stops `stop` at the first signal.
 pub(super) fn stop_on_signal(stop: &StopToken) {
@@ -21,13 +28,16 @@ pub(super) fn stop_on_signal(stop: &StopToken) {
         }
     };
     let listener = thread::Builder::new().name("signals".into()).spawn(move || {
-        let mut asked = false;
+        let mut asked: Option<Instant> = None;
         for signal in signals.forever() {
-            if asked {
+            if let Some(asked) = asked {
+                if asked.elapsed() < SAME_WISH {
+                    continue;
+                }
                 warn!("second signal, ending at once");
                 std::process::exit(128 + signal);
             }
-            asked = true;
+            asked = Some(Instant::now());
             info!("stopping: delivering what is computed; a second signal ends at once");
             stop.stop();
         }

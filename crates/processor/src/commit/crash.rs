@@ -2,7 +2,7 @@
 //!
 //! `PROCESSOR_CRASH_POINT=after_store_write:3` aborts the process when it passes that point for the third
 //! time: nothing is flushed, no destructor runs. It is for tests of recovery; without the variable a
-//! point costs one load. The simulated world crashes at the same points.
+//! point costs one load. The simulated worlds crash at random moments, in between too.
 
 use std::{
     env, fmt,

@@ -1,13 +1,9 @@
-//! Every identifier of the specification's Rust blocks is used here, or comes later, or is nobody's to
-//! use. `scripts/spec-identifiers` made the lists from the specification and compares them with it.
+//! Every identifier of the specification's Rust blocks is used here, or is nobody's to use.
+//! `scripts/spec-identifiers` made the lists from the specification and compares them with it.
 
 use std::collections::BTreeSet;
 
-/// How many identifiers may still come; only ever less.
-const LATER_AT_MOST: usize = 6;
-
 const USED: &str = include_str!("identifiers.txt");
-const LATER: &str = include_str!("later.txt");
 const PRIVATE: &str = include_str!("private.txt");
 
 const SOURCES: [&str; 5] = [
@@ -41,18 +37,17 @@ fn every_identifier_is_used() {
 
 #[test]
 fn every_identifier_is_in_one_list() {
-    let all = [USED, LATER, PRIVATE].map(list).concat();
+    let all = [USED, PRIVATE].map(list).concat();
     let distinct: BTreeSet<_> = all.iter().collect();
     assert_eq!(distinct.len(), all.len(), "a name stands in two places");
-    for text in [USED, LATER, PRIVATE] {
+    for text in [USED, PRIVATE] {
         assert!(list(text).is_sorted());
     }
 }
 
 #[test]
-fn what_comes_later_says_with_what_and_only_gets_less() {
-    assert!(list(LATER).len() <= LATER_AT_MOST);
-    for line in [LATER, PRIVATE].iter().flat_map(|text| text.lines()) {
+fn what_is_nobodys_to_use_has_a_reason() {
+    for line in PRIVATE.lines() {
         assert!(line.split_whitespace().count() > 1, "{line} has no reason");
     }
 }

@@ -1,4 +1,4 @@
-//! File 2: window types, aggregation functions, watermarks, handlers, custom aggregators and triggers.
+//! File 2: window types, aggregation functions, watermarks, handlers, metrics, custom aggregators and triggers.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -313,6 +313,42 @@ async fn custom_aggregator() -> Result<(), Box<dyn Error>> {
     assert_eq!(result.value("variance.sum_of_squares"), Some(25.0));
     assert_eq!(result.value("variance.count"), Some(2.0));
     Ok(())
+}
+
+#[test]
+fn built_in_metrics() {
+    use std::time::Instant;
+
+    use llm_optimizer_processor::metrics::*;
+
+    let state_size_bytes = 4_096;
+
+    let metrics = ProcessorMetrics::new();
+
+    // Record processing latency
+    let start = Instant::now();
+    // ... process event ...
+    metrics.record_processing_latency(start.elapsed());
+
+    // Record throughput
+    metrics.record_event_processed();
+
+    // Record errors
+    metrics.record_error();
+
+    // Record state size
+    metrics.record_state_size(state_size_bytes);
+
+    // Export metrics
+    let prometheus_metrics = metrics.export();
+    for line in [
+        "processor_processing_latency_seconds_count 1\n",
+        "processor_events_accepted_total{pipeline=\"default\"} 1\n",
+        "processor_errors_total{stage=\"library\"} 1\n",
+        "processor_state_bytes{pipeline=\"default\"} 4096",
+    ] {
+        assert!(prometheus_metrics.contains(line), "{line} is not in\n{prometheus_metrics}");
+    }
 }
 
 struct HybridTrigger {
