@@ -39,6 +39,7 @@ pub use counters::Counters;
 pub use encode::ResultEncoder;
 pub(crate) use entrance::door;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
+pub(crate) use keeping::{StateOf, check_identity, embedded_settings, open as open_state};
 pub use observe::{
     HISTORY_INTERVAL, HISTORY_POINTS, Health, HealthReport, Heard, Held, History, HistoryKeeper,
     HistoryView, KeptCheckpoints, LatencyHistory, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
