@@ -88,8 +88,7 @@ pub(super) fn fingerprint(
     if config.is_none() || !parts.statistics.is_configured() {
         let names = aggregation.statistics().iter().map(|statistic| statistic.name.as_str());
         in_code.push(("aggregation.enabled", names.collect::<Vec<_>>().join(", ")));
-        let percentiles = aggregation.percentiles().iter().map(|p| p.thousandths().to_string());
-        in_code.push(("aggregation.percentiles", percentiles.collect::<Vec<_>>().join(", ")));
+        in_code.push(("aggregation.percentiles", "as enabled".into()));
     }
     if !aggregation.functions().is_empty() {
         let names = aggregation.functions().iter().map(|function| function.name());
