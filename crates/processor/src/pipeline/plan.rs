@@ -19,7 +19,7 @@ use crate::{
     core::time::whole_millis,
     error::ProcessorError,
     handlers::ErrorPolicy,
-    runtime::{aggregation_plan, watermark_settings, window_spec},
+    runtime::{aggregation_plan, triggers as triggers_of, watermark_settings, window_spec},
     watermark::NativeWatermarks,
     window::{assigner_of, trigger_of},
 };
@@ -85,6 +85,10 @@ pub(super) fn fingerprint(
             },
         ));
     }
+    // What a trigger remembers numbers the results that are yet to come.
+    if parts.trigger.is_some() {
+        in_code.push(("windows.trigger", "in code".into()));
+    }
     if config.is_none() || !parts.statistics.is_configured() {
         let names = aggregation.statistics().iter().map(|statistic| statistic.name.as_str());
         in_code.push(("aggregation.enabled", names.collect::<Vec<_>>().join(", ")));
@@ -100,9 +104,11 @@ pub(super) fn fingerprint(
     Fingerprint::of_built(config, name, in_code)
 }
 
-/// The engine's trigger.
+/// The engine's trigger: that of the code, else of the configuration.
 pub(super) fn triggers(parts: &Parts) -> TriggerSpec {
-    parts.trigger.clone().map_or(TriggerSpec::EventTime, trigger_of)
+    let configured = parts.config.as_ref().map(|config| triggers_of(&config.windows.trigger));
+    let in_code = parts.trigger.clone().map(trigger_of);
+    in_code.or(configured).unwrap_or(TriggerSpec::EventTime)
 }
 
 /// What an error says, without its kind.

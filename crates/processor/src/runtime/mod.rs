@@ -57,5 +57,5 @@ pub use transactional::KafkaCommits;
 pub use worker::{Pipeline, PipelineOutputs, RejectPolicy};
 
 pub(crate) use offline::Offline;
-pub(crate) use plan::{aggregation_plan, task_limits, watermark_settings, window_spec};
+pub(crate) use plan::{aggregation_plan, task_limits, triggers, watermark_settings, window_spec};
 pub(crate) use setup::{Setup, job_settings};
