@@ -245,16 +245,19 @@ async fn second_pipeline_over_a_store_in_use_is_refused_and_may_run_afterwards()
     let backend = in_process();
     let (sender, source) = unbounded_channel();
     let (sink, mut results) = unbounded_channel();
-    let build =
-        |source| over(backend.clone(), vec![]).with_source(source).with_tumbling_window(secs(1));
-    let built = build(source).with_sink(sink).with_trigger(CountTrigger::new(1)).build().unwrap();
+    let build = |source| {
+        let builder = over(backend.clone(), vec![]).with_source(source);
+        builder.with_tumbling_window(secs(1)).with_trigger(CountTrigger::new(1))
+    };
+    let built = build(source).with_sink(sink).build().unwrap();
     let (stop, running) = (built.stop_handle(), tokio::spawn(built.run()));
     sender.send(event("a", 0.0, 1.0)).unwrap();
     results.recv().await.unwrap();
     let began = Instant::now();
     // Another backend over the same store is no way around it.
     let (sink, _received) = unbounded_channel();
-    let second = over(backend.clone(), traffic()).with_tumbling_window(secs(1)).with_sink(sink);
+    let around = Arc::new(StoreStateBackend::over(backend.store().unwrap(), "unused"));
+    let second = over(around, traffic()).with_tumbling_window(secs(1)).with_sink(sink);
     let error = second.build().unwrap().run().await.unwrap_err();
     assert!(matches!(error, ProcessorError::Unavailable { .. }), "{error:?}");
     assert!(error.to_string().contains("being used by pipeline default"), "{error}");
