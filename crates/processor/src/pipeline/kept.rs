@@ -69,22 +69,20 @@ pub(super) fn open(
     clock: &Arc<dyn Clock>,
 ) -> ProcessorResult<Option<Kept>> {
     let of = StateOf { fingerprint, pipelines: vec![name.to_owned()] };
-    match choice {
-        StateChoice::Given(backend) => match backend.store() {
-            Some(store) => in_store(&store, of, config, settings).map(Some),
-            None => {
-                say_volatile(name, backend.is_volatile());
-                Ok(None)
+    let is_meant = match choice {
+        StateChoice::Given(backend) => {
+            if let Some(store) = backend.store() {
+                return in_store(&store, of, config, settings).map(Some);
             }
-        },
+            backend.is_volatile()
+        }
         StateChoice::Configured if choice.keeps(Some(config)) => {
-            in_folder(of, config, settings, clock).map(Some)
+            return in_folder(of, config, settings, clock).map(Some);
         }
-        StateChoice::Configured => {
-            say_volatile(name, true);
-            Ok(None)
-        }
-    }
+        StateChoice::Configured => true,
+    };
+    say_volatile(name, is_meant);
+    Ok(None)
 }
 
 fn say_volatile(name: &str, is_meant: bool) {

@@ -249,8 +249,8 @@ async fn second_pipeline_over_a_store_in_use_is_refused_and_may_run_afterwards()
         let builder = over(backend.clone(), vec![]).with_source(source);
         builder.with_tumbling_window(secs(1)).with_trigger(CountTrigger::new(1))
     };
-    let built = build(source).with_sink(sink).build().unwrap();
-    let (stop, running) = (built.stop_handle(), tokio::spawn(built.run()));
+    let first = build(source).with_sink(sink).build().unwrap();
+    let (stop, running) = (first.stop_handle(), tokio::spawn(first.run()));
     sender.send(event("a", 0.0, 1.0)).unwrap();
     results.recv().await.unwrap();
     let began = Instant::now();
