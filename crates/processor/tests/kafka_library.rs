@@ -80,12 +80,12 @@ async fn until_counted(results: &mut tokio::sync::mpsc::Receiver<AggregationResu
     let counted = async {
         let mut newest = 0;
         while newest < count {
-            let result = results.recv().await.expect("the run goes on");
+            let result = results.recv().await.unwrap();
             newest = result.results["count"].as_u64().unwrap();
         }
         assert_eq!(newest, count, "an event was counted twice");
     };
-    let waited = tokio::time::timeout(Duration::from_secs(60), counted).await;
+    let waited = tokio::time::timeout(Duration::from_mins(1), counted).await;
     waited.unwrap_or_else(|_| panic!("the window never had {count} events"));
 }
 
@@ -111,7 +111,7 @@ async fn restarts_midway_count_every_record_once_where_state_is_kept() {
                 ..Default::default()
             })
             .with_watermark_generator(BoundedOutOfOrdernessWatermark::new(Duration::from_secs(5)))
-            .with_tumbling_window(Duration::from_secs(60))
+            .with_tumbling_window(Duration::from_mins(1))
             .with_trigger(CountTrigger::new(1))
             .with_state_backend(state)
             .with_sink(sink)
@@ -123,7 +123,7 @@ async fn restarts_midway_count_every_record_once_where_state_is_kept() {
     let state = open();
     let (stop, run, mut results) = begin(state.clone());
     let store = state.store().unwrap();
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
+    let deadline = tokio::time::Instant::now() + Duration::from_mins(1);
     while store.get(b"mstarts").unwrap().is_none() {
         assert!(tokio::time::Instant::now() < deadline, "it never began");
         tokio::time::sleep(Duration::from_millis(10)).await;
