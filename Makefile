@@ -45,7 +45,7 @@ fmt:
 clippy:
 	@scripts/setup demo
 	$(CARGO) clippy --locked --workspace --all-targets $(if $(FEATURES),--features $(FEATURES)) -- -D warnings
-	$(CARGO) clippy --locked -p llm-optimizer-processor --no-default-features --lib --bins -- -A clippy::pedantic -D warnings
+	$(CARGO) clippy --locked -p llm-optimizer-processor --no-default-features --lib --bins -- -D warnings
 
 doc:
 	@scripts/setup demo

@@ -5,7 +5,9 @@
 //! p95, p99. The stores lie in the folder for temporary files: set `TMPDIR` to measure a certain disk.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use std::{path::Path, sync::Arc, time::Duration};
+mod support;
+
+use std::{sync::Arc, time::Duration};
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use llm_optimizer_processor::{
@@ -22,8 +24,9 @@ use llm_optimizer_processor::{
         watermark::{WatermarkSettings, WatermarkStrategy},
         window::{TriggerSpec, WindowSpec},
     },
-    state::{RedbStore, Store},
+    state::Store,
 };
+use support::{durable_stores, group};
 
 /// 100,000; `cargo test` only sees whether it runs.
 fn keys() -> u64 {
@@ -33,20 +36,6 @@ fn keys() -> u64 {
 const VALUES: u64 = 30;
 const PARTITION: PartitionId = PartitionId(0);
 const HOUR_MS: i64 = 3_600_000;
-
-type Open = fn(&Path) -> Arc<dyn Store>;
-
-fn stores() -> Vec<(&'static str, Open)> {
-    vec![
-        ("redb", |path| Arc::new(RedbStore::open(path.join("state.redb")).unwrap())),
-        #[cfg(feature = "rocksdb")]
-        ("rocksdb", |path| {
-            Arc::new(
-                llm_optimizer_processor::state::RocksDbStore::open(path.join("rocks")).unwrap(),
-            )
-        }),
-    ]
-}
 
 fn task() -> WindowTask {
     use Function::{Average, Count, Max, Min, Stddev, Sum};
@@ -129,12 +118,8 @@ fn resident_mib() -> (u64, u64) {
 }
 
 fn open_windows(c: &mut Criterion) {
-    let mut group = c.benchmark_group("open_windows_100k");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(5))
-        .warm_up_time(Duration::from_secs(1));
-    for (name, open) in stores() {
+    let mut group = group(c, "open_windows_100k", 10, 5);
+    for (name, open) in durable_stores() {
         let folder = tempfile::tempdir().unwrap();
         let store = open(folder.path());
         let mut task = task();

@@ -6,28 +6,23 @@
 //! to measure a certain disk.
 #![allow(clippy::unwrap_used)]
 
-use std::{hint::black_box, ops::ControlFlow, path::Path, time::Duration};
+mod support;
+
+use std::{hint::black_box, ops::ControlFlow, path::Path, sync::Arc};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use llm_optimizer_processor::{
     checkpoint::{CheckpointAbout, CheckpointKind, CheckpointStore},
-    state::{Durability, MemoryStore, RedbStore, Store, WriteBatch},
+    state::{Durability, MemoryStore, Store, WriteBatch},
 };
+use support::{Open, durable_stores, group};
 
 const ROWS: u32 = 100_000;
 const VALUE_BYTES: usize = 400;
 
-type Open = fn(&Path) -> Box<dyn Store>;
-
 fn stores() -> Vec<(&'static str, Open)> {
-    vec![
-        ("memory", |_| Box::new(MemoryStore::new())),
-        ("redb", |path| Box::new(RedbStore::open(path.join("state.redb")).unwrap())),
-        #[cfg(feature = "rocksdb")]
-        ("rocksdb", |path| {
-            Box::new(llm_optimizer_processor::state::RocksDbStore::open(path).unwrap())
-        }),
-    ]
+    let memory: (_, Open) = ("memory", |_| Arc::new(MemoryStore::new()));
+    std::iter::once(memory).chain(durable_stores()).collect()
 }
 
 fn key(number: u32) -> [u8; 40] {
@@ -59,7 +54,7 @@ fn changes(count: u32, round: u32) -> WriteBatch {
     batch
 }
 
-fn filled(open: Open, path: &Path) -> Box<dyn Store> {
+fn filled(open: Open, path: &Path) -> Arc<dyn Store> {
     let store = open(path);
     store.write(&changes(ROWS, 0), Durability::Synced).unwrap();
     store
@@ -76,11 +71,7 @@ fn about() -> CheckpointAbout {
 }
 
 fn reads_and_writes(c: &mut Criterion) {
-    let mut group = c.benchmark_group("state");
-    group
-        .sample_size(20)
-        .measurement_time(Duration::from_secs(3))
-        .warm_up_time(Duration::from_secs(1));
+    let mut group = group(c, "state", 20, 3);
     for (name, open) in stores() {
         let folder = tempfile::tempdir().unwrap();
         let store = filled(open, folder.path());
@@ -118,11 +109,7 @@ fn reads_and_writes(c: &mut Criterion) {
 }
 
 fn commits(c: &mut Criterion) {
-    let mut group = c.benchmark_group("commit");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(3))
-        .warm_up_time(Duration::from_secs(1));
+    let mut group = group(c, "commit", 10, 3);
     for (name, open) in stores() {
         let folder = tempfile::tempdir().unwrap();
         let store = filled(open, folder.path());
@@ -145,11 +132,7 @@ fn commits(c: &mut Criterion) {
 }
 
 fn checkpoints(c: &mut Criterion) {
-    let mut group = c.benchmark_group("checkpoint_100k");
-    group
-        .sample_size(10)
-        .measurement_time(Duration::from_secs(5))
-        .warm_up_time(Duration::from_secs(1));
+    let mut group = group(c, "checkpoint_100k", 10, 5);
     for (name, open) in stores() {
         let folder = tempfile::tempdir().unwrap();
         let store = filled(open, &folder.path().join("state"));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 use support::{
     binary::Workplace,
-    kafka::{PATIENCE, broker, fresh, own_broker, wait_until},
+    kafka::{Broker, PATIENCE, broker, fresh, own_broker, wait_until},
     member::{producer, record},
 };
 
@@ -41,26 +41,36 @@ impl Asked {
     }
 }
 
-#[test]
-fn lag_is_known_and_a_lost_broker_takes_readiness_and_not_liveness() {
-    let Some(own) = own_broker() else { return };
-    let broker = own.broker.clone();
-    let (input, results) = (broker.topic(2), broker.topic(1));
-    let (servers, group) = (&broker.servers, fresh("group"));
-    let place = Workplace::new(&format!(
+/// Where events are counted by second, with `further` settings, from an input topic into one for results, by a group.
+fn counting(
+    broker: &Broker,
+    further: &str,
+    (input, results, group): (&str, &str, &str),
+) -> Workplace {
+    let servers = &broker.servers;
+    Workplace::new(&format!(
         "processor:
   event: {{ profile: custom, timestamp: at, timestamp_unit: ms, key: [key], values: {{ v: v }} }}
   windows: {{ tumbling: {{ size_secs: 1 }} }}
   watermark: {{ max_out_of_orderness_secs: 0, max_future_skew_secs: 10000000 }}
   aggregation: {{ enabled: [count] }}
-  commit_interval_ms: 100
-  state: {{ path: state }}
-  http: {{ bind: \"127.0.0.1:0\", ready_broker_timeout_secs: 1 }}
-  kafka:
+{further}  kafka:
     consumer: {{ bootstrap_servers: \"{servers}\", group_id: {group}, topics: [{input}] }}
     producer: {{ bootstrap_servers: \"{servers}\", result_topic: {results} }}
 "
-    ));
+    ))
+}
+
+#[test]
+fn lag_is_known_and_a_lost_broker_takes_readiness_and_not_liveness() {
+    let Some(own) = own_broker() else { return };
+    let broker = own.broker.clone();
+    let (input, results) = (broker.topic(2), broker.topic(1));
+    let further = "  commit_interval_ms: 100
+  state: { path: state }
+  http: { bind: \"127.0.0.1:0\", ready_broker_timeout_secs: 1 }
+";
+    let place = counting(&broker, further, (&input, &results, &fresh("group")));
     let run = place.start(&[]);
     let asked = Asked::of(&place);
     wait_until("the run is ready", || asked.is_ready());
@@ -103,22 +113,12 @@ fn lag_is_known_and_a_lost_broker_takes_readiness_and_not_liveness() {
 fn a_long_recovery_takes_readiness_and_not_liveness() {
     let Some(broker) = broker() else { return };
     let (input, results, group) = (broker.topic(1), broker.topic(1), fresh("group"));
-    let servers = &broker.servers;
-    let place = Workplace::new(&format!(
-        "processor:
-  event: {{ profile: custom, timestamp: at, timestamp_unit: ms, key: [key], values: {{ v: v }} }}
-  windows: {{ tumbling: {{ size_secs: 1 }} }}
-  watermark: {{ max_out_of_orderness_secs: 0, max_future_skew_secs: 10000000 }}
-  aggregation: {{ enabled: [count] }}
-  key_groups: 1
-  state: {{ backend: memory }}
+    let further = "  key_groups: 1
+  state: { backend: memory }
   instance_id: one
-  http: {{ bind: \"127.0.0.1:0\" }}
-  kafka:
-    consumer: {{ bootstrap_servers: \"{servers}\", group_id: {group}, topics: [{input}] }}
-    producer: {{ bootstrap_servers: \"{servers}\", result_topic: {results} }}
-"
-    ));
+  http: { bind: \"127.0.0.1:0\" }
+";
+    let place = counting(&broker, further, (&input, &results, &group));
     let event = b"{\"at\":1772352000000,\"key\":\"a\",\"v\":1}";
     broker.produce_bytes(&input, 0, &[event.to_vec()]);
     assert!(place.run(&["--until-end"], &[]).status.success());

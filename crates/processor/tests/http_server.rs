@@ -321,6 +321,80 @@ fn partitions_watermarks_ledgers_and_the_configuration_are_shown_without_secrets
     assert!(!served.place.read("log.txt").contains("hidden-sesame"));
 }
 
+/// Late events and dead letters, each with something of its own that nobody else should see.
+const SECRET: &[u8] = b"{\"t\":1000,\"k\":\"a\",\"v\":1}
+{\"t\":90000,\"k\":\"a\",\"v\":1}
+{\"t\":2000,\"k\":\"a\",\"v\":1,\"note\":\"late sesame\"}
+{\"t\":\"not sesame\",\"k\":\"a\",\"v\":1}
+broken sesame
+";
+
+/// A run that has read them.
+fn with_secrets(http: &str) -> Served {
+    let place = Workplace::new(&format!(
+        "processor:
+  source: {{ type: file, path: events.ndjson, follow: true }}
+  event: {{ profile: custom, timestamp: t, timestamp_unit: ms, key: [k], values: {{ v: v }} }}
+  windows: {{ tumbling: {{ size_secs: 10 }} }}
+  watermark: {{ max_out_of_orderness_secs: 0, idle_timeout_secs: 0 }}
+  aggregation: {{ enabled: [count] }}
+  sinks: [ {{ type: file, path: results.ndjson }} ]
+  state: {{ path: state }}
+  http: {{ bind: \"127.0.0.1:0\"{http} }}
+"
+    ));
+    place.write("events.ndjson", SECRET);
+    let served = Served::of_started(place);
+    served.wait_until("the samples", |served| {
+        let samples = |path| served.json(path)["samples"].as_array().unwrap().len();
+        samples("/api/v1/late") == 1 && samples("/api/v1/dead-letters") == 2
+    });
+    served
+}
+
+#[test]
+fn ledgers_show_records_as_they_were_sent_to_those_with_the_token() {
+    let served = with_secrets(", token: opens-it");
+    for (path, reasons) in [
+        ("/api/v1/late", &["too_late"][..]),
+        ("/api/v1/dead-letters", &["invalid_timestamp", "invalid_json"][..]),
+    ] {
+        let (_, text) = served.get(path);
+        assert!(!text.contains("sesame"), "{text}");
+        let told: Value = serde_json::from_str(&text).unwrap();
+        assert!(told["hidden"].as_str().unwrap().contains("Bearer <http.token>"), "{told}");
+        assert_eq!(told["counts"]["default"][reasons[0]], 1, "{told}");
+        for (sample, reason) in told["samples"].as_array().unwrap().iter().zip(reasons) {
+            assert_eq!(sample["reason"], *reason, "{told}");
+            assert!(sample["origin"]["offset"].as_i64() > Some(0), "{told}");
+            assert!(sample["detail"].is_string() && sample.get("record").is_none(), "{told}");
+        }
+        let answer = |token: &str| -> Value {
+            let request = Served::agent().get(format!("http://{}{path}", served.address));
+            let mut answer = request.header("Authorization", token).call().unwrap();
+            serde_json::from_str(&answer.body_mut().read_to_string().unwrap()).unwrap()
+        };
+        assert!(answer("Bearer another")["hidden"].is_string());
+        let all = answer("Bearer opens-it");
+        assert!(all.get("hidden").is_none(), "{all}");
+        for sample in all["samples"].as_array().unwrap() {
+            assert!(sample["record"].as_str().unwrap().contains("sesame"), "{all}");
+        }
+    }
+}
+
+#[test]
+fn ledgers_of_this_machine_alone_show_records_but_not_to_pages_of_other_sites() {
+    let served = with_secrets("");
+    let all = served.json("/api/v1/dead-letters");
+    assert!(all.get("hidden").is_none(), "{all}");
+    assert_eq!(all["samples"][1]["record"], "broken sesame");
+    let request = Served::agent().get(format!("http://{}/api/v1/dead-letters", served.address));
+    let mut answer = request.header("Origin", "http://elsewhere.example").call().unwrap();
+    let text = answer.body_mut().read_to_string().unwrap();
+    assert!(!text.contains("sesame") && text.contains("http://elsewhere.example"), "{text}");
+}
+
 #[test]
 fn history_has_a_point_a_second_with_rates_and_latencies() {
     let served = Served::working("  http: { bind: \"127.0.0.1:0\" }\n");

@@ -30,8 +30,10 @@ use llm_optimizer_processor::{
     sink::EncodedResult,
     source::{Source, SourceEvent, StopToken},
 };
-use llm_optimizer_types::{Pane, PaneTiming, ResultRecord, ResultWindow};
-use support::kafka::{Broker, PATIENCE, broker, fresh};
+use support::{
+    kafka::{Broker, PATIENCE, broker, fresh},
+    results::record,
+};
 
 const KEY_GROUPS: u16 = 4;
 
@@ -340,21 +342,7 @@ impl Counter {
 }
 
 fn result(key: &str, count: u64) -> EncodedResult {
-    let record = ResultRecord {
-        schema_version: 1,
-        pipeline: "default".into(),
-        window: ResultWindow { start: String::new(), end: String::new(), key: key.to_owned() },
-        key_fields: BTreeMap::new(),
-        results: BTreeMap::new(),
-        pane: Pane { revision: 0, timing: PaneTiming::OnTime },
-        window_id: String::new(),
-        result_id: String::new(),
-        timestamp: String::new(),
-        supersedes: Vec::new(),
-        quality: BTreeMap::new(),
-        errors: BTreeMap::new(),
-    };
-    EncodedResult { record, json: count.to_string().into_bytes() }
+    EncodedResult { record: record(key), json: count.to_string().into_bytes() }
 }
 
 /// Every key's counts grow, and end with the true one.

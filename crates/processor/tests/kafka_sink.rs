@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::{collections::BTreeMap, sync::Arc, thread, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use llm_optimizer_config::settings::KafkaProducerConfig;
 use llm_optimizer_processor::{
@@ -12,10 +12,11 @@ use llm_optimizer_processor::{
     sink::{EncodedResult, Output, ResultSink, SideOutput, SideSink},
     source::StopToken,
 };
-use llm_optimizer_types::{
-    Origin, Pane, PaneTiming, ResultRecord, ResultWindow, SideKind, SideReason, SideRecord,
+use llm_optimizer_types::{Origin, ResultRecord, SideKind, SideReason, SideRecord};
+use support::{
+    kafka::{Broker, broker, fresh, own_broker, wait_until},
+    results::record,
 };
-use support::kafka::{Broker, broker, fresh, own_broker, wait_until};
 
 fn producers() -> Producers {
     Producers::new(&KafkaProducerConfig::default(), "test")
@@ -26,21 +27,8 @@ fn sink(broker: &Broker, topic: &str) -> KafkaSink {
 }
 
 fn result(key: &str, number: usize, json: Vec<u8>) -> EncodedResult {
-    let record = ResultRecord {
-        schema_version: 1,
-        pipeline: "default".into(),
-        window: ResultWindow { start: String::new(), end: String::new(), key: key.into() },
-        key_fields: BTreeMap::new(),
-        results: BTreeMap::new(),
-        pane: Pane { revision: 0, timing: PaneTiming::OnTime },
-        window_id: format!("{number}"),
-        result_id: format!("{number}-0"),
-        timestamp: String::new(),
-        supersedes: Vec::new(),
-        quality: BTreeMap::new(),
-        errors: BTreeMap::new(),
-    };
-    EncodedResult { record, json }
+    let (window_id, result_id) = (format!("{number}"), format!("{number}-0"));
+    EncodedResult { record: ResultRecord { window_id, result_id, ..record(key) }, json }
 }
 
 fn output(results: impl IntoIterator<Item = EncodedResult>) -> Arc<Output> {

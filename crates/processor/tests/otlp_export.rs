@@ -7,16 +7,18 @@ mod support;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use llm_optimizer_processor::metrics::catalogue;
-use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind};
+use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 use serde_json::Value;
 use support::{
     binary::Workplace,
-    receiver::{Receiver, attributes, free_port},
+    receiver::{Received, Receiver, attributes, free_port},
     sender::Sender,
+    websocket,
 };
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -123,8 +125,9 @@ fn commits_are_linked_to_the_requests_their_records_came_with() {
     let to_request = first.links.iter().find(|link| hex(&link.span_id) == named(7).1).unwrap();
     assert_eq!(to_request.trace_state, "a=1");
     let children = received.children(first);
-    assert_eq!(children.iter().map(|span| span.name.as_str()).collect::<Vec<_>>(), ["append"]);
-    let child = children[0];
+    let names: BTreeSet<&str> = children.iter().map(|span| span.name.as_str()).collect();
+    assert!(names.is_subset(&BTreeSet::from(["append", "delivery"])), "{names:?}");
+    let child = children.iter().find(|span| span.name == "append").unwrap();
     assert!(
         first.start_time_unix_nano <= child.start_time_unix_nano
             && child.end_time_unix_nano <= first.end_time_unix_nano
@@ -170,6 +173,95 @@ fn json_sender(place: &Workplace) -> Sender {
     Sender::new(&place.path("address.txt"))
 }
 
+/// Name of the sink, records and attempt of each delivery.
+fn deliveries(received: &Received) -> Vec<(String, u64, u64)> {
+    let told = |span: &&Span| {
+        let of = attributes(&span.attributes);
+        let number = |name: &str| of[name].parse::<u64>().unwrap();
+        (of["sink"].clone(), number("records"), number("attempt"))
+    };
+    received.named("delivery").iter().map(told).collect()
+}
+
+/// Whether a delivery is in the trace of a commit, or is linked to it.
+#[cfg(feature = "kafka")]
+fn is_delivered(received: &Received, commit: &Span) -> bool {
+    let named = (hex(&commit.trace_id), hex(&commit.span_id));
+    received
+        .named("delivery")
+        .into_iter()
+        .any(|delivery| delivery.trace_id == commit.trace_id || links(delivery).contains(&named))
+}
+
+/// Whether a span says that what it is of has failed.
+fn has_failed(span: &Span) -> bool {
+    span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error)
+}
+
+#[test]
+fn deliveries_to_sinks_go_on_with_the_trace_of_their_commit() {
+    let collector = Receiver::start();
+    let port = free_port();
+    let place = bounded(&format!(
+        "  side_outputs: {{ late: {{ type: file, path: late.ndjson }} }}
+  error_handling: {{ max_retries: 1000, initial_retry_delay_ms: 20, max_retry_delay_ms: 50 }}
+  tracing: {{ otlp: {{ endpoint: \"{}\" }} }}
+",
+        collector.endpoint()
+    ));
+    let yaml = place.read("c.yaml").replace(
+        "path: results.ndjson } ]",
+        &format!("path: results.ndjson }}, {{ type: websocket, url: 'ws://127.0.0.1:{port}/' }} ]"),
+    );
+    place.write("c.yaml", yaml.as_bytes());
+    let late = event(0, 0);
+    let events = place.read("events.ndjson");
+    place.write("events.ndjson", format!("{events}\n{late}\n").as_bytes());
+    let run = place.start(&[]);
+    // Nobody listens yet.
+    collector.wait_for("two attempts at the server that is away", |received| {
+        deliveries(received)
+            .iter()
+            .any(|(sink, _, attempt)| sink.starts_with("websocket") && *attempt >= 2)
+    });
+    let heard = Arc::new(websocket::Received::default());
+    let _server = websocket::Server::start(&format!("127.0.0.1:{port}"), &heard, usize::MAX, false);
+    assert_eq!(run.wait(), Some(0), "{}", place.read("log.txt"));
+
+    let received = collector.received();
+    let commits = received.named("commit");
+    for delivery in received.named("delivery") {
+        let is_of = |commit: &&&Span| {
+            commit.trace_id == delivery.trace_id && commit.span_id == delivery.parent_span_id
+        };
+        assert!(commits.iter().any(|commit| is_of(&commit)), "{delivery:?}");
+        assert_eq!(delivery.kind, i32::from(SpanKind::Producer));
+    }
+    let taken = |of: &str| -> u64 {
+        let spans = received.named("delivery").into_iter().filter(|span| !has_failed(span));
+        let spans = spans.map(|span| attributes(&span.attributes));
+        let spans = spans.filter(|told| told["sink"].starts_with(of));
+        spans.map(|told| told["records"].parse::<u64>().unwrap()).sum()
+    };
+    let results = place.read("results.ndjson").lines().count() as u64;
+    assert!(results >= 10);
+    assert_eq!(
+        (taken("results.ndjson"), taken("websocket"), taken("late.ndjson")),
+        (results, results, 1),
+        "{:?}",
+        deliveries(&received)
+    );
+    let failed: Vec<_> =
+        received.named("delivery").into_iter().filter(|span| has_failed(span)).collect();
+    assert!(failed.len() >= 2);
+    for span in failed {
+        let told = attributes(&span.attributes);
+        assert!(told["sink"].starts_with("websocket"), "{told:?}");
+        assert!(!span.status.as_ref().unwrap().message.is_empty());
+        assert!(span.events.iter().any(|event| event.name.contains("delivery failed")), "{span:?}");
+    }
+}
+
 #[test]
 fn metrics_are_pushed_as_they_are_scraped() {
     let collector = Receiver::start();
@@ -195,12 +287,7 @@ fn metrics_are_pushed_as_they_are_scraped() {
             .map(|line| line.rsplit_once(' ').unwrap().1.parse::<f64>().unwrap())
             .sum()
     };
-    let received = collector.wait_for("the newest numbers", |received| {
-        let all = received.number("processor_events_accepted_total") == Some(50.0);
-        all && received.number("processor_commits_total")
-            == Some(scraped("processor_commits_total"))
-    });
-    for name in [
+    let same = [
         "processor_records_read_total",
         "processor_events_accepted_total",
         "processor_windows_fired_total",
@@ -209,9 +296,13 @@ fn metrics_are_pushed_as_they_are_scraped() {
         "processor_keys",
         "processor_memory_limit_bytes",
         "processor_process_start_timestamp_seconds",
-    ] {
-        assert_eq!(received.number(name), Some(scraped(name)), "{name}");
-    }
+    ];
+    let received = collector.wait_for("the newest numbers", |received| {
+        let all = received.number("processor_events_accepted_total") == Some(50.0);
+        all && received.number("processor_commits_total")
+            == Some(scraped("processor_commits_total"))
+            && same.iter().all(|name| received.number(name) == Some(scraped(name)))
+    });
     assert!(received.number("processor_commit_duration_seconds").unwrap() > 0.0);
     let newest = received.pushes.last().unwrap();
     let names: BTreeSet<&str> = newest.iter().map(|metric| metric.name.as_str()).collect();
@@ -317,7 +408,9 @@ fn commits_that_are_not_sampled_leave_only_what_is_rare() {
         });
     assert_eq!(names.get("recovery"), Some(&1), "{names:?}");
     assert!(!names.contains_key("commit") && !names.contains_key("batch"), "{names:?}");
-    assert!(!names.contains_key("append"), "children follow their parent: {names:?}");
+    for child in ["append", "delivery"] {
+        assert!(!names.contains_key(child), "children follow their parent: {names:?}");
+    }
 }
 
 #[test]
@@ -375,7 +468,7 @@ mod kafka {
         format!(
             "processor:
   source: {{ type: kafka }}
-  sinks: [ {{ type: kafka }} ]
+  sinks: [ {{ type: kafka }}, {{ type: file, path: results.ndjson }} ]
   side_outputs: {{ late: {{ type: kafka, topic: {late} }}, dead_letter: {{ type: kafka, topic: {dead} }} }}
   key_groups: 4
   state: {{ path: state }}
@@ -437,12 +530,15 @@ mod kafka {
                     |span: &Span| format!("00-{}-{}-01", hex(&span.trace_id), hex(&span.span_id));
                 let commit = commits.iter().find(|commit| of(commit) == named);
                 let commit = commit.unwrap_or_else(|| panic!("{named} of {commits:?}"));
-                let steps: BTreeSet<&str> =
+                let mut steps: BTreeSet<&str> =
                     received.children(commit).iter().map(|span| span.name.as_str()).collect();
+                // Perhaps with the commit before it.
+                steps.remove("delivery");
                 assert_eq!(
                     steps,
                     BTreeSet::from(["produce", "send_offsets", "commit_transaction"])
                 );
+                assert!(is_delivered(&received, commit), "{commit:?} {:?}", deliveries(&received));
             }
             let all: BTreeSet<_> = commits.iter().flat_map(|commit| links(commit)).collect();
             assert!((1..=4).all(|span| all.contains(&named(span))), "{all:?}");

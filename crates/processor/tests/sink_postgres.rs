@@ -20,7 +20,7 @@ use llm_optimizer_processor::{
     },
     types::{
         ResultRecord,
-        output::{Pane, PaneTiming, ResultKey, ResultWindow},
+        output::{Pane, PaneTiming, ResultKey},
     },
 };
 use postgres::Client;
@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use support::{
     binary::Workplace,
     postgres::Cluster,
+    results::record,
     traffic::{FOLLOWS, append, append_end, by_revision, newest},
 };
 
@@ -170,22 +171,12 @@ fn merged_sessions_take_the_rows_of_their_parts_away() {
 
 fn result(window_id: &str, revision: u32, count: i64) -> EncodedResult {
     let record = ResultRecord {
-        schema_version: 1,
-        pipeline: "default".into(),
-        window: ResultWindow {
-            start: "2026-03-01T08:00:00.000Z".into(),
-            end: "2026-03-01T08:01:00.000Z".into(),
-            key: "model=a".into(),
-        },
         key_fields: BTreeMap::from([("model".into(), ResultKey::Text("a".into()))]),
         results: BTreeMap::from([("count".into(), json!(count))]),
         pane: Pane { revision, timing: PaneTiming::OnTime },
         window_id: window_id.into(),
         result_id: format!("{window_id}-{revision}"),
-        timestamp: "2026-03-01T08:01:05.001Z".into(),
-        supersedes: Vec::new(),
-        quality: BTreeMap::new(),
-        errors: BTreeMap::new(),
+        ..record("model=a")
     };
     EncodedResult { json: serde_json::to_vec(&record).unwrap(), record }
 }

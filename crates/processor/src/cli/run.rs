@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     error::ProcessorError,
-    export::{Export, ExportSettings},
+    export::{self, Export, ExportSettings},
     runtime::{Job, Outcome, RunReport, SetupOptions, observed_job_from_config},
     server::RunServer,
     source::StopToken,
@@ -39,7 +39,7 @@ pub(super) fn run(args: &RunArgs, logs: &LogArgs) -> Exit {
         }
     };
     let mut settings = ExportSettings::of(&loaded.config);
-    let export = Export::begin(&mut settings);
+    let export = export::begin(&mut settings);
     logs::start(logs, export.as_ref().ok().and_then(Option::as_ref));
     tell_warnings(&loaded);
     settings.warnings.iter().for_each(|warning| warn!("{warning}"));

@@ -29,7 +29,7 @@ pub(super) fn tap(args: &TapArgs) -> Exit {
 
 fn open(client: &Client, args: &TapArgs) -> Result<Events, Failure> {
     let rate = args.rate().to_string();
-    let mut query = vec![("stage", args.stage.stage().name()), ("rate", rate.as_str())];
+    let mut query = vec![("stage", args.stage.name()), ("rate", rate.as_str())];
     query.extend(args.pipeline.as_deref().map(|name| ("pipeline", name)));
     query.extend(args.key.as_deref().map(|key| ("key", key)));
     client.events("/api/v1/tap", &query)

@@ -57,13 +57,9 @@ pub(crate) struct Export {
 
 impl Export {
     /// Makes ready what is asked for, if anything is; nothing is sent before [`start`](Self::start).
-    ///
-    /// # Errors
-    /// None here: builds without the feature refuse.
-    #[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
-    pub(crate) fn begin(settings: &mut ExportSettings) -> ProcessorResult<Option<Self>> {
+    pub(crate) fn begin(settings: &ExportSettings) -> Option<Self> {
         if !settings.is_asked_for() {
-            return Ok(None);
+            return None;
         }
         // Counts begin now.
         numbers::times();
@@ -74,7 +70,7 @@ impl Export {
             }
             None => (None, None),
         };
-        Ok(Some(Self { settings: settings.clone(), spans, ended, thread: None }))
+        Some(Self { settings: settings.clone(), spans, ended, thread: None })
     }
 
     /// What spans are made by, if they are sent.

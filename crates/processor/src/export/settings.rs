@@ -57,7 +57,7 @@ impl ExportSettings {
     }
 
     /// The same with other variables.
-    fn with(config: &ProcessorConfig, variable: Variables<'_>) -> Self {
+    pub(super) fn with(config: &ProcessorConfig, variable: Variables<'_>) -> Self {
         // An empty variable is none, by the standard.
         let variable = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
         let (tracing, metrics) = (&config.tracing, &config.metrics);

@@ -54,7 +54,7 @@ impl SpanProcessor for Queue {
 
     fn on_end(&self, mut span: SpanData) {
         span.span_kind = match &*span.name {
-            "commit" => SpanKind::Producer,
+            "commit" | "delivery" => SpanKind::Producer,
             "batch" => SpanKind::Consumer,
             _ => span.span_kind,
         };
@@ -72,7 +72,7 @@ impl SpanProcessor for Queue {
     }
 }
 
-/// Records a share of commits and batches, and everything that is rare: recoveries, rebalances, checkpoints.
+/// Records a share of commits and batches with all that is part of them, deliveries too, and everything that is rare: recoveries, rebalances, checkpoints.
 #[derive(Debug, Clone)]
 struct CommitSampler {
     of_commits: Sampler,
@@ -92,7 +92,7 @@ impl ShouldSample for CommitSampler {
         let by = match above.filter(SpanContext::is_valid) {
             Some(above) if above.is_sampled() => &Sampler::AlwaysOn,
             Some(_) => &Sampler::AlwaysOff,
-            None if matches!(name, "commit" | "batch") => &self.of_commits,
+            None if matches!(name, "commit" | "batch" | "delivery") => &self.of_commits,
             None => &Sampler::AlwaysOn,
         };
         by.should_sample(parent, trace_id, name, kind, attributes, links)

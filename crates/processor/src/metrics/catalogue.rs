@@ -212,3 +212,10 @@ catalogue! {
     LIVE_RESULTS_MISSED = Counter None "processor_live_results_missed_total" []
         "Live results that slow listeners were told they missed";
 }
+
+/// The stages an event goes through whose durations are measured, in its order.
+pub const STAGES: [(&str, Metric); 3] = [
+    ("processing", PROCESSING_LATENCY),
+    ("event_to_result", EVENT_TO_RESULT_LATENCY),
+    ("commit", COMMIT_DURATION),
+];

@@ -39,6 +39,9 @@ pub const BOUNDS_MICROS: [u64; 21] = [
     300_000_000,
 ];
 
+/// The quantiles that are shown.
+pub const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
+
 /// Fine buckets per doubling: a quantile is at most an eighth too large.
 const STEPS: usize = 8;
 /// Doublings of a microsecond that are told apart: up to 19 hours.
@@ -109,6 +112,19 @@ impl DurationHistogram {
             *count > 0 && seen as f64 >= rank
         })?;
         Some(Duration::from_micros(upper(found)))
+    }
+
+    /// The [`QUANTILES`] of the last two periods; `None` without an observation in them.
+    #[must_use]
+    pub fn quantiles(&self) -> Option<[Duration; QUANTILES.len()]> {
+        let [low, middle, high] = QUANTILES.map(|q| self.quantile(q));
+        Some([low?, middle?, high?])
+    }
+
+    /// The same in milliseconds.
+    #[must_use]
+    pub fn quantiles_ms(&self) -> Option<[f64; QUANTILES.len()]> {
+        self.quantiles().map(|found| found.map(|duration| duration.as_secs_f64() * 1e3))
     }
 
     /// Begins a period.

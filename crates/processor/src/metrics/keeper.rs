@@ -11,10 +11,10 @@ use std::{
 use tracing::{info, warn};
 
 use super::{
-    Counter, DurationHistogram, Gauge, Metrics,
+    Counter, DurationHistogram, Gauge, Metric, Metrics, QUANTILES,
     catalogue::{
-        CHECKPOINT_DURATION, COMMIT_DURATION, ERRORS, EVENT_TO_RESULT_LATENCY, EVENTS_PER_SECOND,
-        LATENCY_QUANTILE, PROCESSING_LATENCY, RECORDS_READ, RESULTS_EMITTED, STORE_BYTES,
+        CHECKPOINT_DURATION, ERRORS, EVENTS_PER_SECOND, LATENCY_QUANTILE, RECORDS_READ,
+        RESULTS_EMITTED, STAGES, STORE_BYTES,
     },
     process::ProcessMeter,
 };
@@ -27,9 +27,6 @@ const RATE_LOOKS: usize = 10;
 const PERIOD_LOOKS: u64 = 30;
 /// Looks between measuring the store on disk.
 const STORE_LOOKS: u64 = 5;
-
-/// The quantiles that are shown, and what they are called.
-const QUANTILES: [(f64, &str); 3] = [(0.5, "0.5"), (0.95, "0.95"), (0.99, "0.99")];
 
 /// What a keeper has to know.
 #[derive(Debug, Clone, Default)]
@@ -84,7 +81,7 @@ struct Stage {
     histogram: DurationHistogram,
     /// Whether its quantiles forget.
     forgets: bool,
-    gauges: [Gauge; 3],
+    gauges: [Gauge; QUANTILES.len()],
 }
 
 struct Work {
@@ -111,22 +108,17 @@ struct Summary {
 impl Work {
     fn new(metrics: &Metrics, settings: MetricsKeeperSettings) -> Self {
         let pipeline = [settings.first_pipeline.as_str()];
-        let stage = |metric, name: &str, forgets| Stage {
+        let stage = |metric: &Metric, name: &str, forgets| Stage {
             histogram: metrics.durations(metric),
             forgets,
-            gauges: QUANTILES
-                .map(|(_, quantile)| metrics.gauge(&LATENCY_QUANTILE, &[name, quantile])),
+            gauges: QUANTILES.map(|q| metrics.gauge(&LATENCY_QUANTILE, &[name, &q.to_string()])),
         };
-        let stages = vec![
-            stage(&PROCESSING_LATENCY, "processing", true),
-            stage(&EVENT_TO_RESULT_LATENCY, "event_to_result", true),
-            stage(&COMMIT_DURATION, "commit", true),
-            stage(&CHECKPOINT_DURATION, "checkpoint", false),
-        ];
+        let of_events = STAGES.map(|(name, metric)| stage(&metric, name, true));
+        let of_checkpoints = stage(&CHECKPOINT_DURATION, "checkpoint", false);
         let stages_of_errors = ["commit", "sink", "checkpoint", "source"];
         Self {
             process: ProcessMeter::new(metrics, settings.memory_limit),
-            stages,
+            stages: of_events.into_iter().chain([of_checkpoints]).collect(),
             read: metrics.counter(&RECORDS_READ, &pipeline),
             results: metrics.counter(&RESULTS_EMITTED, &pipeline),
             errors: stages_of_errors.map(|stage| metrics.counter(&ERRORS, &[stage])).into(),
@@ -148,8 +140,9 @@ impl Work {
         }
         let turns = self.looks.is_multiple_of(PERIOD_LOOKS);
         for stage in &self.stages {
-            for ((q, _), gauge) in QUANTILES.iter().zip(&stage.gauges) {
-                gauge.set(stage.histogram.quantile(*q).unwrap_or_default().as_secs_f64());
+            let quantiles = stage.histogram.quantiles().unwrap_or_default();
+            for (quantile, gauge) in quantiles.iter().zip(&stage.gauges) {
+                gauge.set(quantile.as_secs_f64());
             }
             if turns && stage.forgets {
                 stage.histogram.turn();

@@ -25,7 +25,7 @@ mod registry;
 pub use catalogue::{Metric, MetricKind, MetricUnit};
 pub use collector::ProcessorMetrics;
 pub use exposition::Exposition;
-pub use histogram::{BOUNDS_MICROS, DurationHistogram};
+pub use histogram::{BOUNDS_MICROS, DurationHistogram, QUANTILES};
 pub use keeper::{MetricsKeeper, MetricsKeeperSettings};
 pub(crate) use process::memory_limit;
 pub use reference::reference;

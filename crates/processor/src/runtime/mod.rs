@@ -6,9 +6,13 @@
 //!
 //! A full queue holds the source back, a full commit holds the worker back; nothing is dropped. The
 //! worker asks the [commit machine](crate::commit) what to do and carries it out.
+//!
+//! There are two workers, for commits in a log (`logged`) and in transactions of Kafka (`transactional`);
+//! `counting` is what they share.
 
 mod book;
 mod counters;
+mod counting;
 mod delivery;
 mod encode;
 mod entrance;
@@ -18,12 +22,14 @@ mod job;
 mod keeping;
 #[cfg(feature = "kafka")]
 mod local_copy;
+mod logged;
 mod observe;
 mod offline;
 mod outputs;
 mod pace;
 mod pass_through;
 mod plan;
+mod reader;
 mod report;
 #[cfg(feature = "kafka")]
 mod restore;

@@ -49,24 +49,13 @@ impl Offline {
 
     /// Hears what a source says.
     pub(crate) fn take(&mut self, event: &SourceEvent, now_ms: i64) {
-        for pipeline in &mut self.pipelines {
-            match event {
-                SourceEvent::Assigned(origins) => {
-                    for origin in origins {
-                        pipeline.assign(origin, now_ms);
-                    }
-                }
-                SourceEvent::Revoked(ids) => {
-                    for id in ids {
-                        pipeline.revoke(*id);
-                    }
-                }
-                SourceEvent::Ended(id) => pipeline.end(*id),
-                SourceEvent::Batch(_) | SourceEvent::CaughtUp(_) | SourceEvent::Behind(_) => {}
+        match event {
+            SourceEvent::Batch(batch) => self.take_batch(batch, now_ms),
+            SourceEvent::Assigned(_) | SourceEvent::Revoked(_) | SourceEvent::Ended(_) => {
+                self.pipelines.iter_mut().for_each(|pipeline| pipeline.hear(event, now_ms));
             }
-        }
-        if let SourceEvent::Batch(batch) = event {
-            self.take_batch(batch, now_ms);
+            // They say who is idle, which nobody is here.
+            SourceEvent::CaughtUp(_) | SourceEvent::Behind(_) => {}
         }
     }
 

@@ -2,7 +2,8 @@
 //! once; on Kafka they share the producer.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::Entry},
+    hash::Hash,
     path::PathBuf,
     sync::{Arc, OnceLock},
 };
@@ -88,26 +89,24 @@ impl OutputOpener {
                 Box::new(self.opened.console.get_or_insert_with(open).clone())
             }
             ResultSinkSpec::File { path } => {
-                let key = plain_path(&path);
-                if !self.opened.results.contains_key(&key) {
-                    let sink = FileSink::open(&path, self.mode)?;
-                    self.opened.results.insert(key.clone(), Shared::results(Box::new(sink)));
-                }
-                Box::new(self.opened.results.get(&key).cloned().ok_or_else(vanished)?)
+                let open = || Ok(Shared::results(Box::new(FileSink::open(&path, self.mode)?)));
+                Box::new(once(&mut self.opened.results, plain_path(&path), open)?)
             }
             ResultSinkSpec::Postgres(spec) => {
-                if !self.opened.tables.contains_key(&spec) {
-                    let sink = PostgresSink::new(spec.clone().into(), self.waiting.clone())?;
-                    self.opened.tables.insert(spec.clone(), Shared::results(Box::new(sink)));
-                }
-                Box::new(self.opened.tables.get(&spec).cloned().ok_or_else(vanished)?)
+                let settings = spec.clone().into();
+                let open = || {
+                    let sink = PostgresSink::new(settings, self.waiting.clone())?;
+                    Ok(Shared::results(Box::new(sink)))
+                };
+                Box::new(once(&mut self.opened.tables, spec, open)?)
             }
             ResultSinkSpec::WebSocket(spec) => {
-                if !self.opened.servers.contains_key(&spec) {
-                    let sink = WebSocketSink::new(spec.clone().into(), self.waiting.clone())?;
-                    self.opened.servers.insert(spec.clone(), Shared::results(Box::new(sink)));
-                }
-                Box::new(self.opened.servers.get(&spec).cloned().ok_or_else(vanished)?)
+                let settings = spec.clone().into();
+                let open = || {
+                    let sink = WebSocketSink::new(settings, self.waiting.clone())?;
+                    Ok(Shared::results(Box::new(sink)))
+                };
+                Box::new(once(&mut self.opened.servers, spec, open)?)
             }
             ResultSinkSpec::Metrics { max_series, stale_after } => {
                 let settings = ResultSeriesSettings { max_series, stale_after };
@@ -132,12 +131,8 @@ impl OutputOpener {
     pub(super) fn side_sink(&mut self, sink: SideSinkSpec) -> ProcessorResult<Box<dyn SideSink>> {
         Ok(match sink {
             SideSinkSpec::File { path } => {
-                let key = plain_path(&path);
-                if !self.opened.sides.contains_key(&key) {
-                    let sink = SideFileSink::open(&path, self.mode)?;
-                    self.opened.sides.insert(key.clone(), Shared::side(Box::new(sink)));
-                }
-                Box::new(self.opened.sides.get(&key).cloned().ok_or_else(vanished)?)
+                let open = || Ok(Shared::side(Box::new(SideFileSink::open(&path, self.mode)?)));
+                Box::new(once(&mut self.opened.sides, plain_path(&path), open)?)
             }
             #[cfg(feature = "kafka")]
             SideSinkSpec::Kafka { bootstrap_servers, topic } => {
@@ -159,6 +154,14 @@ pub(super) fn unusable(reason: Unusable) -> ProcessorError {
     ProcessorError::Config(reason.to_string())
 }
 
-fn vanished() -> ProcessorError {
-    ProcessorError::Internal("an opened file is not remembered".into())
+/// What is open under `key`, opened if it is the first time.
+fn once<K: Eq + Hash, S: ?Sized>(
+    opened: &mut HashMap<K, Shared<S>>,
+    key: K,
+    open: impl FnOnce() -> ProcessorResult<Shared<S>>,
+) -> ProcessorResult<Shared<S>> {
+    Ok(match opened.entry(key) {
+        Entry::Occupied(there) => there.get().clone(),
+        Entry::Vacant(place) => place.insert(open()?).clone(),
+    })
 }

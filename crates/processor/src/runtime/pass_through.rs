@@ -2,18 +2,21 @@
 
 use std::sync::Arc;
 
+use tracing::Span;
+
 use super::{observe::SinkBoard, worker::PipelineOutputs};
 use crate::{
     commit::{Commit, CommitLog, Recovered},
     error::ProcessorResult,
+    trace::{self, delivery_failed, traceparent},
 };
 
 /// For runs that keep no state: a commit is appended when every sink has taken its output.
 pub(super) struct PassThrough {
     outputs: Vec<PipelineOutputs>,
     board: Arc<SinkBoard>,
-    /// The commit that is under way, and how many of its steps are done.
-    flight: Option<(u64, usize)>,
+    /// The commit that is under way, how many of its steps are done, and how often it was tried.
+    flight: Option<(u64, usize, u32)>,
 }
 
 impl PassThrough {
@@ -35,12 +38,14 @@ impl CommitLog for PassThrough {
 
     /// Sinks that took the commit do not get it again.
     fn append(&mut self, commit: &Arc<Commit>) -> ProcessorResult<()> {
-        let mut done = match self.flight {
-            Some((sequence, done)) if sequence == commit.sequence => done,
-            _ => 0,
+        let (mut done, attempts) = match self.flight {
+            Some((sequence, done, attempts)) if sequence == commit.sequence => (done, attempts),
+            _ => (0, 0),
         };
-        let outcome = deliver(&mut self.outputs, commit, &mut done, &self.board);
-        self.flight = outcome.is_err().then_some((commit.sequence, done));
+        let attempt = attempts.saturating_add(1);
+        let watch = Watch { board: &self.board, attempt };
+        let outcome = deliver(&mut self.outputs, commit, &mut done, &watch);
+        self.flight = outcome.is_err().then_some((commit.sequence, done, attempt));
         outcome
     }
 
@@ -61,15 +66,15 @@ fn deliver(
     pipelines: &mut [PipelineOutputs],
     commit: &Commit,
     done: &mut usize,
-    board: &SinkBoard,
+    watch: &Watch<'_>,
 ) -> ProcessorResult<()> {
     let mut steps = Steps { done, next: 0 };
     for (sinks, commit) in pipelines.iter_mut().zip(&commit.pipelines) {
         let output = &commit.output;
         if !output.results.is_empty() {
             for sink in &mut sinks.results {
-                let name = sink.name().to_owned();
-                steps.once(|| board.watch(&name, true, || sink.deliver(output)))?;
+                let (name, records) = (sink.name().to_owned(), output.results.len());
+                steps.once(|| watch.delivery(&name, records, || sink.deliver(output)))?;
             }
         }
         let sides =
@@ -77,11 +82,34 @@ fn deliver(
         for (sink, records) in sides {
             if let (Some(sink), false) = (sink, records.is_empty()) {
                 let name = sink.name().to_owned();
-                steps.once(|| board.watch(&name, true, || sink.deliver(records)))?;
+                steps.once(|| watch.delivery(&name, records.len(), || sink.deliver(records)))?;
             }
         }
     }
     Ok(())
+}
+
+/// Who is told how a delivery goes.
+struct Watch<'a> {
+    board: &'a SinkBoard,
+    attempt: u32,
+}
+
+impl Watch<'_> {
+    /// Carries out a delivery, as a part of the span that is entered, if that one is of a trace.
+    fn delivery(
+        &self,
+        sink: &str,
+        records: usize,
+        delivery: impl FnOnce() -> ProcessorResult<()>,
+    ) -> ProcessorResult<()> {
+        let span = match traceparent(&Span::current()) {
+            Some(_) => trace::delivery(sink, records, 1, self.attempt),
+            None => Span::none(),
+        };
+        let outcome = span.in_scope(|| self.board.watch(sink, true, delivery));
+        outcome.inspect_err(|error| delivery_failed(&span, error))
+    }
 }
 
 /// Steps in a fixed order, each carried out until it succeeds once.

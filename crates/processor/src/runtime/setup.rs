@@ -93,6 +93,7 @@ pub fn observed_job_from_config(
     }
     let mut setup = Setup::new(config, *options, clock, keeping.open_mode());
     setup.board = Some(Arc::clone(&telemetry.sinks));
+    #[cfg(feature = "kafka")]
     if let Some(opened) = &opened {
         setup.take_instance(opened.instance_id.clone());
     }
@@ -241,15 +242,11 @@ impl<'a> Setup<'a> {
     }
 
     /// Names the instance after its data directory.
+    #[cfg(feature = "kafka")]
     fn take_instance(&mut self, instance_id: String) {
-        #[cfg(feature = "kafka")]
-        {
-            let client = format!("{}-{instance_id}", self.config.kafka.consumer.group_id);
-            self.producers = crate::kafka::Producers::new(&self.config.kafka.producer, &client);
-            self.instance_id = instance_id;
-        }
-        #[cfg(not(feature = "kafka"))]
-        drop(instance_id);
+        let client = format!("{}-{instance_id}", self.config.kafka.consumer.group_id);
+        self.producers = crate::kafka::Producers::new(&self.config.kafka.producer, &client);
+        self.instance_id = instance_id;
     }
 
     /// The pipelines in the order of the configuration.
@@ -341,17 +338,17 @@ impl<'a> Setup<'a> {
                 let source = GeneratorSource::new(generator, limits, clock)?;
                 (Box::new(source), ReadProgress::default())
             }
-            SourceSpec::Kafka => (self.kafka_source()?, ReadProgress::default()),
+            #[cfg(feature = "kafka")]
+            SourceSpec::Kafka => {
+                let options = self.kafka_options();
+                let source = crate::kafka::KafkaSource::new(&self.config.kafka.consumer, options);
+                let source = source.keeping_positions(self.positions.clone());
+                (Box::new(source), ReadProgress::default())
+            }
+            #[cfg(not(feature = "kafka"))]
+            SourceSpec::Kafka => return Err(without_kafka()),
             SourceSpec::Http(_) | SourceSpec::Otlp(_) => return Err(entrance::without_state()),
         })
-    }
-
-    #[cfg(feature = "kafka")]
-    #[expect(clippy::unnecessary_wraps, reason = "without the feature it fails")]
-    fn kafka_source(&self) -> ProcessorResult<Box<dyn Source>> {
-        let options = self.kafka_options();
-        let source = crate::kafka::KafkaSource::new(&self.config.kafka.consumer, options);
-        Ok(Box::new(source.keeping_positions(self.positions.clone())))
     }
 
     #[cfg(feature = "kafka")]
@@ -361,11 +358,6 @@ impl<'a> Setup<'a> {
             until_end: self.options.until_end,
             max_record_bytes: self.batch_limits().max_record_bytes,
         }
-    }
-
-    #[cfg(not(feature = "kafka"))]
-    fn kafka_source(&self) -> ProcessorResult<Box<dyn Source>> {
-        Err(without_kafka())
     }
 
     /// Opens a sink of a pipeline that is built in code.

@@ -1,5 +1,6 @@
 //! One pipeline at work: batches in, a growing commit out.
 
+mod partitions;
 mod sides;
 mod view;
 
@@ -31,7 +32,7 @@ use crate::{
     commit::{PipelineCommit, RecoveredPipeline},
     decode::{Decode, DecodeOutcome},
     error::{ProcessorError, ProcessorResult},
-    record::{PartitionOrigin, RecordBatch},
+    record::RecordBatch,
     sink::{Output, ResultSink, SideSink},
     trace::TraceContext,
 };
@@ -232,34 +233,9 @@ impl Pipeline {
         Ok(())
     }
 
-    pub(super) fn assign(&mut self, origin: &PartitionOrigin, now_ms: i64) {
-        match self.partitions.assign(origin) {
-            Some(progress) => self.task.assign_with(origin.id, progress, now_ms),
-            None => self.task.assign(origin.id, now_ms),
-        }
-    }
-
-    pub(super) fn revoke(&mut self, partition: PartitionId) {
-        if self.keeps_state {
-            self.partitions.revoke(partition, self.task.partition_progress(partition));
-        }
-        self.task.revoke(partition);
-    }
-
-    pub(super) fn caught_up(&mut self, partition: PartitionId) {
-        self.task.caught_up(partition);
-    }
-
-    pub(super) fn behind(&mut self, partition: PartitionId) {
-        self.task.behind(partition);
-    }
-
+    /// Input is taken again: the time without it made no partition idle.
     pub(super) fn resume(&mut self, now_ms: i64) {
         self.task.resume(now_ms);
-    }
-
-    pub(super) fn end(&mut self, partition: PartitionId) {
-        self.task.end(partition);
     }
 
     /// Gives a batch to all pipelines; those that decode alike share the events.

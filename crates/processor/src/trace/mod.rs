@@ -9,7 +9,7 @@
 //! | `context` | `traceparent` and `tracestate` of W3C Trace Context |
 //! | `origin` | the trace context of a record: headers, attributes of a `CloudEvent`, ids of a span |
 //! | `sample` | a bounded sample of the contexts of a commit |
-//! | `span` | links of a span, and what names it to others |
+//! | `span` | links of a span, what names it to others, the span of a delivery |
 //!
 //! Nothing here is done per event: at most eight records of a batch are looked at, and none while nothing is exported.
 
@@ -21,4 +21,4 @@ mod span;
 pub use context::TraceContext;
 pub(crate) use context::{TRACEPARENT, TRACESTATE};
 pub(crate) use sample::ContextSample;
-pub(crate) use span::{CommitSpan, link, traceparent};
+pub(crate) use span::{CommitSpan, continue_trace, delivery, delivery_failed, link, traceparent};

@@ -97,6 +97,22 @@ fn shows(text: &str) -> String {
 }
 
 #[test]
+fn the_page_says_that_records_are_not_shown_where_they_need_the_token() {
+    let Some(browser) = Browser::start() else { return };
+    let with_token =
+        SENT.replace("bind: \"127.0.0.1:0\"", "bind: \"127.0.0.1:0\", token: opens-it");
+    let served = Served::of_started(Workplace::new(&with_token));
+    served.send_text("no event of sesame\n");
+    served.wait_for_counts(1);
+    browser.open(&served.url());
+    browser.wait_until("the sample", "return !!document.querySelector('#dead details.sample pre')");
+    let shown = "return document.querySelector('#dead details.sample pre').textContent";
+    let shown = browser.run(shown);
+    let shown = shown.as_str().unwrap();
+    assert!(shown.contains("Bearer <http.token>") && !shown.contains("sesame"), "{shown}");
+}
+
+#[test]
 fn the_page_shows_the_numbers_of_the_api_and_follows_them() {
     let Some(browser) = Browser::start() else { return };
     let served = Served::sent();

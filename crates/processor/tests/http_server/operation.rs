@@ -94,6 +94,49 @@ fn a_full_disk_takes_readiness_and_neither_liveness_nor_what_is_committed() {
     assert_eq!(by_revision(results.lines()).len(), 4_011, "a window is there twice");
 }
 
+#[test]
+fn reading_back_many_windows_takes_readiness_and_not_liveness() {
+    // Reading them back takes the best part of a second.
+    const KEYS: u32 = 400_000;
+    let place = Workplace::new(FOLLOWS);
+    let open = events(0, KEYS as usize, 10);
+    // Without the event that would close the window.
+    let (open, _) = open.trim_end().rsplit_once('\n').unwrap();
+    append(&place, &format!("{open}\n"));
+    let served = Served::of_started(place);
+    served.wait_until("all windows", |served| is(served.metric("processor_open_windows"), KEYS));
+    let Served { place, run, .. } = served;
+    run.terminate();
+    assert_eq!(run.wait(), Some(0), "{}", place.read("log.txt"));
+
+    let served = Served::of_started(place);
+    let mut waited = 0;
+    loop {
+        let (status, text) = served.get("/readyz");
+        assert_eq!(served.get("/livez").0, 200);
+        if status == 200 {
+            break;
+        }
+        assert!(status == 503 && text.starts_with("state is being read back"), "{status} {text}");
+        waited += 1;
+        if waited == 1 {
+            let health: Value = serde_json::from_str(&served.get("/health").1).unwrap();
+            let reason = &health["reasons"][0];
+            assert_eq!(
+                (&health["status"], &reason["part"]),
+                (&"starting".into(), &"recovery".into()),
+                "{health}"
+            );
+            assert_eq!(served.get("/startupz").0, 503);
+            assert!(is(served.metric("processor_ready"), 0));
+        }
+    }
+    assert!(waited > 0, "it was ready before anything was read back");
+    assert_eq!(served.get("/startupz").0, 200);
+    served
+        .wait_until("the same windows", |served| is(served.metric("processor_open_windows"), KEYS));
+}
+
 /// What a listener of server-sent events heard.
 #[derive(Default)]
 struct Heard {

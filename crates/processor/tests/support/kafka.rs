@@ -21,9 +21,11 @@ use rdkafka::{
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer},
     error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, Headers, OwnedHeaders},
+    message::{BorrowedMessage, Header, Headers, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer},
 };
+
+use super::proxy::Proxy;
 
 /// How long anything that works may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
@@ -82,6 +84,20 @@ pub(crate) fn guarded_broker() -> Option<OwnBroker> {
     let rules = "authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer\n\
                  allow.everyone.if.no.acl.found=true";
     let broker = start_with(Some(&instance), &[("KAFKA_PROPERTIES", rules)])?;
+    Some(OwnBroker { broker, instance })
+}
+
+/// A broker that all clients reach through `proxy`, whatever they ask first. It ends no transaction by itself while a test
+/// lasts.
+pub(crate) fn proxied_broker(proxy: &Proxy) -> Option<OwnBroker> {
+    let instance = fresh("proxied");
+    let address = proxy.address();
+    let properties = format!(
+        "advertised.listeners=PLAINTEXT://{address}\n\
+         transaction.abort.timed.out.transaction.cleanup.interval.ms=3600000"
+    );
+    let broker = start_with(Some(&instance), &[("KAFKA_PROPERTIES", &properties)])?;
+    proxy.serve(&broker.servers);
     Some(OwnBroker { broker, instance })
 }
 
@@ -238,19 +254,7 @@ impl Broker {
 
     /// Every record of a topic in the order of offsets, once there are `count` of them.
     pub(crate) fn read_all(&self, topic: &str, count: usize) -> Vec<Read> {
-        let consumer: BaseConsumer = self
-            .client()
-            .set("group.id", fresh("probe"))
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false")
-            .create()
-            .unwrap();
-        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
-        let mut all = TopicPartitionList::new();
-        for partition in metadata.topics()[0].partitions() {
-            all.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
-        }
-        consumer.assign(&all).unwrap();
+        let consumer = self.reader(topic, false);
         let mut read = Vec::new();
         let deadline = Instant::now() + PATIENCE;
         while read.len() < count {
@@ -269,34 +273,55 @@ impl Broker {
 
     /// Every committed record of a topic, by partition and offset; there must be no open transaction.
     pub(crate) fn read_to_end(&self, topic: &str) -> Vec<Read> {
-        let consumer: BaseConsumer = self
-            .client()
-            .set("group.id", fresh("probe"))
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .create()
-            .unwrap();
-        let partitions = self.partitions(topic);
-        let mut all = TopicPartitionList::new();
-        for partition in 0..i32::try_from(partitions).unwrap() {
-            all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&all).unwrap();
+        let mut read = self.map_to_end(topic, |message| Read::from(message));
+        read.sort_by_key(|read| (read.partition, read.offset));
+        read
+    }
+
+    /// Partition, key and value of every committed record, each partition in its order.
+    pub(crate) fn read_raw(&self, topic: &str) -> Vec<(i32, Vec<u8>, Option<Vec<u8>>)> {
+        self.map_to_end(topic, |message| {
+            let key = message.key().unwrap_or_default().to_vec();
+            (message.partition(), key, message.payload().map(<[u8]>::to_vec))
+        })
+    }
+
+    /// What `of` takes from every committed record up to the end of each partition.
+    fn map_to_end<T>(&self, topic: &str, of: impl Fn(&BorrowedMessage<'_>) -> T) -> Vec<T> {
+        let consumer = self.reader(topic, true);
+        let partitions = consumer.assignment().unwrap().count();
         let deadline = Instant::now() + PATIENCE;
         let (mut read, mut ended) = (Vec::new(), BTreeSet::new());
         while ended.len() < partitions {
             assert!(Instant::now() < deadline, "no end of {topic} after {} records", read.len());
             match consumer.poll(Duration::from_millis(50)) {
-                Some(Ok(message)) => read.push(Read::from(&message)),
+                Some(Ok(message)) => read.push(of(&message)),
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     ended.insert(partition);
                 }
                 _ => {}
             }
         }
-        read.sort_by_key(|read| (read.partition, read.offset));
         read
+    }
+
+    /// Reads what is committed in all partitions of a topic, from their beginnings; and says where they end, if it shall.
+    fn reader(&self, topic: &str, says_ends: bool) -> BaseConsumer {
+        let consumer: BaseConsumer = self
+            .client()
+            .set("group.id", fresh("probe"))
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.partition.eof", says_ends.to_string())
+            .create()
+            .unwrap();
+        let metadata = consumer.fetch_metadata(Some(topic), PATIENCE).unwrap();
+        let mut all = TopicPartitionList::new();
+        for partition in metadata.topics()[0].partitions() {
+            all.add_partition_offset(topic, partition.id(), Offset::Beginning).unwrap();
+        }
+        consumer.assign(&all).unwrap();
+        consumer
     }
 
     /// Sum of the offsets that a group has committed for the partitions of a topic.
@@ -354,41 +379,6 @@ impl Broker {
         producer.flush(PATIENCE).unwrap();
     }
 
-    /// Partition, key and value of every committed record.
-    pub(crate) fn read_raw(&self, topic: &str) -> Vec<(i32, Vec<u8>, Option<Vec<u8>>)> {
-        let consumer: BaseConsumer = self
-            .client()
-            .set("group.id", fresh("probe"))
-            .set("isolation.level", "read_committed")
-            .set("enable.auto.commit", "false")
-            .set("enable.partition.eof", "true")
-            .create()
-            .unwrap();
-        let partitions = self.partitions(topic);
-        let mut all = TopicPartitionList::new();
-        for partition in 0..i32::try_from(partitions).unwrap() {
-            all.add_partition_offset(topic, partition, Offset::Beginning).unwrap();
-        }
-        consumer.assign(&all).unwrap();
-        let (mut read, mut ended) = (Vec::new(), BTreeSet::new());
-        let deadline = Instant::now() + PATIENCE;
-        while ended.len() < partitions {
-            assert!(Instant::now() < deadline, "no end of {topic}");
-            match consumer.poll(Duration::from_millis(50)) {
-                Some(Ok(message)) => read.push((
-                    message.partition(),
-                    message.key().unwrap_or_default().to_vec(),
-                    message.payload().map(<[u8]>::to_vec),
-                )),
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
-                    ended.insert(partition);
-                }
-                _ => {}
-            }
-        }
-        read
-    }
-
     /// Settings of a client of this broker.
     pub(crate) fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -405,8 +395,8 @@ impl Broker {
     }
 }
 
-impl From<&rdkafka::message::BorrowedMessage<'_>> for Read {
-    fn from(message: &rdkafka::message::BorrowedMessage<'_>) -> Self {
+impl From<&BorrowedMessage<'_>> for Read {
+    fn from(message: &BorrowedMessage<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         let headers = message.headers().map(|headers| {
             let pairs = headers

@@ -13,8 +13,11 @@ pub(crate) mod kafka;
 #[cfg(feature = "kafka")]
 pub(crate) mod member;
 pub(crate) mod postgres;
+#[cfg(feature = "kafka")]
+pub(crate) mod proxy;
 #[cfg(feature = "otlp-export")]
 pub(crate) mod receiver;
+pub(crate) mod results;
 pub(crate) mod sender;
 #[cfg(feature = "kafka")]
 pub(crate) mod source_run;

@@ -8,6 +8,7 @@
 mod agree;
 mod interleavings;
 mod run;
+mod seeds;
 mod setup;
 mod special;
 
@@ -21,28 +22,14 @@ use llm_optimizer_sim::{
 
 use agree::{Found, quality};
 use run::Run;
+use seeds::Named;
 use setup::{Setup, plan_of};
 
 const CASES: u64 = 1_200;
 
-/// Names its seed if the test fails while it lives.
-struct Named(u64);
-
-impl Drop for Named {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the case that failed: SIM_SEED={}", self.0);
-        }
-    }
-}
-
 /// Seeds of the cases to run: all, or one of `part` parts of them.
 fn seeds(part: u64) -> Vec<u64> {
-    let number = |name| std::env::var(name).ok().map(|n| n.parse().expect("a number"));
-    match number("SIM_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("SIM_CASES").unwrap_or(CASES) / part).collect(),
-    }
+    seeds::of(CASES, part)
 }
 
 #[test]

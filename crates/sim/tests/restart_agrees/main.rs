@@ -17,6 +17,8 @@ mod cut;
 mod damage;
 mod further;
 mod planted;
+#[path = "../engine_agrees/seeds.rs"]
+mod seeds;
 #[path = "../engine_agrees/setup.rs"]
 #[allow(dead_code)]
 mod setup;
@@ -28,28 +30,14 @@ mod twins;
 use llm_optimizer_sim::cases::random_case;
 
 use crash::{Fault, crash};
+use seeds::Named;
 use setup::Setup;
 
 const CASES: u64 = 600;
 
-/// Names its seed if the test fails while it lives.
-struct Named(u64);
-
-impl Drop for Named {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("the case that failed: SIM_SEED={}", self.0);
-        }
-    }
-}
-
 /// Seeds of the cases to run: all, or one of `part` parts of them.
 fn seeds(part: u64) -> Vec<u64> {
-    let number = |name| std::env::var(name).ok().map(|n| n.parse().expect("a number"));
-    match number("SIM_SEED") {
-        Some(seed) => vec![seed],
-        None => (0..number("SIM_CASES").unwrap_or(CASES) / part).collect(),
-    }
+    seeds::of(CASES, part)
 }
 
 fn survives(setup: &Setup) {

@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use super::{KeyMap, SlicedWindows, on_time, state::Tracking};
+use super::{KeyMap, SlicedWindows, state::Tracking};
 use crate::{
     aggregation::{AggregationPlan, Statistics},
     core::{KeyId, KeyRegistry},
     window::{
         early::{Early, Watch},
         firing::{Firing, Timing, sort},
-        merging::merge_key,
+        merging::{merge_key, on_time},
         pane::Pane,
         trigger::{TriggerContext, TriggerSpec},
     },

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fired, SlicedWindows, Timing};
+use super::{Fired, SlicedWindows};
 use crate::{
     aggregation::AggregationPlan,
     core::{KeyId, KeyRegistry},
@@ -10,7 +10,7 @@ use crate::{
     window::{
         combiner::LateCombiner,
         early::Watch,
-        firing::Firing,
+        firing::{Firing, Timing},
         marks::{Marks, is_instant},
         pane::Pane,
     },

@@ -69,11 +69,11 @@ impl Part {
 
 /// How much there is to read, for the progress.
 #[derive(Debug, Clone)]
-pub(super) enum Total {
-    /// Offsets of all partitions.
-    Records(u64),
-    /// Bytes of a file.
-    Bytes { total: Option<u64>, read: ReadProgress },
+pub(super) struct Total {
+    /// Bytes of a file, or offsets of all partitions.
+    pub(super) amount: Option<u64>,
+    /// How many bytes were read; `None` where records are counted.
+    pub(super) bytes: Option<ReadProgress>,
 }
 
 impl Input {
@@ -139,7 +139,7 @@ fn file(
         (until, written) => until.or(written),
     };
     let from = range.from.unwrap_or(0);
-    let total = Total::Bytes { total: source.size_bytes(), read: source.progress() };
+    let total = Total { amount: source.size_bytes(), bytes: Some(source.progress()) };
     let newest =
         (follow && range.until.is_none()).then(|| Arc::new(AtomicI64::new(changed_ms(path))));
     let parts = vec![Part { name, partition: 0, from, until, lacks_before: from > 0, newest }];
@@ -202,7 +202,7 @@ fn kafka(config: &ProcessorConfig, wanted: &Wanted) -> ProcessorResult<Input> {
     };
     let parts = source.parts().iter().map(part).collect();
     let count = |part: &RangePart| part.expected_until.abs_diff(part.from);
-    let total = Total::Records(source.parts().iter().map(count).sum());
+    let total = Total { amount: Some(source.parts().iter().map(count).sum()), bytes: None };
     Ok(Input {
         source: Box::new(source),
         parts,

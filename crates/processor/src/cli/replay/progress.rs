@@ -11,6 +11,7 @@ use indicatif::{
 };
 
 use super::{args::ProgressStyle, input::Total};
+use crate::source::text::ReadProgress;
 
 const RECORDS: &str =
     "{bar:30} {percent:>3} %  {human_pos} of {human_len} records  {msg}  {eta} left";
@@ -81,21 +82,16 @@ impl Progress {
     }
 
     fn position(&self) -> (u64, u64) {
-        match &self.total {
-            Total::Records(total) => (self.read, *total),
-            Total::Bytes { total, read } => (read.bytes(), total.unwrap_or_default()),
-        }
+        let read = self.total.bytes.as_ref().map_or(self.read, ReadProgress::bytes);
+        (read, self.total.amount.unwrap_or_default())
     }
 
     fn line(&self, position: u64, length: u64, rate: &str) -> String {
         let percent = (position.min(length) * 100).checked_div(length).unwrap_or(100);
-        let (done, all) = match &self.total {
-            Total::Records(_) => {
-                (HumanCount(position).to_string(), format!("{} records", HumanCount(length)))
-            }
-            Total::Bytes { .. } => {
-                (HumanBytes(position).to_string(), HumanBytes(length).to_string())
-            }
+        let (done, all) = if self.total.bytes.is_some() {
+            (HumanBytes(position).to_string(), HumanBytes(length).to_string())
+        } else {
+            (HumanCount(position).to_string(), format!("{} records", HumanCount(length)))
         };
         let left = time_left(position, length, self.begun.elapsed());
         format!("replay: {percent} %  {done} of {all}  {rate}  {} left", HumanDuration(left))
@@ -103,11 +99,8 @@ impl Progress {
 }
 
 fn bar(total: &Total) -> ProgressBar {
-    let (length, template) = match total {
-        Total::Records(total) => (Some(*total), RECORDS),
-        Total::Bytes { total, .. } => (*total, BYTES),
-    };
-    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+    let template = if total.bytes.is_some() { BYTES } else { RECORDS };
+    let bar = ProgressBar::with_draw_target(total.amount, ProgressDrawTarget::stderr());
     if let Ok(style) = BarStyle::with_template(template) {
         bar.set_style(style.progress_chars("━╸─"));
     }
@@ -141,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_line_says_how_far_and_how_long() {
-        let mut progress = Progress::new(Total::Records(2_000), ProgressStyle::None);
+        let total = Total { amount: Some(2_000), bytes: None };
+        let mut progress = Progress::new(total, ProgressStyle::None);
         progress.read(500);
         let line = progress.line(500, 2_000, "7 records/s");
         assert!(line.starts_with("replay: 25 %  500 of 2,000 records  7 records/s  "), "{line}");

@@ -8,11 +8,12 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded, unbounded};
-use tracing::warn;
+use tracing::{Span, warn};
 
 use super::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,
-    cursors::StoredCursor, entry::Entry, keys, outlet::Outlet, told::Told,
+    cursors::StoredCursor, delivery_span::DeliverySpan, entry::Entry, keys, outlet::Outlet,
+    told::Told,
 };
 use crate::{
     commit::CrashPoint,
@@ -93,6 +94,7 @@ impl Drain {
         let (shared, told) = (Arc::new(Shared::default()), Arc::new(told));
         let work = Work {
             progress: outlets.iter().map(|_| Progress::default()).collect(),
+            spans: outlets.iter().map(|_| told.spans()).collect(),
             outlets,
             machine,
             entries: VecDeque::new(),
@@ -201,6 +203,8 @@ struct Progress {
 struct Work {
     outlets: Vec<Outlet>,
     progress: Vec<Progress>,
+    /// What each sink is being handed.
+    spans: Vec<DeliverySpan>,
     machine: OutboxMachine,
     entries: VecDeque<Entry>,
     commands: VecDeque<OutboxCommand>,
@@ -320,7 +324,7 @@ impl Work {
     fn next_command(&mut self) -> Option<OutboxCommand> {
         let now = Instant::now();
         let is_ready = |command: &OutboxCommand| {
-            let progress = self.progress.get(sink_of(command).0);
+            let progress = self.progress.get(command.sink().0);
             progress.is_none_or(|progress| progress.rests_until.is_none_or(|until| until <= now))
         };
         let ready = self.commands.iter().position(is_ready)?;
@@ -328,10 +332,16 @@ impl Work {
     }
 
     fn carry_out(&mut self, command: OutboxCommand) -> ProcessorResult<()> {
-        let sink = sink_of(&command);
+        let sink = command.sink();
         let outcome = match command {
-            OutboxCommand::Write { after, up_to, .. } => self.write(sink, after, up_to),
-            OutboxCommand::Sync { .. } => self.sync(sink),
+            OutboxCommand::Write { after, up_to, .. } => {
+                self.begin_span(sink, Some((after, up_to)));
+                self.in_span(sink, |work| work.write(sink, after, up_to))
+            }
+            OutboxCommand::Sync { .. } => {
+                self.begin_span(sink, None);
+                self.in_span(sink, |work| work.sync(sink))
+            }
             OutboxCommand::Rewind { to, .. } => self.rewind(sink, &to),
             OutboxCommand::StoreCursor { cursor, remove_up_to, .. } => {
                 self.store_cursor(sink, cursor, remove_up_to)?;
@@ -341,9 +351,27 @@ impl Work {
         };
         match outcome {
             Ok(event) => self.tell(event),
-            Err(error) => self.fail(sink, error)?,
+            Err(error) => self.in_span(sink, |work| work.fail(sink, error))?,
         }
         Ok(())
+    }
+
+    /// Does what belongs to the delivery to `sink` that is under way.
+    fn in_span<T>(&mut self, sink: SinkNumber, work: impl FnOnce(&mut Self) -> T) -> T {
+        let span = self.spans.get(sink.0).map_or_else(Span::none, DeliverySpan::current);
+        span.in_scope(|| work(self))
+    }
+
+    fn begin_span(&mut self, sink: SinkNumber, range: Option<(u64, u64)>) {
+        let Self { entries, outlets, progress, spans, .. } = self;
+        if let (Some(outlet), Some(span)) = (outlets.get(sink.0), spans.get_mut(sink.0)) {
+            let attempts = progress.get(sink.0).map_or(0, |progress| progress.attempts);
+            span.begins(outlet, entries.iter(), range, attempts.saturating_add(1));
+        }
+    }
+
+    fn end_span(&mut self, sink: SinkNumber) {
+        self.spans.get_mut(sink.0).into_iter().for_each(DeliverySpan::ends);
     }
 
     fn outlet(&mut self, sink: SinkNumber) -> ProcessorResult<&mut Outlet> {
@@ -365,7 +393,11 @@ impl Work {
             *progress = Progress::default();
             self.told.works(outlet.name());
         }
-        Ok(OutboxEvent::Written { sink, mark: outlet.mark() })
+        let (is_done, mark) = (outlet.ability() == SinkAbility::Live, outlet.mark());
+        if is_done {
+            self.end_span(sink);
+        }
+        Ok(OutboxEvent::Written { sink, mark })
     }
 
     fn sync(&mut self, sink: SinkNumber) -> ProcessorResult<OutboxEvent> {
@@ -377,6 +409,7 @@ impl Work {
         if let Some(outlet) = self.outlets.get(sink.0) {
             self.told.works(outlet.name());
         }
+        self.end_span(sink);
         Ok(OutboxEvent::Synced { sink })
     }
 
@@ -408,6 +441,9 @@ impl Work {
 
     /// Takes note of a failure; an error if trying again makes no sense any more.
     fn fail(&mut self, sink: SinkNumber, error: ProcessorError) -> ProcessorResult<()> {
+        if let Some(span) = self.spans.get_mut(sink.0) {
+            span.failed(&error);
+        }
         let (name, written) = match self.outlets.get(sink.0) {
             Some(outlet) => (outlet.name().to_owned(), outlet.written),
             None => return Err(error),
@@ -441,14 +477,5 @@ impl Work {
             batch.put(&keys::cursor(name), json);
         }
         self.store.write(&batch, Durability::Synced)
-    }
-}
-
-fn sink_of(command: &OutboxCommand) -> SinkNumber {
-    match command {
-        OutboxCommand::Write { sink, .. }
-        | OutboxCommand::Sync { sink }
-        | OutboxCommand::Rewind { sink, .. }
-        | OutboxCommand::StoreCursor { sink, .. } => *sink,
     }
 }

@@ -47,6 +47,7 @@ impl KeptStreams {
     const ALL: Self = Self { results: true, late: true, dead_letters: true };
 
     /// Whether any part is kept at all.
+    #[cfg(feature = "kafka")]
     pub(crate) fn any(self) -> bool {
         self.results || self.late || self.dead_letters
     }
@@ -64,6 +65,7 @@ impl Entry {
     ///
     /// # Errors
     /// [`ProcessorError::Serialization`] if a side record has no JSON form.
+    #[cfg(feature = "kafka")]
     pub(crate) fn row_of(
         pipeline: &str,
         output: &Output,
@@ -77,6 +79,11 @@ impl Entry {
         put_count(&mut row, 1);
         put_pipeline(&mut row, pipeline, output, kept)?;
         Ok(Some(row))
+    }
+
+    /// The span of the commit, if it is part of a trace.
+    pub(super) fn trace(&self) -> Option<&TraceContext> {
+        self.outputs.iter().find_map(|output| output.trace.as_ref())
     }
 
     /// The output of `commit`, and its row.

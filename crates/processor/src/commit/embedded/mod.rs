@@ -16,6 +16,7 @@
 //! | console | was shown or was not; nothing is kept for it |
 
 mod cursors;
+mod delivery_span;
 mod drain;
 mod entry;
 pub(crate) mod keys;
@@ -29,6 +30,8 @@ mod told;
 
 use std::{any::Any, fmt, sync::Arc};
 
+#[cfg(feature = "kafka")]
+pub(crate) use delivery_span::DeliverySpan;
 pub use drain::Patience;
 pub(crate) use entry::Entry;
 #[cfg(feature = "kafka")]

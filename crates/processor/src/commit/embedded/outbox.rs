@@ -107,6 +107,19 @@ pub enum OutboxCommand {
     },
 }
 
+impl OutboxCommand {
+    /// Whom it concerns.
+    #[must_use]
+    pub fn sink(&self) -> SinkNumber {
+        match self {
+            Self::Write { sink, .. }
+            | Self::Sync { sink }
+            | Self::Rewind { sink, .. }
+            | Self::StoreCursor { sink, .. } => *sink,
+        }
+    }
+}
+
 /// A fault that a test plants, to see that it is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlantedFault {

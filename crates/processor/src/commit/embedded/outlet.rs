@@ -38,11 +38,12 @@ enum Stream {
 }
 
 impl Stream {
-    fn is_empty(self, output: &Output) -> bool {
+    /// Records of it.
+    fn count(self, output: &Output) -> usize {
         match self {
-            Self::Results => output.results.is_empty(),
-            Self::Side(SideKind::Late) => output.late.is_empty(),
-            Self::Side(SideKind::DeadLetter) => output.dead_letters.is_empty(),
+            Self::Results => output.results.len(),
+            Self::Side(SideKind::Late) => output.late.len(),
+            Self::Side(SideKind::DeadLetter) => output.dead_letters.len(),
         }
     }
 }
@@ -114,6 +115,14 @@ impl Outlet {
         self.feeds.iter().map(|(pipeline, _)| *pipeline).collect()
     }
 
+    /// Records of an entry that it gets.
+    pub(super) fn records_of(&self, entry: &Entry) -> usize {
+        let count = |(pipeline, stream): &(usize, Stream)| {
+            entry.outputs.get(*pipeline).map_or(0, |output| stream.count(output))
+        };
+        self.feeds.iter().map(count).sum()
+    }
+
     pub(crate) fn mark(&self) -> Option<SinkMark> {
         match &self.target {
             Target::Results(sink) => sink.mark(),
@@ -166,7 +175,7 @@ impl Outlet {
         for (number, (pipeline, stream)) in self.feeds.iter().enumerate().skip(done) {
             self.begun = Some((entry.sequence, number));
             let Some(output) = entry.outputs.get(*pipeline) else { continue };
-            if stream.is_empty(output) && !is_told {
+            if stream.count(output) == 0 && !is_told {
                 continue;
             }
             match (&mut self.target, stream) {

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use super::delivery_span::DeliverySpan;
 use crate::{
     error::ProcessorError,
     metrics::{Gauge, catalogue as names},
@@ -31,6 +32,11 @@ impl Told {
         });
         telemetry.sinks.waits(0, max_bytes);
         Self { telemetry: Arc::clone(telemetry), depth, max_bytes, failing: Mutex::default() }
+    }
+
+    /// The span of a sink's deliveries, for the sinks of this run.
+    pub(crate) fn spans(&self) -> DeliverySpan {
+        DeliverySpan::new(self.telemetry.has_traces())
     }
 
     /// Where sinks say how deliveries go.

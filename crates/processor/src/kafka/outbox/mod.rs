@@ -27,8 +27,6 @@ mod flow;
 mod reader;
 mod sink;
 #[cfg(test)]
-mod table_tests;
-#[cfg(test)]
 mod tests;
 
 use std::{

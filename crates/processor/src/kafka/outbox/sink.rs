@@ -21,8 +21,8 @@ use crate::{
     commit::{
         CrashPoint,
         embedded::{
-            Cursor, Entry, OutboxCommand, OutboxEvent, OutboxMachine, Outlet, Patience,
-            PlantedFault, SinkNumber, Told,
+            Cursor, DeliverySpan, Entry, OutboxCommand, OutboxEvent, OutboxMachine, Outlet,
+            Patience, PlantedFault, SinkNumber, Told,
         },
     },
     error::{ProcessorError, ProcessorResult},
@@ -62,6 +62,8 @@ pub(super) struct SinkDrain<R> {
     is_starting: bool,
     attempts: u32,
     rests_until: Option<Instant>,
+    /// What the sink is being handed.
+    span: DeliverySpan,
 }
 
 impl SinkWork {
@@ -83,6 +85,7 @@ impl<R: RowSource> SinkDrain<R> {
     /// Begins with nothing granted.
     pub(super) fn new(work: SinkWork, reader: R) -> Self {
         Self {
+            span: work.told.spans(),
             work,
             reader,
             is_member: false,
@@ -122,6 +125,7 @@ impl<R: RowSource> SinkDrain<R> {
     fn forget(&mut self) {
         (self.flow, self.is_starting) = (None, false);
         (self.attempts, self.rests_until) = (0, None);
+        self.span.ends();
         self.work.told.works(self.work.outlet.name());
     }
 
@@ -312,8 +316,14 @@ impl<R: RowSource> SinkDrain<R> {
 
     fn carry_out(&mut self, command: OutboxCommand) -> ProcessorResult<()> {
         let outcome = match command {
-            OutboxCommand::Write { after, up_to, .. } => self.write(after, up_to),
-            OutboxCommand::Sync { .. } => self.sync(),
+            OutboxCommand::Write { after, up_to, .. } => {
+                self.begin_span(Some((after, up_to)));
+                self.in_span(|drain| drain.write(after, up_to))
+            }
+            OutboxCommand::Sync { .. } => {
+                self.begin_span(None);
+                self.in_span(Self::sync)
+            }
             OutboxCommand::Rewind { to, .. } => {
                 let rewound = self.work.outlet.rewind(to.sequence, to.mark.as_ref());
                 rewound.map(|()| OutboxEvent::Rewound { sink: SINK })
@@ -329,10 +339,23 @@ impl<R: RowSource> SinkDrain<R> {
         };
         match (outcome, &mut self.flow) {
             (Ok(event), Some(flow)) => flow.tell(event),
-            (Err(error), _) => self.fail(error)?,
+            (Err(error), _) => self.in_span(|drain| drain.fail(error))?,
             (Ok(_), None) => {}
         }
         Ok(())
+    }
+
+    /// Does what belongs to the delivery that is under way.
+    fn in_span<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let span = self.span.current();
+        span.in_scope(|| work(self))
+    }
+
+    fn begin_span(&mut self, range: Option<(u64, u64)>) {
+        let Self { flow, span, work, attempts, .. } = self;
+        if let Some(flow) = flow {
+            span.begins(&work.outlet, flow.entries.iter(), range, attempts.saturating_add(1));
+        }
     }
 
     fn write(&mut self, after: u64, up_to: u64) -> ProcessorResult<OutboxEvent> {
@@ -351,6 +374,7 @@ impl<R: RowSource> SinkDrain<R> {
         CrashPoint::AfterSinkSync.pass();
         (self.attempts, self.rests_until) = (0, None);
         self.work.told.works(self.work.outlet.name());
+        self.span.ends();
         Ok(OutboxEvent::Synced { sink: SINK })
     }
 
@@ -385,6 +409,7 @@ impl<R: RowSource> SinkDrain<R> {
 
     /// Takes note of a failure; an error if trying again makes no sense any more.
     fn fail(&mut self, error: ProcessorError) -> ProcessorResult<()> {
+        self.span.failed(&error);
         let is_retried = self.work.patience.goes_on(&error, self.attempts);
         self.work.told.fails(self.work.outlet.name(), &error, is_retried);
         if !is_retried {

@@ -1,7 +1,8 @@
 //! The last quarter of an hour of a run, second by second, so that a chart is full when somebody begins to look.
 //!
 //! A ring of fixed length. Rates come from two pictures of the worker and the time between them, so a worker that
-//! stands still shows as zero, and never as an old rate.
+//! stands still shows as zero, and never as an old rate. The pictures of the last ten seconds are kept for whoever wants
+//! other rates.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -14,8 +15,8 @@ use utoipa::ToSchema;
 
 use super::{PipelineView, RunView, Telemetry};
 use crate::metrics::{
-    DurationHistogram, Metrics,
-    catalogue::{COMMIT_DURATION, EVENT_TO_RESULT_LATENCY, OUTBOX_BYTES, PROCESSING_LATENCY},
+    Metric, QUANTILES,
+    catalogue::{OUTBOX_BYTES, STAGES},
 };
 
 /// Distance of two points.
@@ -23,10 +24,11 @@ pub const HISTORY_INTERVAL: Duration = Duration::from_secs(1);
 /// Points that are kept.
 pub const HISTORY_POINTS: usize = 900;
 
-/// The stages whose latency is kept, in the order of an event.
-const STAGES: [&str; 3] = ["processing", "event_to_result", "commit"];
-/// The quantiles of each.
-const QUANTILES: [f64; 3] = [0.5, 0.95, 0.99];
+/// Pictures of the worker that are kept: those of ten seconds.
+const VIEWS: usize = 11;
+
+/// By stage and quantile, in milliseconds; `None` for a stage without an observation.
+type Latency = [Option<[f64; QUANTILES.len()]>; STAGES.len()];
 
 /// Columns over time: element `i` of every list belongs to `at_ms[i]`. A value that is not known is null.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -82,7 +84,8 @@ pub struct History(Mutex<Ring>);
 #[derive(Debug, Default)]
 struct Ring {
     points: VecDeque<Point>,
-    before: Option<Arc<RunView>>,
+    /// Pictures of the worker, the oldest first; while it stands still, none comes.
+    views: VecDeque<Arc<RunView>>,
 }
 
 #[derive(Debug)]
@@ -90,7 +93,7 @@ struct Point {
     at_ms: i64,
     commits_per_sec: Option<f64>,
     outbox_bytes: Option<f64>,
-    latency_ms: Option<[[Option<f64>; 3]; 3]>,
+    latency_ms: Option<Latency>,
     pipelines: Vec<PipelinePoint>,
 }
 
@@ -109,20 +112,30 @@ impl History {
     pub fn take(&self, now_ms: i64, telemetry: &Telemetry) {
         let view = telemetry.view.load_full();
         let metrics = telemetry.metrics.as_deref();
-        let latency_ms = metrics.map(latency);
+        let latency_ms = metrics.map(|metrics| {
+            STAGES
+                .map(|(_, metric)| metrics.durations(&metric).quantiles_ms().map(|q| q.map(short)))
+        });
         let outbox_bytes = metrics.map(|metrics| metrics.gauge(&OUTBOX_BYTES, &[]).get());
         let mut ring = self.lock();
-        let before = ring.before.replace(Arc::clone(&view)).filter(|before| before.at_ms > 0);
-        let before = before.as_deref();
-        ring.points.push_back(Point {
+        let before = ring.views.back().map(Arc::as_ref);
+        let point = Point {
             at_ms: now_ms,
             commits_per_sec: rate(before, &view, |view| Some(view.commits)),
             outbox_bytes,
             latency_ms,
             pipelines: (0..view.pipelines.len()).map(|i| pipeline(before, &view, i)).collect(),
-        });
-        let over = ring.points.len().saturating_sub(HISTORY_POINTS);
-        ring.points.drain(..over);
+        };
+        push(&mut ring.points, point, HISTORY_POINTS);
+        if view.at_ms > 0 && ring.views.back().is_none_or(|newest| newest.at_ms != view.at_ms) {
+            push(&mut ring.views, view, VIEWS);
+        }
+    }
+
+    /// The run as it was about ten seconds ago, or at the beginning; an empty picture before that.
+    #[must_use]
+    pub fn earlier(&self) -> Arc<RunView> {
+        self.lock().views.front().map(Arc::clone).unwrap_or_default()
     }
 
     /// The points after `since_ms`, with the pipelines of `view`.
@@ -145,12 +158,10 @@ impl History {
     }
 }
 
-fn latency(metrics: &Metrics) -> [[Option<f64>; 3]; 3] {
-    let quantiles = |of: DurationHistogram| {
-        QUANTILES.map(|q| of.quantile(q).map(|duration| short(duration.as_secs_f64() * 1e3)))
-    };
-    [&PROCESSING_LATENCY, &EVENT_TO_RESULT_LATENCY, &COMMIT_DURATION]
-        .map(|metric| quantiles(metrics.durations(metric)))
+/// Adds the newest; the oldest goes when there are more than `most`.
+fn push<T>(ring: &mut VecDeque<T>, newest: T, most: usize) {
+    ring.push_back(newest);
+    ring.drain(..ring.len().saturating_sub(most));
 }
 
 fn pipeline(before: Option<&RunView>, now: &RunView, index: usize) -> PipelinePoint {
@@ -194,13 +205,13 @@ fn latencies(points: &[&Point]) -> BTreeMap<&'static str, LatencyHistory> {
         return BTreeMap::new();
     }
     let of = |stage: usize, quantile: usize| {
-        column(points, |point| *point.latency_ms?.get(stage)?.get(quantile)?)
+        column(points, |point| point.latency_ms?.get(stage)?.as_ref()?.get(quantile).copied())
     };
-    let stage = |(index, name): (usize, &&'static str)| {
+    let stage = |(index, (name, _)): (usize, (&'static str, Metric))| {
         let [p50, p95, p99] = [0, 1, 2].map(|quantile| of(index, quantile));
-        (*name, LatencyHistory { p50, p95, p99 })
+        (name, LatencyHistory { p50, p95, p99 })
     };
-    STAGES.iter().enumerate().map(stage).collect()
+    STAGES.into_iter().enumerate().map(stage).collect()
 }
 
 fn columns(points: &[&Point], (index, view): (usize, &PipelineView)) -> PipelineHistory {
@@ -221,7 +232,10 @@ fn columns(points: &[&Point], (index, view): (usize, &PipelineView)) -> Pipeline
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::Health;
+    use crate::{
+        metrics::{Metrics, catalogue::COMMIT_DURATION},
+        runtime::Health,
+    };
 
     fn look(telemetry: &Telemetry, at_ms: i64, accepted: u64) {
         let pipeline = PipelineView { name: "calls".into(), accepted, ..PipelineView::default() };
@@ -245,6 +259,19 @@ mod tests {
         assert!(all.latency_ms.is_empty(), "there are no metrics");
         let newest = telemetry.history.since(3_000, &telemetry.view.load());
         assert_eq!(newest.pipelines[0].accepted_per_sec, [Some(200.0)]);
+    }
+
+    #[test]
+    fn the_earlier_picture_is_of_ten_seconds_before_also_while_the_worker_stands_still() {
+        let telemetry = Telemetry::new(None, true, Health::default());
+        telemetry.history.take(500, &telemetry);
+        assert_eq!(telemetry.history.earlier().at_ms, 0, "there is none yet");
+        for second in 1..=30 {
+            look(&telemetry, second.min(25) * 1_000, 0);
+            telemetry.history.take(second * 1_000, &telemetry);
+        }
+        let (newest, earlier) = (telemetry.view.load().at_ms, telemetry.history.earlier().at_ms);
+        assert_eq!((newest, earlier), (25_000, 15_000));
     }
 
     #[test]

@@ -220,30 +220,11 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
-    use llm_optimizer_types::{Pane, PaneTiming, ResultRecord, ResultWindow};
-
     use super::*;
+    use crate::sink::testing::output_of_lines;
 
     fn output(results: usize) -> Arc<Output> {
-        let window = ResultWindow { start: String::new(), end: String::new(), key: "k".into() };
-        let record = ResultRecord {
-            schema_version: 1,
-            pipeline: "p".into(),
-            window,
-            key_fields: BTreeMap::new(),
-            results: BTreeMap::new(),
-            pane: Pane { revision: 0, timing: PaneTiming::OnTime },
-            window_id: String::new(),
-            result_id: String::new(),
-            timestamp: String::new(),
-            supersedes: Vec::new(),
-            quality: BTreeMap::new(),
-            errors: BTreeMap::new(),
-        };
-        let result = EncodedResult { record, json: b"{}".to_vec() };
-        Arc::new(Output { results: vec![result; results], ..Output::default() })
+        output_of_lines(&vec!["{}"; results])
     }
 
     fn numbers(heard: &Heard) -> Vec<u64> {

@@ -24,6 +24,7 @@ pub(super) struct Meters {
     pub(super) last_commit: Gauge,
     pub(super) recoveries: Counter,
     pub(super) recovery_secs: Gauge,
+    #[cfg(feature = "kafka")]
     pub(super) rebalances: Counter,
     assigned: Gauge,
     paused: Gauge,
@@ -75,6 +76,7 @@ impl Meters {
             last_commit: metrics.gauge(&names::LAST_COMMIT_TIMESTAMP, &[]),
             recoveries: metrics.counter(&names::RECOVERIES, &[]),
             recovery_secs: metrics.gauge(&names::RECOVERY_SECONDS, &[]),
+            #[cfg(feature = "kafka")]
             rebalances: metrics.counter(&names::REBALANCES, &[]),
             assigned: metrics.gauge(&names::PARTITIONS_ASSIGNED, &[]),
             paused: metrics.gauge(&names::PARTITIONS_PAUSED, &[]),

@@ -1,5 +1,8 @@
 //! The worker's side: told once per batch, tick and commit, and never waits.
 
+#[cfg(feature = "kafka")]
+mod on_kafka;
+
 use std::{collections::VecDeque, mem::take, sync::Arc, time::Duration};
 
 use tracing::Span;
@@ -18,9 +21,6 @@ use crate::{
 
 /// Distance of looks at the run.
 const LOOK_MS: i64 = 250;
-/// Distance of the views that are remembered, and how many are.
-const EARLIER_EVERY_MS: i64 = 2_000;
-const EARLIER_VIEWS: usize = 6;
 /// Looking at the size of state, which may mean going through all keys, takes at most this part of the time.
 const SIZE_SHARE: u32 = 1_000;
 /// Least distance of these.
@@ -56,8 +56,6 @@ pub(in crate::runtime) struct Observer {
     state_bytes: Vec<u64>,
     commits: u64,
     last_commit_ms: Option<i64>,
-    /// What was seen in the last ten seconds, the oldest first.
-    earlier: VecDeque<Arc<RunView>>,
 }
 
 impl Observer {
@@ -86,13 +84,13 @@ impl Observer {
             state_bytes: vec![0; pipelines.len()],
             commits: 0,
             last_commit_ms: None,
-            earlier: VecDeque::new(),
         }
     }
 
-    /// State is read back from now on, or partitions are awaited.
-    pub(in crate::runtime) fn recovers(&self, reason: &str) {
-        self.telemetry.health.trouble(Part::Recovery, reason);
+    /// The pipelines, showing what they do if anybody may look.
+    pub(in crate::runtime) fn shown(&self, pipelines: Vec<Pipeline>) -> Vec<Pipeline> {
+        let Telemetry { live: Some(_), taps, .. } = &*self.telemetry else { return pipelines };
+        pipelines.into_iter().map(|pipeline| pipeline.sampling().tapped(taps)).collect()
     }
 
     /// State was read back, in so much time; `had_state` if there was any. Counts go on from there.
@@ -109,13 +107,6 @@ impl Observer {
             meters.recoveries.inc_by(u64::from(had_state));
             meters.recovery_secs.set(took.as_secs_f64());
         }
-    }
-
-    /// The group gave or took partitions.
-    pub(in crate::runtime) fn rebalanced(&self) {
-        self.meters.iter().for_each(|meters| {
-            meters.rebalances.inc();
-        });
     }
 
     /// A batch is about to be processed: the span of that, to be entered.
@@ -244,31 +235,6 @@ impl Observer {
         }
     }
 
-    /// A commit on Kafka was aborted, or nobody knows what became of it. That is usual while brokers change places, so
-    /// it takes readiness only when it lasts.
-    pub(in crate::runtime) fn in_doubt(&self, number: u64) {
-        let reason = format!("Kafka has not taken commit {number}; it is sent again");
-        self.telemetry.health.trouble_that_may_pass(Part::Commit, reason);
-        self.meters.iter().for_each(|meters| {
-            meters.commit_errors.inc();
-        });
-    }
-
-    /// Such a commit is sent again.
-    pub(in crate::runtime) fn sent_again(&self) {
-        self.meters.iter().for_each(|meters| {
-            meters.commit_retries.inc();
-        });
-    }
-
-    /// What was cut and not acknowledged will never be.
-    pub(in crate::runtime) fn lost_flights(&mut self) {
-        self.telemetry.health.over(Part::Commit);
-        self.flights.clear();
-        self.closing.clear();
-        self.tracer.forget();
-    }
-
     /// The run is being stopped, or has failed.
     pub(in crate::runtime) fn ends(&self, reason: &str) {
         self.telemetry.health.trouble(Part::Shutdown, reason);
@@ -314,30 +280,12 @@ impl Observer {
             let is_up = !health.is_in_trouble(Part::Source);
             meters.show(metrics, &view, (health.is_ready(), is_up));
         }
-        let view = Arc::new(view);
-        self.telemetry.view.store(Arc::clone(&view));
-        self.remember(&view);
+        self.telemetry.view.store(Arc::new(view));
         let mut fresh = Samples::default();
         for pipeline in pipelines {
             fresh.add(pipeline.take_samples());
         }
         self.telemetry.samples().add(fresh);
-    }
-
-    /// Keeps a view every two seconds, for about ten.
-    fn remember(&mut self, view: &Arc<RunView>) {
-        let is_new = |newest: &Arc<RunView>| {
-            !(newest.at_ms..newest.at_ms + EARLIER_EVERY_MS).contains(&view.at_ms)
-        };
-        if self.earlier.back().is_none_or(is_new) {
-            self.earlier.push_back(Arc::clone(view));
-            if self.earlier.len() > EARLIER_VIEWS {
-                self.earlier.pop_front();
-            }
-            if let Some(oldest) = self.earlier.front() {
-                self.telemetry.earlier.store(Arc::clone(oldest));
-            }
-        }
     }
 
     fn measure_state(&mut self, pipelines: &[Pipeline]) {

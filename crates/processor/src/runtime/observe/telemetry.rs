@@ -37,8 +37,6 @@ pub struct Telemetry {
     pub view: ArcSwap<RunView>,
     /// The run over the last quarter of an hour.
     pub history: History,
-    /// The run as it was about ten seconds before that; rates follow from the two.
-    pub earlier: ArcSwap<RunView>,
     /// How the sinks fare.
     pub sinks: Arc<SinkBoard>,
     /// Who looks at single records, events and results.
@@ -91,7 +89,6 @@ impl Telemetry {
             live: is_listened_to.then(Arc::default),
             view: ArcSwap::default(),
             history: History::default(),
-            earlier: ArcSwap::default(),
             sinks: Arc::default(),
             taps: Arc::default(),
             samples: Mutex::default(),

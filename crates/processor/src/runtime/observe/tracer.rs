@@ -63,6 +63,7 @@ impl CommitTracer {
     }
 
     /// What is not committed is in no span.
+    #[cfg(feature = "kafka")]
     pub(super) fn forget(&mut self) {
         *self = Self::new(self.is_on);
     }

@@ -16,6 +16,7 @@ use crate::runtime::{
 use crate::{
     decode::Decoder,
     record::{PartitionOrigin, RecordBatch, RecordFormat, SourceKind},
+    source::SourceEvent,
 };
 
 const CONFIG: &str = "
@@ -92,9 +93,9 @@ fn a_registered_function_that_fails_is_an_error_of_its_result_and_counted() {
         let record = format!(r#"{{"at":{at},"model":"{model}","ms":{ms}{more}}}"#);
         batch.push(record.as_bytes(), at, None);
     }
-    pipeline.assign(&batch.origin, 0);
+    pipeline.hear(&SourceEvent::Assigned(vec![Arc::clone(&batch.origin)]), 0);
     Pipeline::process_all(std::slice::from_mut(&mut pipeline), &batch, 0);
-    pipeline.end(id);
+    pipeline.hear(&SourceEvent::Ended(id), 0);
     pipeline.advance(0).unwrap();
     let output = pipeline.cut(0, None).unwrap().output;
     let records: Vec<Value> =

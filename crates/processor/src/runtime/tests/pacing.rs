@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, mpsc::RecvTimeoutError},
     time::Duration,
 };
 
@@ -151,11 +151,14 @@ fn run(partitions: Vec<Vec<i64>>, drifts: &[i64]) -> (Vec<(u32, i64)>, Vec<u64>)
         kafka: None,
     };
     let stop = job.stop.clone();
+    let (done, running) = std::sync::mpsc::channel::<()>();
     std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_mins(1));
-        stop.stop(); // a run that waits for ever fails below
+        if running.recv_timeout(Duration::from_mins(1)) == Err(RecvTimeoutError::Timeout) {
+            stop.stop(); // a run that waits for ever fails below
+        }
     });
     let Outcome { report, result } = job.run();
+    drop(done);
     result.unwrap();
     assert_eq!(report.ended_by, "end_of_input");
     let seen = seen.lock().unwrap().clone();

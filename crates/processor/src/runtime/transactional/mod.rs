@@ -5,11 +5,13 @@
 //! | `routes` | what goes into the transaction, and what leaves outside it |
 //! | `outside`, `live` | sinks that are fed after the commit: from the outbox, from memory |
 //! | `encode` | a commit as records, and state read back as what a pipeline goes on from |
-//! | `worker` | the worker's loop |
+//! | `partitions` | which partitions the group gave, and which are counted |
+//! | `worker` | the worker's loop; `start`, `orders` of the commit driver, `closing` |
 
 mod encode;
 mod live;
 mod outside;
+mod partitions;
 mod routes;
 mod worker;
 

@@ -11,9 +11,8 @@ use crate::{
     metrics::{
         Metrics,
         catalogue::{
-            CHECKPOINT_BYTES, CHECKPOINT_DURATION, CHECKPOINTS, COMMIT_DURATION,
-            EVENT_TO_RESULT_LATENCY, LAST_CHECKPOINT_TIMESTAMP, MEMORY_LIMIT, Metric, PROCESS_CPU,
-            PROCESS_MEMORY, PROCESSING_LATENCY, STORE_BYTES,
+            CHECKPOINT_BYTES, CHECKPOINT_DURATION, CHECKPOINTS, LAST_CHECKPOINT_TIMESTAMP,
+            MEMORY_LIMIT, Metric, PROCESS_CPU, PROCESS_MEMORY, STAGES, STORE_BYTES,
         },
     },
     runtime::{HealthReport, RunView, SinksView},
@@ -85,19 +84,11 @@ pub(super) async fn overview(State(api): State<Api>) -> Json<Overview> {
 }
 
 fn latencies(metrics: &Metrics) -> BTreeMap<String, Quantiles> {
-    let stages = [
-        ("processing", PROCESSING_LATENCY),
-        ("event_to_result", EVENT_TO_RESULT_LATENCY),
-        ("commit", COMMIT_DURATION),
-        ("checkpoint", CHECKPOINT_DURATION),
-    ];
     let quantiles = |(name, metric): (&str, Metric)| {
-        let histogram = metrics.durations(&metric);
-        let ms = |q: f64| histogram.quantile(q).map(|duration| duration.as_secs_f64() * 1e3);
-        let found = Quantiles { p50_ms: ms(0.5)?, p95_ms: ms(0.95)?, p99_ms: ms(0.99)? };
-        Some((name.to_owned(), found))
+        let [p50_ms, p95_ms, p99_ms] = metrics.durations(&metric).quantiles_ms()?;
+        Some((name.to_owned(), Quantiles { p50_ms, p95_ms, p99_ms }))
     };
-    stages.into_iter().filter_map(quantiles).collect()
+    STAGES.into_iter().chain([("checkpoint", CHECKPOINT_DURATION)]).filter_map(quantiles).collect()
 }
 
 fn process(metrics: &Metrics) -> Process {

@@ -75,34 +75,19 @@ pub(super) fn value(live: &LiveResult, statistic: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, sync::Arc};
-
-    use llm_optimizer_types::{Pane, PaneTiming, ResultRecord, ResultWindow};
+    use llm_optimizer_types::{ResultRecord, ResultWindow};
 
     use super::*;
     use crate::{
         runtime::Health,
-        sink::{EncodedResult, Output},
+        sink::testing::{output, record},
     };
 
-    fn result(pipeline: &str, key: &str, minute: u32, revision: u32) -> EncodedResult {
+    fn result(pipeline: &str, key: &str, minute: u32, revision: u32) -> ResultRecord {
         let at = |minute: u32| format!("2026-03-01T08:{minute:02}:00.000Z");
         let window = ResultWindow { start: at(minute), end: at(minute + 1), key: key.into() };
-        let record = ResultRecord {
-            schema_version: 1,
-            pipeline: pipeline.into(),
-            window,
-            key_fields: BTreeMap::new(),
-            results: BTreeMap::from([("count".into(), (10 * minute + revision).into())]),
-            pane: Pane { revision, timing: PaneTiming::OnTime },
-            window_id: String::new(),
-            result_id: String::new(),
-            timestamp: String::new(),
-            supersedes: Vec::new(),
-            quality: BTreeMap::new(),
-            errors: BTreeMap::new(),
-        };
-        EncodedResult { json: serde_json::to_vec(&record).unwrap(), record }
+        let count = f64::from(10 * minute + revision);
+        ResultRecord { pipeline: pipeline.into(), window, ..record(&[("count", count)]) }
     }
 
     #[test]
@@ -116,12 +101,8 @@ mod tests {
             ("q", "a", 3, 0),
         ];
         for (pipeline, key, minute, revision) in fired {
-            let results = vec![result(pipeline, key, minute, revision)];
-            telemetry
-                .live
-                .as_ref()
-                .unwrap()
-                .push(&Arc::new(Output { results, ..Output::default() }));
+            let output = output(vec![result(pipeline, key, minute, revision)]);
+            telemetry.live.as_ref().unwrap().push(&output);
         }
         let remembered = Remembered::of(&telemetry, "p");
         assert_eq!((remembered.keys.len(), remembered.results), (2, 4));

@@ -63,7 +63,7 @@ pub(super) async fn why(State(api): State<Api>, Query(query): Query<WhyQuery>) -
         });
     }
     // What was answered is no older than the picture.
-    let (view, earlier) = (telemetry.view.load(), telemetry.earlier.load());
+    let (view, earlier) = (telemetry.view.load(), telemetry.history.earlier());
     let (health, sinks) = (telemetry.health.report(), telemetry.sinks.view());
     let facts = Facts { view: &view, earlier: &earlier, health: &health, sinks: &sinks };
     let verdicts = rules.iter().zip(&windows);

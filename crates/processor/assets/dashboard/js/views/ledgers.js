@@ -1,4 +1,4 @@
-// Late events and dead letters: how many for which reason, and the newest samples with their bytes.
+// Late events and dead letters: how many for which reason, and the newest samples with their bytes, if they are shown to this page.
 
 import { byId, emptyState, h, redraw, say } from "../dom.js";
 import { count, plural, span } from "../format.js";
@@ -11,9 +11,9 @@ function where({ source, name, partition, offset, line }) {
   return [source === "kafka" ? `${name}/${partition}` : name, place].filter(Boolean).join(", ");
 }
 
-function sample(record) {
+function sample(record, hidden) {
   const lateness = record.lateness_ms === undefined || record.lateness_ms === null ? record.reason : `${span(record.lateness_ms)} late`;
-  const bytes = record.record ?? (record.record_base64 ? `base64 ${record.record_base64}` : "");
+  const bytes = hidden ?? record.record ?? (record.record_base64 ? `base64 ${record.record_base64}` : "");
   return h("details", { class: "sample" },
     h("summary", null, h("span", { class: `badge ${record.kind === "late" ? "warn" : "bad"}` }, lateness), h("span", null, where(record.origin ?? {})), h("span", null, record.detail ?? "")),
     h("pre", null, `${record.detail ?? record.reason}\n\n${bytes}`));
@@ -31,10 +31,10 @@ function ledger(store, part, { root, note, none, why }) {
     const samples = found.samples.filter(({ pipeline }) => !pipeline || pipeline === name).slice(-SHOWN).reverse();
     // A sample that is open stays so until it is closed: someone reads it.
     if (box.querySelector("details[open]")) return undefined;
-    return redraw(box, [name, counts, samples], () => {
+    return redraw(box, [name, counts, samples, found.hidden], () => {
       if (total === 0) return emptyState(none, why);
       const reasons = h("p", { class: "counts" }, counts.map(([reason, number]) => h("span", { class: "badge" }, `${reason} ${count(number)}`)));
-      return [reasons, ...samples.map(sample)];
+      return [reasons, ...samples.map((record) => sample(record, found.hidden))];
     });
   });
 }

@@ -13,6 +13,11 @@ use std::{
 
 use llm_optimizer_engine::state::TaskProgress;
 use proptest::prelude::*;
+use tracing::Subscriber;
+use tracing_subscriber::{
+    Layer,
+    layer::{Context, SubscriberExt},
+};
 
 use crate::{
     ProcessorError, ProcessorResult,
@@ -249,13 +254,14 @@ struct Recorder {
     is_live: bool,
     fails: Arc<AtomicU64>,
     taken: Arc<Mutex<Vec<String>>>,
-    is_held: Arc<AtomicBool>,
+    /// Whoever has it locked holds the sink.
+    gate: Arc<Mutex<()>>,
 }
 
 impl Recorder {
     fn named(name: &str) -> Self {
-        let (fails, taken, is_held) = Default::default();
-        Self { name: name.into(), is_live: false, fails, taken, is_held }
+        let (fails, taken, gate) = Default::default();
+        Self { name: name.into(), is_live: false, fails, taken, gate }
     }
 
     fn taken(&self) -> Vec<String> {
@@ -269,9 +275,7 @@ impl ResultSink for Recorder {
     }
 
     fn deliver(&mut self, output: &Arc<Output>) -> ProcessorResult<()> {
-        while self.is_held.load(Ordering::SeqCst) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        drop(self.gate.lock().unwrap());
         let left = self.fails.load(Ordering::SeqCst);
         if left > 0 {
             self.fails.store(left - 1, Ordering::SeqCst);
@@ -327,26 +331,33 @@ fn a_sink_that_fails_for_good_ends_the_run_and_loses_nothing() {
     assert_eq!(sink.taken(), ["a"]);
 }
 
+/// Hears the first warning.
+struct Warned(Arc<AtomicBool>);
+
+impl<S: Subscriber> Layer<S> for Warned {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        self.0.fetch_or(*event.metadata().level() == tracing::Level::WARN, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn a_full_outbox_holds_commits_back_until_a_sink_has_taken_something() {
     let (store, sink) = (memory(), Recorder::named("sink"));
-    sink.is_held.store(true, Ordering::SeqCst);
+    let held = sink.gate.lock().unwrap();
     let outputs = PipelineOutputs { results: vec![Box::new(sink.clone())], ..Default::default() };
     let settings = EmbeddedSettings { max_outbox_bytes: 1, ..settings() };
     let mut log = EmbeddedLog::new(Arc::clone(&store), vec![outputs], settings);
     log.recover().unwrap();
     log.append(&commit(1, &["a"])).unwrap();
-    let done = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&done);
+    let is_full = Arc::new(AtomicBool::new(false));
+    let warned = tracing_subscriber::registry().with(Warned(Arc::clone(&is_full)));
     let second = thread::spawn(move || {
-        log.append(&commit(2, &["b"])).unwrap();
-        flag.store(true, Ordering::SeqCst);
+        tracing::subscriber::with_default(warned, || log.append(&commit(2, &["b"]))).unwrap();
         log.close().unwrap();
     });
-    thread::sleep(Duration::from_millis(50));
-    assert!(!done.load(Ordering::SeqCst), "there is no room");
-    assert_eq!(count_rows(&store, b'o'), 1);
-    sink.is_held.store(false, Ordering::SeqCst);
+    wait_until("the warning that the outbox is full", || is_full.load(Ordering::SeqCst));
+    assert_eq!(count_rows(&store, b'o'), 1, "there is no room");
+    drop(held);
     second.join().unwrap();
     assert_eq!(sink.taken(), ["a", "b"]);
 }

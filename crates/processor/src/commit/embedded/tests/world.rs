@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::{
     commit::embedded::{
-        Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,
+        Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility,
     },
     sink::SinkMark,
 };
@@ -121,8 +121,8 @@ impl World {
             // Sinks do not wait for each other: any command may be the next, but those of one sink
             // keep their order.
             let wished = self.rng.random_range(0..commands.len());
-            let sink = sink_of(&commands[wished]);
-            let first = commands.iter().position(|command| sink_of(command) == sink).unwrap();
+            let sink = commands[wished].sink();
+            let first = commands.iter().position(|command| command.sink() == sink).unwrap();
             let command = commands.remove(first).unwrap();
             match self.carry_out(command) {
                 Err(Crashed) => return Ok(Err(Crashed)),
@@ -169,7 +169,7 @@ impl World {
     }
 
     fn carry_out(&mut self, command: OutboxCommand) -> Result<OutboxEvent, Crashed> {
-        let sink = sink_of(&command);
+        let sink = command.sink();
         let fails = self.rng.random_bool(self.failure);
         match command {
             OutboxCommand::Write { after, up_to, .. } => {
@@ -225,15 +225,6 @@ impl World {
             }
         }
         Ok(())
-    }
-}
-
-fn sink_of(command: &OutboxCommand) -> SinkNumber {
-    match command {
-        OutboxCommand::Write { sink, .. }
-        | OutboxCommand::Sync { sink }
-        | OutboxCommand::Rewind { sink, .. }
-        | OutboxCommand::StoreCursor { sink, .. } => *sink,
     }
 }
 

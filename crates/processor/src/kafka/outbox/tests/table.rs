@@ -3,25 +3,17 @@
 //! place of older ones.
 
 use std::{
-    cell::RefCell,
     collections::VecDeque,
-    rc::Rc,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::{
-    board::{Board, Wanted},
-    sink::{SinkDrain, SinkWork},
-    tests::{Log, Reader, number_of, settings},
-};
+use super::world::{Faults, Log, Reader, World, number_of};
 use crate::{
-    commit::embedded::{Patience, Told, outlets},
     error::{ProcessorError, ProcessorResult},
-    runtime::PipelineOutputs,
+    kafka::outbox::sink::SinkDrain,
     sink::{Feed, FeedKey, Output, ResultSink},
 };
 
@@ -127,53 +119,19 @@ impl ResultSink for TableSink {
     }
 }
 
-struct World {
-    log: Rc<RefCell<Log>>,
-    table: Arc<Mutex<Table>>,
-    board: Arc<Board>,
-}
-
-impl World {
-    fn new() -> Self {
-        let board = Arc::new(Board::new(1, &[vec![0]]));
-        board.begin(&[0]);
-        board.want(Wanted::Drain);
-        Self { log: Rc::default(), table: Arc::default(), board }
-    }
-
+impl World<Table> {
     /// A process that begins.
     fn start(&self) -> SinkDrain<Reader> {
-        let (table, pending) = (Arc::clone(&self.table), VecDeque::new());
-        let sink: Box<dyn ResultSink> = Box::new(TableSink { table, feed: None, pending });
-        let outputs = PipelineOutputs { results: vec![sink], ..PipelineOutputs::default() };
-        let brief = Duration::ZERO;
-        let work = SinkWork {
-            number: 0,
-            outlet: outlets(vec![outputs]).remove(0),
-            reader: settings(),
-            topics: vec![0],
-            pipelines: vec!["p".into()],
-            // An outage does not count.
-            patience: Patience { max_retries: 1, initial: brief, longest: brief },
-            planted: None,
-            board: Arc::clone(&self.board),
-            told: Arc::new(Told::new(&Arc::default(), 0)),
-        };
-        let reader = Reader {
-            log: Rc::clone(&self.log),
-            settings: settings(),
-            is_granted: false,
-            next: None,
-            ignores_the_start: false,
-        };
-        SinkDrain::new(work, reader)
+        let (table, pending) = (Arc::clone(&self.server), VecDeque::new());
+        // An outage does not count as an attempt.
+        self.begin(Box::new(TableSink { table, feed: None, pending }), 1)
     }
 }
 
 /// A run of `seed`; how many rows of each state were written, and those in the table.
 fn run(seed: u64) -> (Vec<u64>, Vec<(u64, u64)>) {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    let world = World::new();
+    let world = World::<Table>::new(Faults::default());
     let mut drain = world.start();
     let (mut written, mut states) = (0, Vec::new());
     for _ in 0..chance.random_range(20..300) {
@@ -191,7 +149,7 @@ fn run(seed: u64) -> (Vec<u64>, Vec<(u64, u64)>) {
             10..=11 => drain = world.start(),
             12..=14 => {
                 let fault = if chance.random_bool(0.5) { Fault::Away } else { Fault::AnswerLost };
-                world.table.lock().unwrap().faults.push_back(fault);
+                world.server.lock().unwrap().faults.push_back(fault);
             }
             15 => {
                 if let Some(below) = world.board.slowest(0) {
@@ -214,7 +172,7 @@ fn run(seed: u64) -> (Vec<u64>, Vec<(u64, u64)>) {
     }
     assert!(drain.has_all(), "seed {seed}: the sink never has all");
     states.push(written);
-    (states, world.table.lock().unwrap().rows.clone())
+    (states, world.server.lock().unwrap().rows.clone())
 }
 
 #[test]
@@ -242,7 +200,7 @@ fn a_table_has_each_row_once_through_crashes_lost_answers_and_states_that_begin_
 
 #[test]
 fn offsets_that_come_again_after_the_group_was_deleted_are_not_taken_for_old_ones() {
-    let world = World::new();
+    let world = World::<Table>::new(Faults::default());
     (1..=5).for_each(|number| world.log.borrow_mut().append(number));
     let mut drain = world.start();
     (0..50).for_each(|_| drain.step().unwrap());
@@ -251,7 +209,7 @@ fn offsets_that_come_again_after_the_group_was_deleted_are_not_taken_for_old_one
     (11..=17).for_each(|number| world.log.borrow_mut().append(number));
     let mut drain = world.start();
     (0..50).for_each(|_| drain.step().unwrap());
-    let rows = world.table.lock().unwrap().rows.clone();
+    let rows = world.server.lock().unwrap().rows.clone();
     let numbers: Vec<u64> = rows.iter().map(|(number, _)| *number).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 11, 12, 13, 14, 15, 16, 17]);
     assert!(rows[5].1 > rows[4].1, "they take the place of older ones");
