@@ -134,7 +134,7 @@ impl Killed {
     /// Waits until it has written more, then kills it; whether it was still running.
     fn kill_after_progress(&self, more_bytes: u64) -> bool {
         let (before, mut child) = (self.written(), self.start(None));
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + Duration::from_mins(1);
         while child.try_wait().unwrap().is_none() {
             assert!(Instant::now() < deadline, "no progress");
             if self.written() > before + more_bytes {
