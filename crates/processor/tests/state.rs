@@ -3,6 +3,8 @@
 
 #[path = "state/conformance.rs"]
 mod conformance;
+#[path = "state/kept_pipeline.rs"]
+mod kept_pipeline;
 #[path = "state/redb.rs"]
 mod redb_files;
 

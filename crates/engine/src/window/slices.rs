@@ -24,6 +24,12 @@ impl Slices {
         self.size
     }
 
+    /// How far window starts are moved from the multiples of the slide.
+    #[must_use]
+    pub fn offset(&self) -> i64 {
+        self.offset
+    }
+
     /// Distance between window starts.
     #[must_use]
     pub fn slide(&self) -> i64 {

@@ -32,6 +32,10 @@ pub struct AggregationResult {
     pub results: HashMap<String, Value>,
     /// Clock when the window fired.
     pub timestamp: DateTime<Utc>,
+    /// Names the window, its key and the revision: a result that is sent again after a crash has the
+    /// same one. None for a result that no pipeline gave.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result_id: Option<String>,
 }
 
 impl AggregationResult {
@@ -56,6 +60,7 @@ impl From<&ResultRecord> for AggregationResult {
             },
             results: numbers.chain(missing).collect(),
             timestamp: instant(&record.timestamp),
+            result_id: Some(record.result_id.clone()),
         }
     }
 }

@@ -120,7 +120,7 @@ impl AggregationState {
         ];
         let results: HashMap<String, Value> =
             results.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        AggregationResult { window: self.window.clone(), results, timestamp }
+        AggregationResult { window: self.window.clone(), results, timestamp, result_id: None }
     }
 
     /// Memory held, in bytes.

@@ -9,6 +9,7 @@ use llm_optimizer_config::{
     ProcessorConfig, Source, WindowSettings,
     settings::{FileFormat, StatisticConfig},
 };
+use llm_optimizer_engine::window::{WindowKind, WindowSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{ProcessorError, ProcessorResult};
@@ -61,6 +62,28 @@ impl Fingerprint {
             for (setting, value) in pipeline_parts(&pipeline.config) {
                 parts.insert(format!("pipelines.{name}.{setting}"), value);
             }
+        }
+        Self { version: VERSION, parts }
+    }
+
+    /// The fingerprint of a pipeline that is built in code: what `config` says, if it begins with one, and
+    /// what was said in code instead.
+    pub(crate) fn of_built(
+        config: Option<&ProcessorConfig>,
+        pipeline: &str,
+        in_code: Vec<(&'static str, String)>,
+    ) -> Self {
+        let mut parts = BTreeMap::new();
+        let mut settings = in_code;
+        if let Some(config) = config {
+            parts.insert("key_groups".to_owned(), config.key_groups.to_string());
+            parts.insert("source.format".to_owned(), input_format(config));
+            let mut all = pipeline_parts(config);
+            all.append(&mut settings);
+            settings = all;
+        }
+        for (setting, value) in settings {
+            parts.insert(format!("pipelines.{pipeline}.{setting}"), value);
         }
         Self { version: VERSION, parts }
     }
@@ -119,21 +142,41 @@ impl Fingerprint {
     /// # Errors
     /// [`ProcessorError::Config`].
     pub fn check(&self, configured: &Self, path: &std::path::Path) -> ProcessorResult<()> {
+        let place = path.display().to_string();
+        self.agrees(
+            configured,
+            &place,
+            "begin afresh: run with --new-state; the old state stays beside the new one,\n  \
+             - go back: restore a checkpoint of this configuration (`processor checkpoint`)",
+        )
+    }
+
+    /// The same for state in a store that was given in code.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Config`].
+    pub(crate) fn check_in_code(&self, built: &Self, pipeline: &str) -> ProcessorResult<()> {
+        self.agrees(
+            built,
+            &format!("the store of pipeline {pipeline}"),
+            "begin afresh: give `with_state_backend` a store in another folder; the old one stays as it is",
+        )
+    }
+
+    fn agrees(&self, configured: &Self, place: &str, otherwise: &str) -> ProcessorResult<()> {
         let changes = self.changes_to(configured);
         if changes.is_empty() {
             return Ok(());
         }
         let lines: Vec<String> = changes.iter().map(|change| format!("  {change}")).collect();
         Err(ProcessorError::Config(format!(
-            "the state in {path} is of another configuration:\n{}\n\
+            "the state in {place} is of another configuration:\n{}\n\
              Changing windows, keys, values or statistics changes what the numbers mean, so the \
              state cannot be used for it. Either\n  \
              - keep: take the change back; what does not change the numbers (allowed lateness, \
              out-of-orderness, limits, sinks, commits) may be changed at any time,\n  \
-             - begin afresh: run with --new-state; the old state stays beside the new one,\n  \
-             - go back: restore a checkpoint of this configuration (`processor checkpoint`)",
+             - {otherwise}",
             lines.join("\n"),
-            path = path.display(),
         )))
     }
 }
@@ -200,6 +243,23 @@ fn windows(window: WindowSettings) -> String {
             format!("sliding size {size_ms} ms slide {slide_ms} ms offset {offset_ms} ms")
         }
         WindowSettings::Session { gap_ms, .. } => format!("session gap {gap_ms} ms"),
+    }
+}
+
+/// What windows are, as it is written down.
+pub(crate) fn windows_text(windows: &WindowSpec) -> String {
+    match windows.kind() {
+        WindowKind::Sliced(slices) => {
+            let (size_ms, slide_ms) = (slices.size(), slices.slide());
+            let offset_ms = slices.offset();
+            if size_ms == slide_ms {
+                format!("tumbling size {size_ms} ms offset {offset_ms} ms")
+            } else {
+                format!("sliding size {size_ms} ms slide {slide_ms} ms offset {offset_ms} ms")
+            }
+        }
+        WindowKind::Session { gap_ms } => format!("session gap {gap_ms} ms"),
+        WindowKind::Assigned(_) => "as the assigner in code says".into(),
     }
 }
 

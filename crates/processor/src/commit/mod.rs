@@ -19,6 +19,7 @@ mod tests;
 
 pub use content::{Commit, PipelineCommit, Recovered, RecoveredPipeline};
 pub use crash::{CRASH_POINT_VARIABLE, CrashPoint};
+pub(crate) use fingerprint::windows_text;
 pub use fingerprint::{Fingerprint, FingerprintChange};
 pub use log::CommitLog;
 pub use machine::{CommitCommand, CommitEvent, CommitMachine, CommitNumber, CommitSettings};

@@ -9,6 +9,7 @@
 //! | `assignment` | which partitions the group gives this process |
 //! | `partitions`, `batch`, `reader`, `source` | reading |
 //! | `range` | reading a part once, beside the group |
+//! | `kept_positions` | from where reading goes on, if commits are in a local store |
 //! | `producer`, `delivery`, `outbound`, `sink`, `side_message` | writing |
 //! | `transaction`, `failure` | writing in transactions; what a failed step means |
 //! | `requirements`, `own_topics`, `internal_topics`, `admin` | what commits need of the cluster; topics of our own |
@@ -40,6 +41,7 @@ mod driver;
 mod failure;
 mod generation;
 mod internal_topics;
+mod kept_positions;
 mod local_copy;
 mod notices;
 mod offset_metadata;

@@ -40,6 +40,8 @@ pub(super) struct Start {
     pub(super) counts: BTreeMap<String, i32>,
     /// Where each partition begins.
     pub(super) positions: HashMap<TopicPartition, i64>,
+    /// The oldest record of each partition when this was asked.
+    pub(super) firsts: HashMap<TopicPartition, i64>,
     /// Where each partition ended when this was asked.
     pub(super) ends: HashMap<TopicPartition, i64>,
 }
@@ -139,6 +141,7 @@ impl Preflight {
                 OffsetReset::Latest => end,
             };
             start.positions.insert(partition.clone(), begin);
+            start.firsts.insert(partition.clone(), first);
             start.ends.insert(partition, end);
         }
         Ok(start)

@@ -17,6 +17,7 @@ use super::{
     batch::BatchLimits,
     cluster, config,
     desk::{GroupDesk, GroupNews, GroupOrder},
+    kept_positions::KeptPositions,
     notices::Notices,
     partitions::Partitions,
     preflight::{self, Start},
@@ -26,8 +27,10 @@ use super::{
 };
 use crate::{
     error::{ProcessorError, ProcessorResult},
+    record::{PartitionKey, Position},
     runtime::Telemetry,
     source::{PartitionPauses, Source, SourceEvent, StopToken},
+    state::Store,
 };
 
 /// How often topics are asked for new partitions.
@@ -58,7 +61,8 @@ pub struct KafkaSourceOptions {
 
 /// Reads topics as the only instance of a consumer group.
 ///
-/// Without [`with_commits`](Self::with_commits) no offset is committed: every run begins where `auto_offset_reset` says. The instance counts
+/// Without [`with_commits`](Self::with_commits) no offset is committed on Kafka: every run begins where `auto_offset_reset` says, or, with
+/// [`keeping_positions`](Self::keeping_positions), goes on where the commits in a local store say. The instance counts
 /// only while it holds all partitions of its topics, because a sum over some of them is wrong. It
 /// waits for brokers and topics that are not there, and reads on where it was after an outage.
 #[derive(Debug)]
@@ -67,6 +71,7 @@ pub struct KafkaSource {
     options: KafkaSourceOptions,
     pauses: PartitionPauses,
     commits: Option<Commits>,
+    kept: Option<KeptPositions>,
     telemetry: Option<Arc<Telemetry>>,
 }
 
@@ -86,8 +91,17 @@ impl KafkaSource {
             options,
             pauses: PartitionPauses::default(),
             commits: None,
+            kept: None,
             telemetry: None,
         }
+    }
+
+    /// Reads from the positions that commits in `store` have, if there is one; where each partition began is kept there
+    /// too.
+    #[must_use]
+    pub fn keeping_positions(mut self, store: Option<Arc<dyn Store>>) -> Self {
+        self.kept = store.map(KeptPositions::new);
+        self
     }
 
     /// Reads from committed positions: `desk` is told what the group gives and takes, and says from where to read. The group
@@ -212,16 +226,37 @@ impl Source for KafkaSource {
     fn run(self: Box<Self>, queue: &Sender<SourceEvent>, stop: &StopToken) -> ProcessorResult<()> {
         let notices = Arc::new(Notices::new(&self.settings.bootstrap_servers));
         let requirements = self.commits.as_ref().map(|commits| &commits.requirements);
-        if requirements.is_none() {
+        if requirements.is_none() && self.kept.is_none() {
             self.say_where_it_begins();
         }
         let start = preflight::wait(&self.settings, &self.member(), requirements, &notices, stop)?;
-        let Some(start) = start else { return Ok(()) };
+        let Some(mut start) = start else { return Ok(()) };
+        if let Some(kept) = &self.kept {
+            kept.settle(&mut start)?;
+        }
         if let Some(Commits { desk, .. }) = &self.commits {
             return self.read_with_commits(desk, &start, &notices, queue, stop);
         }
         let partitions = Partitions::new(&start, self.options.until_end);
         self.read(partitions, &start, notices, queue, stop).map(|_| ())
+    }
+
+    /// # Errors
+    /// [`ProcessorError::Source`] if there are positions and the source keeps none.
+    fn resume(&mut self, stored: &[(PartitionKey, Position)]) -> ProcessorResult<()> {
+        match &mut self.kept {
+            Some(kept) => kept.resume(stored),
+            None if stored.is_empty() => {}
+            None => {
+                return Err(source_error(
+                    &self.settings.topics,
+                    "there is state, and this source begins anew: give it as a `KafkaConfig`, or \
+                     begin with an empty state"
+                        .into(),
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn pauses(&self) -> Option<PartitionPauses> {

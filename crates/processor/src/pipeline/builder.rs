@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     EventSink, EventSource, PipelineSink, StreamPipeline, checks,
+    kept::StateChoice,
     parts::{Parts, UserSide},
     typed::Flow,
 };
@@ -259,11 +260,59 @@ where
         self
     }
 
-    /// Says where state lives. In this release windows live in memory only, whichever backend this
-    /// is.
+    /// Says where state lives.
+    ///
+    /// | backend | windows, positions, results on their way |
+    /// | --- | --- |
+    /// | `RedbStateBackend`, `RocksDBStateBackend`, [`StoreStateBackend`](crate::state::StoreStateBackend) | in its store, each commit one atomic write; a run goes on where the one before stopped, however it ended |
+    /// | `MemoryStateBackend` | in memory; every run begins anew |
+    /// | one of your own | in [`StateBackend::store`] if it gives one, else in memory, with a warning |
+    ///
+    /// What is asked of a source is said at [`EventSource`], what a sink may get twice at
+    /// [`EventSink`]; files have each result once. A store is used by one pipeline at a time, and holds the
+    /// state of one: windows, statistics, values and the name of the pipeline must be those of the state,
+    /// else `run` is refused with what differs. What closures do cannot be compared: one that draws
+    /// another value begins with an empty store.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use chrono::{DateTime, Utc};
+    /// use llm_optimizer_processor::{state::RedbStateBackend, *};
+    /// use std::{sync::Arc, time::Duration};
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let (path, checkpoints) = (folder.path().join("state"), folder.path().join("checkpoints"));
+    /// let state = Arc::new(RedbStateBackend::new(path, checkpoints)?);
+    /// let mut counts = Vec::new();
+    /// for latencies in [vec![10.0], vec![30.0, 20.0]] {
+    ///     let (calls, source) = tokio::sync::mpsc::unbounded_channel();
+    ///     let (sink, mut results) = tokio::sync::mpsc::unbounded_channel();
+    ///     let pipeline = create_pipeline::<f64>()
+    ///         .with_source(source)
+    ///         .with_timestamp(|_| DateTime::<Utc>::UNIX_EPOCH)
+    ///         .with_watermark_generator(AscendingWatermark::new())
+    ///         .with_tumbling_window(Duration::from_secs(60))
+    ///         .with_trigger(CountTrigger::new(1)) // a result per event
+    ///         .with_state_backend(state.clone())
+    ///         .with_sink(sink)
+    ///         .build()?;
+    ///     let (stop, run) = (pipeline.stop_handle(), tokio::spawn(pipeline.run()));
+    ///     for latency in latencies {
+    ///         calls.send(latency)?;
+    ///         let result = results.recv().await.ok_or("no result")?;
+    ///         counts.push(result.results["count"].clone());
+    ///     }
+    ///     stop.stop(); // the window is still open, and goes on in the next run
+    ///     run.await??;
+    /// }
+    /// assert_eq!(counts, [1, 2, 3]);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[must_use]
     pub fn with_state_backend(mut self, backend: Arc<dyn StateBackend>) -> Self {
-        self.parts.state = Some(backend);
+        self.parts.state = Some(StateChoice::Given(backend));
         self
     }
 

@@ -24,6 +24,7 @@ const DESCRIBED_TWICE: &str = "`event` of the configuration says what time, key 
     do operators or extractors in code: leave out one of the two";
 const FURTHER: &str = "`aggregation.statistics` of the configuration needs records that are read as \
     `event` says, without operators, extractors and a watermark generator of your own";
+const UNKEEPABLE: &str = "with `MemoryStateBackend` windows live in memory only";
 const STATE_CALL: &str = "with_state_backend(Arc::new(MemoryStateBackend::new()))";
 
 /// The pipeline that `builder` describes.
@@ -42,6 +43,7 @@ where
     faults.0.extend(source.iter().flat_map(|source| source.check()));
     let is_live = source.as_ref().is_some_and(|source| source.is_live());
     let needs_value = parts.statistics.needs_value(config);
+    let is_read_as_described = config.is_some() && flow.is_plain();
     let decoder = decoder(flow, config, needs_value, is_live, &mut faults.0);
     let watermark = parts.watermark.take();
     if config.is_none() {
@@ -56,25 +58,32 @@ where
         faults.0.extend((!is_read || is_announced).then(|| FURTHER.into()));
     }
     let aggregation = faults.take(parts.statistics.plan(config, decoder.value_names()));
-    faults.need(parts.state.as_ref(), "state backend", STATE_CALL);
+    let state = faults.need(parts.state.take(), "state backend", STATE_CALL);
+    if let (Some(state), Some(aggregation)) = (&state, &aggregation) {
+        let unkeepable = aggregation.unkeepable().filter(|_| state.keeps(config));
+        faults.0.extend(unkeepable.map(|reason| format!("{reason}; {UNKEEPABLE}")));
+    }
     faults.need(parts.sinks.first(), "sink", "with_sink(…)");
     faults.0.extend(parts.sinks.iter().flat_map(|sink| sink.check()));
-    let (Some(source), Some(windows), Some(aggregation), true) =
-        (source, windows, aggregation, faults.0.is_empty())
+    let (Some(source), Some(windows), Some(aggregation), Some(state), true) =
+        (source, windows, aggregation, state, faults.0.is_empty())
     else {
         return Err(faults.into_error());
     };
+    let name = parts.name.take().unwrap_or_else(|| "default".into());
+    let values = (!is_read_as_described).then(|| decoder.value_names());
+    let fingerprint = plan::fingerprint(&name, &parts, (&windows, &aggregation), values);
     let (watermarks, decoder) = match watermark {
         Some(watermark) => watermark.apply(decoder),
         None => (None, decoder),
     };
     let triggers = plan::triggers(&parts);
-    let Parts { name, sinks, late, dead_letters, errors, .. } = parts;
+    let Parts { sinks, late, dead_letters, errors, .. } = parts;
     let config = configured.unwrap_or_default();
-    let plan = Plan { windows, triggers, watermarks, aggregation, errors, config };
+    let plan =
+        Plan { windows, triggers, watermarks, aggregation, errors, config, state, fingerprint };
     let outlets = Outlets { sinks, late, dead_letters };
     let open = Box::new(move |context: &SourceContext| source.open(context));
-    let name = name.unwrap_or_else(|| "default".into());
     Ok(StreamPipeline::new(name, open, decoder, plan, outlets))
 }
 

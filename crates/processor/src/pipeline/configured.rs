@@ -7,6 +7,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     EventSource, PipelineSink, SinkContext, SourceContext, StreamPipelineBuilder,
+    kept::StateChoice,
     parts::{Parts, PipelineSide},
     typed::Flow,
 };
@@ -15,7 +16,6 @@ use crate::{
     runtime::Setup,
     sink::{ResultSink, SideSink},
     source::Source,
-    state::MemoryStateBackend,
 };
 
 impl<T> StreamPipelineBuilder<T>
@@ -26,8 +26,8 @@ where
     /// side outputs, limits. What is said afterwards in code counts instead, but sinks are added.
     ///
     /// Where the configuration has a section `event`, records are read as it says, and neither
-    /// operators nor extractors can be given. Without one they become a `T`. State lives in memory,
-    /// whatever `state` says.
+    /// operators nor extractors can be given. Without one they become a `T`. State lives where `state`
+    /// says, with checkpoints; without that section in memory.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -63,7 +63,7 @@ where
         let mut faults = Vec::new();
         let mut parts = Parts {
             config: Some(Arc::clone(&config)),
-            state: Some(Arc::new(MemoryStateBackend::new())),
+            state: Some(StateChoice::Configured),
             ..Parts::default()
         };
         for spec in or_fault(config.sinks(), &mut faults).unwrap_or_default() {
@@ -107,21 +107,25 @@ impl<T> EventSource<T> for Configured<FromFile> {
         self.config.max_future_skew_ms(false).is_some()
     }
 
-    fn open(self: Box<Self>, _: &SourceContext) -> ProcessorResult<Box<dyn Source>> {
-        Setup::of_library(&self.config, None).source().map(|(source, _)| source)
+    fn open(self: Box<Self>, context: &SourceContext) -> ProcessorResult<Box<dyn Source>> {
+        let setup = Setup::of_library(&self.config, context.store.is_some());
+        let setup = setup.keeping_positions(&context.instance_id, context.store.clone());
+        setup.source().map(|(source, _)| source)
     }
 }
 
 impl PipelineSink for Configured<ResultSinkSpec> {
     fn open(self: Box<Self>, context: &SinkContext) -> ProcessorResult<Box<dyn ResultSink>> {
-        let give_up = Some(&context.give_up);
-        Setup::of_library(&self.config, give_up).result_sink(self.part)
+        setup_of(&self.config, context).result_sink(self.part)
     }
 }
 
 impl PipelineSide for Configured<SideSinkSpec> {
-    fn open(self: Box<Self>, context: &SinkContext) -> ProcessorResult<Box<dyn SideSink>> {
-        let give_up = Some(&context.give_up);
-        Setup::of_library(&self.config, give_up).side_sink(self.part)
+    fn open(self: Box<Self>, _: &str, context: &SinkContext) -> ProcessorResult<Box<dyn SideSink>> {
+        setup_of(&self.config, context).side_sink(self.part)
     }
+}
+
+fn setup_of<'a>(config: &'a ProcessorConfig, context: &SinkContext) -> Setup<'a> {
+    Setup::of_library(config, context.keeps_state).giving_up_with(&context.give_up)
 }

@@ -16,14 +16,16 @@ use crate::{
 pub(super) struct Adapter<T> {
     sink: Box<dyn EventSink<T>>,
     runtime: Handle,
+    /// What the sink is called in the store.
+    called: String,
     /// Items of the current commit that were sent. While a commit is not complete, no other comes.
     sent: usize,
 }
 
 impl<T: Send + 'static> Adapter<T> {
-    /// Runs the futures of `sink` on `runtime`.
-    pub(super) fn new(sink: Box<dyn EventSink<T>>, runtime: Handle) -> Self {
-        Self { sink, runtime, sent: 0 }
+    /// Runs the futures of `sink`, which stores know as `called`, on `runtime`.
+    pub(super) fn new(sink: Box<dyn EventSink<T>>, runtime: Handle, called: String) -> Self {
+        Self { sink, runtime, called, sent: 0 }
     }
 
     fn send_rest(&mut self, items: impl Iterator<Item = T>) -> ProcessorResult<()> {
@@ -54,6 +56,10 @@ impl ResultSink for Adapter<AggregationResult> {
         self.sink.name()
     }
 
+    fn cursor_name(&self) -> Option<String> {
+        Some(self.called.clone())
+    }
+
     fn deliver(&mut self, output: &Arc<Output>) -> ProcessorResult<()> {
         self.send_rest(output.results.iter().map(|result| (&result.record).into()))
     }
@@ -66,6 +72,10 @@ impl ResultSink for Adapter<AggregationResult> {
 impl SideSink for Adapter<SideRecord> {
     fn name(&self) -> &str {
         self.sink.name()
+    }
+
+    fn cursor_name(&self) -> Option<String> {
+        Some(self.called.clone())
     }
 
     fn deliver(&mut self, records: &[SideOutput]) -> ProcessorResult<()> {

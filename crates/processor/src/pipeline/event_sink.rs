@@ -1,6 +1,6 @@
 //! Where a pipeline's results go: the user's own sinks, and those that come with the library.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use tokio::{runtime::Handle, sync::mpsc};
@@ -22,6 +22,10 @@ use crate::{
 /// | `close()` | nothing is sent any more |
 ///
 /// Calls come one at a time, in order, on the runtime that `StreamPipeline::run` was called on.
+///
+/// Where state is kept, a result is kept too until `send` has taken it: after a crash those that may
+/// not have arrived are sent again, with the same `result_id`, so at least once each. How far a sink
+/// is, is known by its [`name`](Self::name): give several sinks of a pipeline names of their own.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -121,6 +125,24 @@ pub struct SinkContext {
     pub give_up: StopToken,
     /// Name of this run for servers.
     pub client_id: String,
+    /// Whether results are kept until every sink has them.
+    pub keeps_state: bool,
+    /// Sinks that were named so far.
+    pub(super) named: Mutex<Vec<String>>,
+}
+
+impl SinkContext {
+    /// What a sink of the user's is called in the store. Of two that have the same name the second one
+    /// gets a number.
+    pub(super) fn name_in_store(&self, role: &str, name: &str) -> String {
+        let called = format!("{role} {name}");
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        named.push(called.clone());
+        match named.iter().filter(|earlier| **earlier == called).count() {
+            1 => called,
+            number => format!("{called} #{number}"),
+        }
+    }
 }
 
 /// What [`with_sink`](super::StreamPipelineBuilder::with_sink) takes: every
@@ -145,7 +167,8 @@ pub trait PipelineSink: Send {
 
 impl<S: EventSink<AggregationResult> + 'static> PipelineSink for S {
     fn open(self: Box<Self>, context: &SinkContext) -> ProcessorResult<Box<dyn ResultSink>> {
-        Ok(Box::new(Adapter::new(self, context.runtime.clone())))
+        let called = context.name_in_store("event sink", self.name());
+        Ok(Box::new(Adapter::new(self, context.runtime.clone(), called)))
     }
 }
 

@@ -29,7 +29,8 @@ where
     ///
     /// It is [`with_allowed_lateness`](Self::with_allowed_lateness), and
     /// [`with_late_event_sink`](Self::with_late_event_sink) if the handler has a side output. The
-    /// watermark of a [`LateEvent`] is that of its partition after the batch it came in. Records of
+    /// watermark of a [`LateEvent`] is that of its partition after the batch it came in; of one that is
+    /// handed over again after a crash, time, key and watermark are not known any more. Records of
     /// CSV files have no such form; for them use `with_late_event_sink`.
     #[must_use]
     pub fn with_late_event_handler(self, handler: LateEventHandler<In>) -> Self {
@@ -108,9 +109,14 @@ where
     V: Send + 'static,
     F: Fn(&SideOutput) -> Result<V, serde_json::Error> + Send + 'static,
 {
-    fn open(self: Box<Self>, context: &SinkContext) -> ProcessorResult<Box<dyn SideSink>> {
+    fn open(
+        self: Box<Self>,
+        role: &str,
+        context: &SinkContext,
+    ) -> ProcessorResult<Box<dyn SideSink>> {
         let Self { sink, form } = *self;
-        Ok(Box::new(TypedSide { sink, form, runtime: context.runtime.clone(), sent: 0 }))
+        let called = context.name_in_store(role, sink.name());
+        Ok(Box::new(TypedSide { sink, form, runtime: context.runtime.clone(), called, sent: 0 }))
     }
 }
 
@@ -119,6 +125,8 @@ struct TypedSide<V, F> {
     sink: Box<dyn EventSink<V>>,
     form: F,
     runtime: Handle,
+    /// What the sink is called in the store.
+    called: String,
     /// Records of the current commit that are done.
     sent: usize,
 }
@@ -130,6 +138,10 @@ where
 {
     fn name(&self) -> &str {
         self.sink.name()
+    }
+
+    fn cursor_name(&self) -> Option<String> {
+        Some(self.called.clone())
     }
 
     fn deliver(&mut self, records: &[SideOutput]) -> ProcessorResult<()> {

@@ -29,6 +29,7 @@ mod extensions;
 mod handled;
 #[cfg(feature = "kafka")]
 mod kafka;
+mod kept;
 mod operators;
 mod parts;
 mod plan;

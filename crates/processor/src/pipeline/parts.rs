@@ -6,14 +6,13 @@ use llm_optimizer_config::ProcessorConfig;
 use llm_optimizer_types::SideRecord;
 
 use super::{
-    EventSink, PipelineSink, SinkContext, deliver::Adapter, plan::Statistics,
+    EventSink, PipelineSink, SinkContext, deliver::Adapter, kept::StateChoice, plan::Statistics,
     watermarks::WatermarkChoice,
 };
 use crate::{
     error::ProcessorResult,
     handlers::ErrorPolicy,
     sink::SideSink,
-    state::StateBackend,
     window::{WindowAssigner, WindowTrigger},
 };
 
@@ -28,7 +27,7 @@ pub(super) struct Parts {
     pub(super) lateness: Option<Duration>,
     pub(super) trigger: Option<Arc<dyn WindowTrigger>>,
     pub(super) statistics: Statistics,
-    pub(super) state: Option<Arc<dyn StateBackend>>,
+    pub(super) state: Option<StateChoice>,
     pub(super) sinks: Vec<Box<dyn PipelineSink>>,
     pub(super) late: Option<Box<dyn PipelineSide>>,
     pub(super) dead_letters: Option<Box<dyn PipelineSide>>,
@@ -40,15 +39,24 @@ pub(super) struct Parts {
 
 /// A sink of late events or dead letters, not opened yet.
 pub(super) trait PipelineSide: Send {
-    /// Opens the sink for a run.
-    fn open(self: Box<Self>, context: &SinkContext) -> ProcessorResult<Box<dyn SideSink>>;
+    /// Opens the sink for a run, in which it gets what `role` says.
+    fn open(
+        self: Box<Self>,
+        role: &str,
+        context: &SinkContext,
+    ) -> ProcessorResult<Box<dyn SideSink>>;
 }
 
 /// One of the user's.
 pub(super) struct UserSide(pub(super) Box<dyn EventSink<SideRecord>>);
 
 impl PipelineSide for UserSide {
-    fn open(self: Box<Self>, context: &SinkContext) -> ProcessorResult<Box<dyn SideSink>> {
-        Ok(Box::new(Adapter::new(self.0, context.runtime.clone())))
+    fn open(
+        self: Box<Self>,
+        role: &str,
+        context: &SinkContext,
+    ) -> ProcessorResult<Box<dyn SideSink>> {
+        let called = context.name_in_store(role, self.0.name());
+        Ok(Box::new(Adapter::new(self.0, context.runtime.clone(), called)))
     }
 }

@@ -9,16 +9,17 @@ use llm_optimizer_config::{
 use llm_optimizer_engine::{
     aggregation::{AggregateFunction, AggregationPlan, Percentile},
     watermark::WatermarkSettings,
-    window::{TriggerSpec, WindowSpec},
+    window::{TriggerSpec, WindowKind, WindowSpec},
 };
 
-use super::{parts::Parts, watermarks};
+use super::{kept::StateChoice, parts::Parts, watermarks};
 use crate::{
     aggregation::Function,
+    commit::{Fingerprint, windows_text},
     core::time::whole_millis,
     error::ProcessorError,
     handlers::ErrorPolicy,
-    runtime::{aggregation_plan, watermark_settings, window_spec},
+    runtime::{aggregation_plan, triggers as triggers_of, watermark_settings, window_spec},
     watermark::NativeWatermarks,
     window::{assigner_of, trigger_of},
 };
@@ -32,6 +33,10 @@ pub(super) struct Plan {
     pub(super) aggregation: AggregationPlan,
     pub(super) errors: Option<ErrorPolicy>,
     pub(super) config: Arc<ProcessorConfig>,
+    /// Where windows live.
+    pub(super) state: StateChoice,
+    /// What kept state means.
+    pub(super) fingerprint: Fingerprint,
 }
 
 impl Plan {
@@ -56,9 +61,54 @@ pub(super) fn windows(parts: &Parts) -> Result<Option<WindowSpec>, String> {
     spec.map(Some).map_err(|error| format!("windows: {error}"))
 }
 
-/// The engine's trigger.
+/// What the numbers of a pipeline mean: what its configuration says, and what was said in code instead.
+/// What closures do with an event is not known.
+pub(super) fn fingerprint(
+    name: &str,
+    parts: &Parts,
+    (windows, aggregation): (&WindowSpec, &AggregationPlan),
+    values_in_code: Option<&[String]>,
+) -> Fingerprint {
+    let config = parts.config.as_deref();
+    let mut in_code = Vec::new();
+    if config.is_none() || parts.windows.is_some() {
+        let assigner = parts.windows.as_ref().map(|assigner| assigner.spec());
+        in_code.push((
+            "windows",
+            match (windows.kind(), assigner) {
+                (WindowKind::Assigned(_), Some(spec)) => format!(
+                    "{:?} windows of an assigner in code, size {} ms",
+                    spec.window_type,
+                    spec.size.as_millis()
+                ),
+                _ => windows_text(windows),
+            },
+        ));
+    }
+    // What a trigger remembers numbers the results that are yet to come.
+    if parts.trigger.is_some() {
+        in_code.push(("windows.trigger", "in code".into()));
+    }
+    if config.is_none() || !parts.statistics.is_configured() {
+        let names = aggregation.statistics().iter().map(|statistic| statistic.name.as_str());
+        in_code.push(("aggregation.enabled", names.collect::<Vec<_>>().join(", ")));
+        in_code.push(("aggregation.percentiles", "as enabled".into()));
+    }
+    if !aggregation.functions().is_empty() {
+        let names = aggregation.functions().iter().map(|function| function.name());
+        in_code.push(("aggregation.functions", names.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some(values) = values_in_code {
+        in_code.push(("event.values", values.join(", ")));
+    }
+    Fingerprint::of_built(config, name, in_code)
+}
+
+/// The engine's trigger: that of the code, else of the configuration.
 pub(super) fn triggers(parts: &Parts) -> TriggerSpec {
-    parts.trigger.clone().map_or(TriggerSpec::EventTime, trigger_of)
+    let configured = parts.config.as_ref().map(|config| triggers_of(&config.windows.trigger));
+    let in_code = parts.trigger.clone().map(trigger_of);
+    in_code.or(configured).unwrap_or(TriggerSpec::EventTime)
 }
 
 /// What an error says, without its kind.

@@ -1,12 +1,19 @@
 //! A pipeline that was built, and its run.
 
-use std::{marker::PhantomData, sync::Arc};
+use std::{
+    marker::PhantomData,
+    sync::{Arc, Mutex},
+};
 
 use llm_optimizer_engine::task::TaskPlan;
 use tokio::{runtime::Handle, task::spawn_blocking};
-use tracing::info;
 
-use super::{PipelineSink, SinkContext, SourceContext, handled, parts::PipelineSide, plan::Plan};
+use super::{
+    PipelineSink, SinkContext, SourceContext, handled,
+    kept::{self, Freed},
+    parts::PipelineSide,
+    plan::Plan,
+};
 use crate::{
     decode::Decode,
     error::{ProcessorError, ProcessorResult},
@@ -84,19 +91,28 @@ impl<T: 'static> StreamPipeline<T> {
     }
 
     /// Runs until the source ends or [`stop_handle`](Self::stop_handle) asks, and reports what became
-    /// of every record. The end of a bounded source fires all windows; a stop does not.
+    /// of every record; over kept state, of those of earlier runs too. The end of a bounded source fires
+    /// all windows; a stop does not.
     ///
     /// The work is done on threads of its own; sinks that wait do so on the runtime this is called
     /// on. A run whose future is dropped stops.
     ///
     /// # Errors
     /// Whatever the source or a sink could not heal by waiting or trying again;
-    /// [`Config`](ProcessorError::Config) outside a Tokio runtime.
+    /// [`Config`](ProcessorError::Config) outside a Tokio runtime, or if the state is of other windows,
+    /// statistics or another name, with what differs; [`Unavailable`](ProcessorError::Unavailable) if
+    /// another pipeline uses the store; [`State`](ProcessorError::State) if it is damaged.
     pub async fn run(self) -> ProcessorResult<RunReport> {
         let runtime = Handle::try_current()
             .map_err(|_| ProcessorError::Config("a pipeline runs on a Tokio runtime".into()))?;
         let mut dropped = StopOnDrop(Some(self.stop.clone()));
-        let job = move || self.job(runtime).map(Job::run);
+        let job = move || {
+            self.job(runtime).map(|(job, freed)| {
+                let outcome = job.run();
+                freed.iter().for_each(Freed::wait);
+                outcome
+            })
+        };
         let outcome = spawn_blocking(job).await;
         dropped.0 = None;
         let Outcome { report, result } = outcome.map_err(|cause| {
@@ -105,19 +121,32 @@ impl<T: 'static> StreamPipeline<T> {
         result.map(|()| report)
     }
 
-    /// Opens source and sinks.
-    fn job(self, runtime: Handle) -> ProcessorResult<Job> {
+    /// Opens the place of the state, source and sinks.
+    fn job(self, runtime: Handle) -> ProcessorResult<(Job, Option<Freed>)> {
         let config = Arc::clone(&self.plan.config);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let errors = self.plan.errors;
+        let settings = handled::with_retries(job_settings(&config), errors);
+        let of = (self.name.as_str(), self.plan.fingerprint.clone());
+        let kept = kept::open(&self.plan.state, of, &config, &settings, &clock)?;
+        let known = kept.as_ref().map(|kept| kept.instance_id.clone());
+        let known = known.or_else(|| config.instance_id.clone());
         let opening = SourceContext {
             clock: Arc::clone(&clock),
             limits: BatchLimits::default(),
             runtime: runtime.clone(),
+            instance_id: known.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+            store: kept.as_ref().map(|kept| Arc::clone(&kept.store)),
         };
         let source = (self.open_source)(&opening)?;
         let give_up = StopToken::default();
-        let client_id = format!("{}-{}", self.name, uuid::Uuid::new_v4());
-        let context = SinkContext { runtime, give_up: give_up.clone(), client_id };
+        let context = SinkContext {
+            runtime,
+            give_up: give_up.clone(),
+            client_id: format!("{}-{}", self.name, uuid::Uuid::new_v4()),
+            keeps_state: kept.is_some(),
+            named: Mutex::default(),
+        };
         let watermarks = self.plan.watermarks(source.is_bounded());
         let plan = TaskPlan {
             windows: self.plan.windows,
@@ -127,33 +156,35 @@ impl<T: 'static> StreamPipeline<T> {
             limits: task_limits(&config),
         };
         let outputs = self.outlets.open(&context)?;
-        info!(pipeline = self.name, "windows live in memory only; a restart begins anew");
-        let errors = self.plan.errors;
         let pipeline = Pipeline::new(self.name, self.decoder, plan, outputs);
-        Ok(Job {
+        let (log, freed) = kept.map(|kept| (kept.log, kept.freed)).unzip();
+        let job = Job {
             source,
             pipelines: vec![pipeline.with_rejects(handled::rejects(errors))],
-            settings: handled::with_retries(job_settings(&config), errors),
+            settings,
             stop: self.stop,
             give_up,
             clock,
             progress: Arc::new(RunProgress::default()),
             telemetry: Arc::default(),
-            log: None,
+            log,
             #[cfg(feature = "kafka")]
             kafka: None,
-        })
+        };
+        Ok((job, freed))
     }
 }
 
 impl Outlets {
     fn open(self, context: &SinkContext) -> ProcessorResult<PipelineOutputs> {
-        let side = |sink: Box<dyn PipelineSide>| sink.open(context);
+        let side = |sink: Option<Box<dyn PipelineSide>>, role| {
+            sink.map(|sink| sink.open(role, context)).transpose()
+        };
         let results = self.sinks.into_iter().map(|sink| sink.open(context));
         Ok(PipelineOutputs {
             results: results.collect::<ProcessorResult<_>>()?,
-            late: self.late.map(side).transpose()?,
-            dead_letters: self.dead_letters.map(side).transpose()?,
+            late: side(self.late, "late event sink")?,
+            dead_letters: side(self.dead_letters, "dead letter sink")?,
         })
     }
 }

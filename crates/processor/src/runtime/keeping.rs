@@ -125,14 +125,31 @@ impl Keeping {
     }
 }
 
+/// Whose state a store holds.
+pub(crate) struct StateOf {
+    /// What its numbers mean.
+    pub(crate) fingerprint: Fingerprint,
+    /// Names of the pipelines, in the order of their outputs.
+    pub(crate) pipelines: Vec<String>,
+}
+
+impl StateOf {
+    /// The state of all pipelines of `config`.
+    pub(crate) fn config(config: &ProcessorConfig) -> Self {
+        Self {
+            fingerprint: Fingerprint::of(config),
+            pipelines: config.pipelines().into_iter().map(|pipeline| pipeline.name).collect(),
+        }
+    }
+}
+
 /// The folder, its store and what the log needs, opened and checked.
-pub(super) struct Opened {
+pub(crate) struct Opened {
     /// Name of this instance: the configured one, else that of the folder.
-    #[cfg(feature = "kafka")]
-    pub(super) instance_id: String,
+    pub(crate) instance_id: String,
     directory: DataDirectory,
     keeper: CheckpointKeeper,
-    store: Arc<dyn Store>,
+    pub(crate) store: Arc<dyn Store>,
     settings: EmbeddedSettings,
     inbox: Option<Arc<Inbox>>,
     held: Vec<Box<dyn Any + Send>>,
@@ -143,9 +160,10 @@ pub(super) struct Opened {
 /// # Errors
 /// [`ProcessorError::Unavailable`] if another process uses the folder, [`ProcessorError::Config`] if the
 /// state is of another configuration, [`ProcessorError::State`] if it is damaged.
-pub(super) fn open(
+pub(crate) fn open(
     config: &ProcessorConfig,
     state: &StateConfig,
+    of: StateOf,
     settings: &JobSettings,
     options: SetupOptions,
     (clock, telemetry): (Arc<dyn Clock>, Arc<Telemetry>),
@@ -167,7 +185,10 @@ pub(super) fn open(
         Some(id) => id.clone(),
         None => directory.instance_id()?,
     };
-    check_identity(store.as_ref(), &Fingerprint::of(config), &instance_id, &state.path)?;
+    let StateOf { fingerprint, pipelines } = of;
+    check_identity(store.as_ref(), &fingerprint, &instance_id, |found| {
+        found.check(&fingerprint, &state.path)
+    })?;
     if let (Some(aside), Some(_)) = (&aside, &intake) {
         carry_inbox_over(aside, store.as_ref());
     }
@@ -180,15 +201,8 @@ pub(super) fn open(
     });
     let inbox = inbox.transpose()?;
     let settings = EmbeddedSettings {
-        max_outbox_bytes: config.max_outbox_bytes,
-        patience: Patience {
-            max_retries: settings.max_retries,
-            initial: settings.initial_retry_delay,
-            longest: settings.max_retry_delay,
-        },
-        pipelines: config.pipelines().into_iter().map(|pipeline| pipeline.name).collect(),
         planted: planted_fault()?,
-        telemetry: Arc::clone(&telemetry),
+        ..embedded_settings(config, settings, pipelines, &telemetry)
     };
     let keeping = KeeperSettings {
         interval: config.checkpoint_interval_secs.as_duration(),
@@ -199,16 +213,27 @@ pub(super) fn open(
     let _ = telemetry.checkpoints.set(kept);
     let metrics = telemetry.metrics.clone();
     let keeper = CheckpointKeeper::start(Arc::clone(&store), checkpoints, keeping, clock, metrics)?;
-    Ok(Opened {
-        #[cfg(feature = "kafka")]
-        instance_id,
-        directory,
-        keeper,
-        store,
-        settings,
-        inbox,
-        held: Vec::new(),
-    })
+    Ok(Opened { instance_id, directory, keeper, store, settings, inbox, held: Vec::new() })
+}
+
+/// How the log of a run with these settings works.
+pub(crate) fn embedded_settings(
+    config: &ProcessorConfig,
+    settings: &JobSettings,
+    pipelines: Vec<String>,
+    telemetry: &Arc<Telemetry>,
+) -> EmbeddedSettings {
+    EmbeddedSettings {
+        max_outbox_bytes: config.max_outbox_bytes,
+        patience: Patience {
+            max_retries: settings.max_retries,
+            initial: settings.initial_retry_delay,
+            longest: settings.max_retry_delay,
+        },
+        pipelines,
+        planted: None,
+        telemetry: Arc::clone(telemetry),
+    }
 }
 
 /// What is accepted from senders, if the source is sent records.
@@ -231,7 +256,7 @@ impl Opened {
     }
 
     /// The log, once the sinks are there. The folder stays locked as long as it lives.
-    pub(super) fn log(self) -> OpenLog {
+    pub(crate) fn log(self) -> OpenLog {
         Box::new(move |outputs: Vec<PipelineOutputs>| {
             let Self { directory, keeper, store, settings, inbox, held, .. } = self;
             let log = EmbeddedLog::new(store, outputs, settings).with_inbox(inbox);
@@ -296,16 +321,19 @@ fn set_aside(directory: &DataDirectory, now_ms: i64) -> ProcessorResult<Option<P
     Ok(aside)
 }
 
-/// The state is of this configuration, or there is none and it will be.
-fn check_identity(
+/// The state is of this configuration, as `check` of its fingerprint says, or there is none and it will be.
+///
+/// # Errors
+/// What `check` says, [`ProcessorError::State`] if what the state is of cannot be read.
+pub(crate) fn check_identity(
     store: &dyn Store,
     configured: &Fingerprint,
     instance_id: &str,
-    path: &Path,
+    check: impl FnOnce(&Fingerprint) -> ProcessorResult<()>,
 ) -> ProcessorResult<()> {
     let fingerprint = store.get(FINGERPRINT)?;
     if let Some(json) = &fingerprint {
-        Fingerprint::from_json(json)?.check(configured, path)?;
+        check(&Fingerprint::from_json(json)?)?;
     }
     if fingerprint.is_some() && store.get(INSTANCE)?.as_deref() == Some(instance_id.as_bytes()) {
         return Ok(());

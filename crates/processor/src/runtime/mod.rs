@@ -45,6 +45,7 @@ pub use counters::Counters;
 pub use encode::ResultEncoder;
 pub(crate) use entrance::door;
 pub use job::{Job, JobSettings, OpenLog, Outcome, RunProgress};
+pub(crate) use keeping::{StateOf, check_identity, embedded_settings, open as open_state};
 pub use observe::{
     HISTORY_INTERVAL, HISTORY_POINTS, Health, HealthReport, Heard, Held, History, HistoryKeeper,
     HistoryView, KeptCheckpoints, LatencyHistory, Listener, Live, LiveResult, MAX_RECENT_RESULTS,
@@ -62,5 +63,5 @@ pub use transactional::KafkaCommits;
 pub use worker::{Pipeline, PipelineOutputs, RejectPolicy};
 
 pub(crate) use offline::Offline;
-pub(crate) use plan::{aggregation_plan, task_limits, watermark_settings, window_spec};
+pub(crate) use plan::{aggregation_plan, task_limits, triggers, watermark_settings, window_spec};
 pub(crate) use setup::{Setup, job_settings};

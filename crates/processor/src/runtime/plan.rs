@@ -76,7 +76,7 @@ pub fn task_plan_with(
     })
 }
 
-fn triggers(trigger: &TriggerConfig) -> TriggerSpec {
+pub(crate) fn triggers(trigger: &TriggerConfig) -> TriggerSpec {
     let count = trigger.count.and_then(NonZeroU64::new).map(TriggerSpec::Count);
     let interval = trigger
         .interval_secs

@@ -14,7 +14,7 @@ use tracing::warn;
 use super::{
     entrance,
     job::{Job, JobSettings, RunProgress},
-    keeping::{self, Keeping},
+    keeping::{self, Keeping, StateOf},
     observe::{SinkBoard, Telemetry},
     outputs::{Opened, OutputOpener, unusable},
     plan::{decode_settings, task_plan},
@@ -33,6 +33,7 @@ use crate::{
         stdin::StdinSource,
         text::{BatchLimits, ReadProgress, TextFormat},
     },
+    state::Store,
 };
 
 /// What the command line adds to a configuration.
@@ -82,7 +83,8 @@ pub fn observed_job_from_config(
     let mut opened = match &keeping {
         Keeping::Embedded(state) => {
             let parts = (Arc::clone(&clock), Arc::clone(&telemetry));
-            Some(keeping::open(config, state, &settings, *options, parts)?)
+            let of = StateOf::config(config);
+            Some(keeping::open(config, state, of, &settings, *options, parts)?)
         }
         Keeping::Afresh | Keeping::Nothing => None,
     };
@@ -204,6 +206,9 @@ pub(crate) struct Setup<'a> {
     instance_id: String,
     #[cfg(feature = "kafka")]
     producers: crate::kafka::Producers,
+    /// Where a source of topics keeps its positions, if not on Kafka.
+    #[cfg(feature = "kafka")]
+    positions: Option<Arc<dyn Store>>,
 }
 
 impl<'a> Setup<'a> {
@@ -231,6 +236,8 @@ impl<'a> Setup<'a> {
             ),
             #[cfg(feature = "kafka")]
             instance_id,
+            #[cfg(feature = "kafka")]
+            positions: None,
         }
     }
 
@@ -273,13 +280,35 @@ impl<'a> Setup<'a> {
         Ok(pipelines)
     }
 
-    /// For parts of a pipeline that is built in code; sinks that wait for a server give up with
-    /// `give_up`.
-    pub(crate) fn of_library(config: &'a ProcessorConfig, give_up: Option<&StopToken>) -> Self {
-        let give_up = give_up.cloned().unwrap_or_default();
-        let mode = if config.is_bounded() { OpenMode::Truncate } else { OpenMode::Append };
-        let clock = Arc::new(SystemClock::new());
-        Self { give_up, ..Self::new(config, SetupOptions::default(), clock, mode) }
+    /// For parts of a pipeline that is built in code.
+    pub(crate) fn of_library(config: &'a ProcessorConfig, keeps_state: bool) -> Self {
+        let mode = match (keeps_state, config.is_bounded()) {
+            (true, _) => OpenMode::Resume,
+            (false, true) => OpenMode::Truncate,
+            (false, false) => OpenMode::Append,
+        };
+        Self::new(config, SetupOptions::default(), Arc::new(SystemClock::new()), mode)
+    }
+
+    /// Sinks that wait for a server give up with `give_up`.
+    pub(crate) fn giving_up_with(self, give_up: &StopToken) -> Self {
+        Self { give_up: give_up.clone(), ..self }
+    }
+
+    /// A source of topics reads as instance `instance_id`, and goes on where the commits in `store` say.
+    #[cfg(feature = "kafka")]
+    pub(crate) fn keeping_positions(
+        self,
+        instance_id: &str,
+        store: Option<Arc<dyn Store>>,
+    ) -> Self {
+        Self { instance_id: instance_id.to_owned(), positions: store, ..self }
+    }
+
+    /// Without Kafka there is nothing to keep besides commits.
+    #[cfg(not(feature = "kafka"))]
+    pub(crate) fn keeping_positions(self, _: &str, _: Option<Arc<dyn Store>>) -> Self {
+        self
     }
 
     fn is_bounded(&self) -> bool {
@@ -313,6 +342,7 @@ impl<'a> Setup<'a> {
             SourceSpec::Kafka => {
                 let options = self.kafka_options();
                 let source = crate::kafka::KafkaSource::new(&self.config.kafka.consumer, options);
+                let source = source.keeping_positions(self.positions.clone());
                 (Box::new(source), ReadProgress::default())
             }
             #[cfg(not(feature = "kafka"))]

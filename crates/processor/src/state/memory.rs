@@ -59,6 +59,10 @@ impl MemoryStateBackend {
 
 #[async_trait]
 impl StateBackend for MemoryStateBackend {
+    fn is_volatile(&self) -> bool {
+        true
+    }
+
     async fn get(&self, key: &[u8]) -> ProcessorResult<Option<Vec<u8>>> {
         Ok(self.kept().entries.get(key).map(|value| value.to_vec()))
     }

@@ -8,6 +8,7 @@ pub(crate) mod codec;
 mod damage;
 mod directory;
 mod head;
+mod lent;
 mod lock;
 mod memory;
 mod memory_store;
@@ -28,11 +29,14 @@ mod window_state;
 #[cfg(test)]
 mod window_state_tests;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 pub use batch::{Change, WriteBatch};
 pub use damage::Damage;
 pub use directory::DataDirectory;
+pub(crate) use lent::Lent;
 pub use lock::StateLock;
 pub use memory::MemoryStateBackend;
 pub use memory_store::MemoryStore;
@@ -151,6 +155,30 @@ pub trait StateBackend: Send + Sync {
     /// [`State`](crate::ProcessorError::State) if the store cannot be written.
     async fn compact(&self) -> ProcessorResult<()> {
         Ok(())
+    }
+
+    /// The store in which a pipeline keeps its windows, positions and results that wait for their
+    /// sinks, each commit in one atomic write; `None` (the default) if there is none, and windows
+    /// live in memory.
+    ///
+    /// Rows that are put through the backend stay clear of those of the pipeline, and the other way
+    /// round: keys of the pipeline begin with one of `c`, `i`, `m`, `o`, `r`, `s`. The store belongs to
+    /// one pipeline at a time.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use llm_optimizer_processor::{MemoryStateBackend, StateBackend, state::*};
+    /// let kept = StoreStateBackend::over(Arc::new(MemoryStore::new()), "checkpoints");
+    /// assert!(kept.store().is_some() && MemoryStateBackend::new().store().is_none());
+    /// ```
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        None
+    }
+
+    /// Whether nothing is meant to outlive the process; a pipeline whose backend neither says so nor
+    /// has a store warns that its windows live in memory.
+    fn is_volatile(&self) -> bool {
+        false
     }
 }
 

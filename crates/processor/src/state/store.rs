@@ -72,6 +72,19 @@ pub trait Store: Send + Sync + Debug {
     /// # Errors
     /// As [`get`](Self::get).
     fn size_bytes(&self) -> ProcessorResult<u64>;
+
+    /// Which store this is, as long as it lives in this process; what wraps a store gives the
+    /// identity of the store it wraps.
+    ///
+    /// ```
+    /// use llm_optimizer_processor::state::{MemoryStore, Store};
+    /// let (one, other) = (Box::new(MemoryStore::new()), Box::new(MemoryStore::new()));
+    /// assert_eq!(one.identity(), one.identity());
+    /// assert_ne!(one.identity(), other.identity());
+    /// ```
+    fn identity(&self) -> usize {
+        std::ptr::from_ref(self).cast::<()>().addr()
+    }
 }
 
 /// A store at one moment, for reading only. Its laws are those of [`Store::get`] and [`Store::scan`].

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, ops::ControlFlow, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 
-use super::{Change, Durability, RedbStore, StateBackend, Store, WriteBatch, open, prefix_end};
+use super::{
+    Change, Durability, Lent, RedbStore, StateBackend, Store, WriteBatch, open, prefix_end,
+};
 use crate::{
     checkpoint::{CheckpointAbout, CheckpointKind, CheckpointStore},
     error::{ProcessorError, ProcessorResult},
@@ -217,5 +219,9 @@ impl<S: Store + ?Sized + 'static> StateBackend for StoreStateBackend<S> {
 
     async fn compact(&self) -> ProcessorResult<()> {
         self.with_store(S::compact).await
+    }
+
+    fn store(&self) -> Option<Arc<dyn Store>> {
+        Some(Arc::new(Lent::new(Arc::clone(&self.store), ())))
     }
 }

@@ -19,6 +19,9 @@ pub(crate) const COMMIT: &[u8] = b"mcommit";
 pub(crate) const INSTANCE: &[u8] = b"minstance";
 /// Which history the numbers of commits are of; made when a sink first asks, and anew after a restore.
 pub(crate) const LINEAGE: &[u8] = b"mlineage";
+/// Where each partition of the topics that are read began.
+#[cfg(feature = "kafka")]
+pub(crate) const STARTS: &[u8] = b"mstarts";
 /// What the state is of.
 pub(crate) const FINGERPRINT: &[u8] = b"mfingerprint";
 

@@ -37,7 +37,7 @@ pub(crate) use entry::Entry;
 #[cfg(feature = "kafka")]
 pub(crate) use entry::KeptStreams;
 #[cfg(feature = "kafka")]
-pub(crate) use keys::{COMMIT, state_prefix};
+pub(crate) use keys::{COMMIT, STARTS, state_prefix};
 pub(crate) use keys::{FINGERPRINT, INSTANCE};
 pub use outbox::{
     Cursor, OutboxCommand, OutboxEvent, OutboxMachine, PlantedFault, SinkAbility, SinkNumber,

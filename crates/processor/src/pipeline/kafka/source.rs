@@ -20,6 +20,9 @@ const MAX_SESSION_MS: u64 = 1_800_000;
 
 /// Topics as a source.
 ///
+/// Where the pipeline keeps state, the positions are in it, with the windows; nothing is committed to the
+/// group. Without state every run begins where `auto_offset_reset` says.
+///
 /// ```
 /// use llm_optimizer_processor::KafkaConfig;
 /// let config = KafkaConfig { topics: vec!["feedback-events".into()], ..Default::default() };
@@ -35,7 +38,7 @@ pub struct KafkaConfig {
     pub topics: Vec<String>,
     /// Must be false: no position is committed before the state it belongs to.
     pub enable_auto_commit: bool,
-    /// `earliest` or `latest`: where every run begins in this release (`earliest`).
+    /// `earliest` or `latest`: where reading begins that has no position in the state (`earliest`).
     pub auto_offset_reset: String,
     /// Session timeout of the group (6000).
     pub session_timeout_ms: u64,
@@ -143,10 +146,11 @@ impl<T> EventSource<T> for KafkaConfig {
             );
         }
         let options = KafkaSourceOptions {
-            instance_id: uuid::Uuid::new_v4().to_string(),
+            instance_id: context.instance_id.clone(),
             until_end: false,
             max_record_bytes: context.limits.max_record_bytes,
         };
-        Ok(Box::new(KafkaSource::new(&(*self).into(), options)))
+        let source = KafkaSource::new(&(*self).into(), options);
+        Ok(Box::new(source.keeping_positions(context.store.clone())))
     }
 }

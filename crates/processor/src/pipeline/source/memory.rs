@@ -2,10 +2,15 @@
 
 use crossbeam_channel::Sender;
 use serde::Serialize;
+use tracing::info;
 
-use super::{EventSource, SourceContext, serialize::Serializing};
+use super::{
+    EventSource, SourceContext,
+    serialize::{Serializing, identity},
+};
 use crate::{
-    error::ProcessorResult,
+    error::{ProcessorError, ProcessorResult},
+    record::{PartitionKey, Position},
     source::{
         Source, SourceEvent, StopToken,
         send::{Halt, send},
@@ -17,6 +22,9 @@ use crate::{
 /// An event passes through JSON like one from any other source; its offset is its number, from 0. A
 /// batch is handed on when it is full or the iterator ends, so this is for events that are there,
 /// not for an iterator that waits for them; see [`StreamSource`](super::StreamSource) for those.
+///
+/// Over kept state the iterator must give the same events again, from the first one: those that are
+/// committed are passed over. One that gives other events, or fewer, is refused.
 ///
 /// ```
 /// use llm_optimizer_processor::MemorySource;
@@ -64,8 +72,41 @@ impl<T: Serialize, I: Iterator<Item = T> + Send> Source for Iterating<I> {
         Halt::conclude(self.send_all(queue, stop))
     }
 
+    /// Passes over the events that are committed.
+    ///
+    /// # Errors
+    /// [`ProcessorError::Source`] if there are fewer, or the first one is another.
+    fn resume(&mut self, stored: &[(PartitionKey, Position)]) -> ProcessorResult<()> {
+        let Some(from) = self.records.resume(stored) else { return Ok(()) };
+        for number in 0..from.offset {
+            let Some(event) = self.events.next() else {
+                return Err(not_the_same(&format!(
+                    "it gives {number} events, and {} are committed",
+                    from.offset
+                )));
+            };
+            if number == 0 && from.file.is_some_and(|first| identity(&event).ok() != Some(first)) {
+                return Err(not_the_same(
+                    "its first event is another than the one that is committed",
+                ));
+            }
+        }
+        info!(events = from.offset, "going on behind the events that are committed");
+        Ok(())
+    }
+
     fn is_bounded(&self) -> bool {
         true
+    }
+}
+
+fn not_the_same(what: &str) -> ProcessorError {
+    ProcessorError::Source {
+        name: "memory".into(),
+        reason: format!(
+            "{what}: over kept state the same events must come again, from the first one; give events \
+             that are new by a channel or a `StreamSource`, or begin with an empty state"
+        ),
     }
 }
 

@@ -21,6 +21,7 @@ use crate::{
         generator::GeneratorSource,
         text::BatchLimits,
     },
+    state::Store,
 };
 
 /// What a source may need when a run begins.
@@ -31,18 +32,23 @@ pub struct SourceContext {
     pub limits: BatchLimits,
     /// The runtime that the pipeline runs on. A source is opened on another thread.
     pub runtime: Handle,
+    /// Name of this instance for servers; where state is kept, the same in every run over it.
+    pub instance_id: String,
+    /// Where state is kept: the positions of the source are in it with each commit, and
+    /// [`Source::resume`] is told of them.
+    pub store: Option<Arc<dyn Store>>,
 }
 
 /// Gives events of type `T`, as records that deserialise to it.
 ///
-/// | comes with the library | |
-/// | --- | --- |
-/// | `Vec<T>`, [`MemorySource`] | events that are there already |
-/// | [`StreamSource`], Tokio's receivers of channels | events that come one after the other |
-/// | [`FileSourceConfig`] | a file of JSON lines or CSV |
-/// | `KafkaConfig` | topics |
-/// | [`GeneratorConfig`] | seeded LLM traffic |
-/// | `Box<dyn `[`Source`]`>` | anything that reads records |
+/// | comes with the library | | over kept state |
+/// | --- | --- | --- |
+/// | `Vec<T>`, [`MemorySource`] | events that are there already | must give the same events again; those that were committed are passed over |
+/// | [`StreamSource`], Tokio's receivers of channels | events that come one after the other | gives events that are new; what was taken and not committed at a crash is lost, but for [`StreamSource::resuming`] |
+/// | [`FileSourceConfig`] | a file of JSON lines or CSV | goes on at the committed byte of the same file |
+/// | `KafkaConfig` | topics | goes on at the committed offsets |
+/// | [`GeneratorConfig`] | seeded LLM traffic | goes on at the committed record |
+/// | `Box<dyn `[`Source`]`>` | anything that reads records | goes on if it has [`Source::resume`], else the second run is refused |
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no source of `{T}`",
     note = "a `Vec<{T}>`, `StreamSource`, `MemorySource`, `FileSourceConfig` or `Box<dyn Source>` is one"

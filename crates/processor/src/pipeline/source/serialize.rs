@@ -5,12 +5,17 @@ use std::sync::Arc;
 use crossbeam_channel::Sender;
 use llm_optimizer_engine::core::PartitionId;
 use serde::Serialize;
+use tracing::info;
+use xxhash_rust::xxh3::xxh3_64;
 
 use super::SourceContext;
 use crate::{
     error::{ProcessorError, ProcessorResult},
     pipeline::typed::short_name,
-    record::{PartitionOrigin, Position, RecordBatch, RecordFormat, SourceKind},
+    record::{
+        FileIdentity, PartitionKey, PartitionOrigin, Position, RecordBatch, RecordFormat,
+        SourceKind,
+    },
     source::{
         SourceEvent, StopToken,
         clock::Clock,
@@ -26,6 +31,8 @@ pub(super) struct Serializing {
     limits: BatchLimits,
     batch: RecordBatch,
     next: i64,
+    /// By what the first record is known again.
+    first: Option<FileIdentity>,
 }
 
 impl Serializing {
@@ -39,7 +46,27 @@ impl Serializing {
             clock: Arc::clone(&context.clock),
             limits: context.limits,
             next: 0,
+            first: None,
         }
+    }
+
+    /// Goes on counting where a commit stopped; where that is, if there was one.
+    pub(super) fn resume(&mut self, stored: &[(PartitionKey, Position)]) -> Option<Position> {
+        let key = self.origin.key();
+        let position = stored.iter().find(|(stored, _)| *stored == key);
+        let Some((_, position)) = position.filter(|(_, position)| position.offset > 0) else {
+            for (other, position) in stored {
+                info!(
+                    source = key.name,
+                    other = other.name,
+                    offset = position.offset,
+                    "begins at its start; the state also knows another input"
+                );
+            }
+            return None;
+        };
+        (self.next, self.first) = (position.offset, position.file);
+        Some(*position)
     }
 
     pub(super) fn assigned(&self) -> SourceEvent {
@@ -66,9 +93,12 @@ impl Serializing {
             let (name, number) = (short_name::<T>(), self.next);
             ProcessorError::Serialization(format!("{name} number {number}: {error}"))
         })?;
+        if self.next == 0 {
+            self.first = Some(identity(event)?);
+        }
         self.batch.push(&json, self.next, None);
         self.next += 1;
-        self.batch.next_position = Position::at(self.next);
+        self.batch.next_position = Position { file: self.first, ..Position::at(self.next) };
         Ok(())
     }
 
@@ -91,4 +121,19 @@ impl Serializing {
         let full = std::mem::replace(&mut self.batch, empty);
         send(queue, stop, SourceEvent::Batch(full))
     }
+}
+
+/// By what an event is known again: a hash of its JSON, whatever the order of its fields.
+///
+/// # Errors
+/// [`ProcessorError::Serialization`] if it has no JSON form.
+pub(super) fn identity<T: Serialize>(event: &T) -> ProcessorResult<FileIdentity> {
+    let failed = |error: serde_json::Error| ProcessorError::Serialization(error.to_string());
+    let mut value = serde_json::to_value(event).map_err(failed)?;
+    value.sort_all_objects();
+    let json = serde_json::to_vec(&value).map_err(failed)?;
+    let head = json.get(..256).unwrap_or(&json);
+    let (device, inode) = (0, 0);
+    let head_bytes = u16::try_from(head.len()).unwrap_or(u16::MAX);
+    Ok(FileIdentity { device, inode, head_bytes, head_hash: xxh3_64(head) })
 }

@@ -15,10 +15,12 @@ use futures::{
 };
 use serde::Serialize;
 use tokio::{runtime::Handle, sync::mpsc};
+use tracing::info;
 
 use super::{EventSource, SourceContext, serialize::Serializing};
 use crate::{
     error::{ProcessorError, ProcessorResult},
+    record::{PartitionKey, Position},
     source::{
         Source, SourceEvent, StopToken,
         send::{Halt, STOP_CHECK, send},
@@ -69,22 +71,60 @@ use crate::{
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Over kept state the stream is taken to give what was not read before, as a socket does: windows go on,
+/// and what was taken from it and not committed at a crash is lost. One that can begin where a commit
+/// stopped loses nothing: see [`resuming`](Self::resuming).
 pub struct StreamSource<T> {
     name: String,
-    events: BoxStream<'static, Result<T, String>>,
+    events: Events<T>,
+}
+
+type Results<T> = BoxStream<'static, Result<T, String>>;
+
+/// The events, or how to get them.
+enum Events<T> {
+    New(Results<T>),
+    From(Box<dyn FnOnce(u64) -> Results<T> + Send>),
 }
 
 impl<T: Send + 'static> StreamSource<T> {
     /// The events of `events`.
     pub fn new(events: impl Stream<Item = T> + Send + 'static) -> Self {
-        Self { name: "stream".into(), events: events.map(Ok).boxed() }
+        Self { name: "stream".into(), events: Events::New(events.map(Ok).boxed()) }
+    }
+
+    /// The events of the stream that `events` gives when it is told how many events, from the first one
+    /// on, are committed already: 0 without state. An error ends the run with it.
+    ///
+    /// Over kept state every event is counted once, if the stream gives the same events in the same
+    /// order each time.
+    ///
+    /// ```
+    /// use futures::{StreamExt, stream};
+    /// use llm_optimizer_processor::StreamSource;
+    /// let log: Vec<f64> = vec![3.0, 1.0, 2.0];
+    /// let source = StreamSource::resuming(move |committed| {
+    ///     let rest = log.into_iter().skip(usize::try_from(committed).unwrap_or(usize::MAX));
+    ///     stream::iter(rest).map(Ok::<_, String>)
+    /// });
+    /// ```
+    pub fn resuming<E, S>(events: impl FnOnce(u64) -> S + Send + 'static) -> Self
+    where
+        E: Display,
+        S: Stream<Item = Result<T, E>> + Send + 'static,
+    {
+        let events = |committed| {
+            events(committed).map(|event| event.map_err(|error| error.to_string())).boxed()
+        };
+        Self { name: "stream".into(), events: Events::From(Box::new(events)) }
     }
 
     /// The events of `events`; an error ends the run with it. What may heal is better tried again
     /// by the stream itself.
     pub fn fallible<E: Display>(events: impl Stream<Item = Result<T, E>> + Send + 'static) -> Self {
         let events = events.map(|event| event.map_err(|error| error.to_string()));
-        Self { name: "stream".into(), events: events.boxed() }
+        Self { name: "stream".into(), events: Events::New(events.boxed()) }
     }
 
     /// Names the source (`stream`) for errors, late events and dead letters.
@@ -104,7 +144,7 @@ impl<T: Serialize + Send + 'static> EventSource<T> for StreamSource<T> {
         let Self { name, events } = *self;
         let records = Serializing::new(&name, context);
         let runtime = context.runtime.clone();
-        Ok(Box::new(Streaming { name, events, records, runtime }))
+        Ok(Box::new(Streaming { name, events, records, runtime, committed: 0 }))
     }
 }
 
@@ -135,9 +175,11 @@ impl<T: Serialize + Send + 'static> EventSource<T> for mpsc::UnboundedReceiver<T
 /// Sends the events of a stream as records.
 struct Streaming<T> {
     name: String,
-    events: BoxStream<'static, Result<T, String>>,
+    events: Events<T>,
     records: Serializing,
     runtime: Handle,
+    /// Events that runs before this one committed.
+    committed: i64,
 }
 
 impl<T: Serialize + Send> Source for Streaming<T> {
@@ -148,40 +190,65 @@ impl<T: Serialize + Send> Source for Streaming<T> {
         Halt::conclude(self.send_all(queue, stop))
     }
 
+    /// Goes on counting events; a stream that can begins behind those that are committed.
+    fn resume(&mut self, stored: &[(PartitionKey, Position)]) -> ProcessorResult<()> {
+        let Some(from) = self.records.resume(stored) else { return Ok(()) };
+        self.committed = from.offset;
+        let source = &self.name;
+        match self.events {
+            Events::New(_) => info!(
+                source,
+                events = from.offset,
+                "goes on counting: what comes is taken to be new; see `StreamSource::resuming`"
+            ),
+            Events::From(_) => {
+                info!(
+                    source,
+                    events = from.offset,
+                    "going on behind the events that are committed"
+                );
+            }
+        }
+        Ok(())
+    }
+
     fn is_bounded(&self) -> bool {
         false
     }
 }
 
 impl<T: Serialize> Streaming<T> {
-    fn send_all(mut self, queue: &Sender<SourceEvent>, stop: &StopToken) -> Result<(), Halt> {
+    fn send_all(self, queue: &Sender<SourceEvent>, stop: &StopToken) -> Result<(), Halt> {
+        let Self { name, events, mut records, runtime, committed } = self;
         // What the stream waits for may need the runtime: its timer, its sockets.
-        let runtime = self.runtime.clone();
         let _entered = runtime.enter();
+        let mut events = match events {
+            Events::New(events) => events,
+            Events::From(begin) => begin(u64::try_from(committed).unwrap_or(0)),
+        };
         let waker = Waker::from(Arc::new(Unpark(thread::current())));
         let mut waking = Context::from_waker(&waker);
-        send(queue, stop, self.records.assigned())?;
+        send(queue, stop, records.assigned())?;
         let mut is_caught_up = false;
         loop {
-            match Pin::new(&mut self.events).poll_next(&mut waking) {
+            match Pin::new(&mut events).poll_next(&mut waking) {
                 Poll::Ready(Some(event)) => {
-                    let name = &self.name;
                     let failed = |reason| ProcessorError::Source { name: name.clone(), reason };
-                    self.records.push(&event.map_err(failed)?)?;
+                    records.push(&event.map_err(failed)?)?;
                     is_caught_up = false;
-                    if self.records.is_full() {
-                        self.records.send(queue, stop)?;
+                    if records.is_full() {
+                        records.send(queue, stop)?;
                     }
                 }
                 Poll::Ready(None) => {
-                    self.records.send(queue, stop)?;
-                    return send(queue, stop, self.records.ended());
+                    records.send(queue, stop)?;
+                    return send(queue, stop, records.ended());
                 }
                 Poll::Pending if stop.is_stopped() => return Err(Halt::Stopped),
                 Poll::Pending => {
-                    self.records.send(queue, stop)?;
+                    records.send(queue, stop)?;
                     if !is_caught_up {
-                        send(queue, stop, self.records.caught_up())?;
+                        send(queue, stop, records.caught_up())?;
                         is_caught_up = true;
                     }
                     thread::park_timeout(STOP_CHECK);

@@ -93,3 +93,34 @@ fn configuration_put_together_in_code_is_checked() {
     let Err(ProcessorError::Config(reason)) = built.map(|_| ()) else { panic!("it was built") };
     assert!(reason.contains("source.path is missing"), "{reason}");
 }
+
+#[tokio::test]
+async fn state_lives_where_the_file_says_and_the_next_run_goes_on() {
+    let folder = folder();
+    let state = "  state: { path: DIR/state }\n";
+    let config = config(folder.path(), &format!("{PLAIN}{state}"));
+    let build = || StreamPipelineBuilder::<FeedbackEvent>::from_config(&config);
+    let (first, _) = run(build()).await;
+    assert_eq!(first.len(), 2);
+    let more = r#"{"name":"latency","value":9,"unit":"ms","timestamp":"1970-01-01T00:05:00Z"}"#;
+    let events = folder.path().join("events.ndjson");
+    std::fs::write(&events, format!("{POINTS}{more}\n")).unwrap();
+    let (second, report) = run(build()).await;
+    assert_eq!(lines(&second), ["[300,360) name=latency n=1 sum=9"]);
+    assert_eq!((report.first.records_read, report.first.accepted), (6, 4), "over both runs");
+    let written = std::fs::read_to_string(folder.path().join("results.ndjson")).unwrap();
+    assert_eq!(written.lines().count(), 3, "the file goes on");
+    let refused = build().with_tumbling_window(secs(30)).with_sink(crate::ConsoleSink::new());
+    let error = refused.build().unwrap().run().await.unwrap_err().to_string();
+    assert!(error.contains("tumbling size 60000 ms") && error.contains("30000 ms"), "{error}");
+}
+
+#[tokio::test]
+async fn trigger_of_the_file_gives_early_results() {
+    let folder = folder();
+    let yaml = PLAIN.replace("windows: {", "windows: { trigger: { count: 1 },");
+    let (results, _) =
+        run(StreamPipelineBuilder::<FeedbackEvent>::from_config(config(folder.path(), &yaml)))
+            .await;
+    assert!(results.len() > 2, "{results:?}");
+}

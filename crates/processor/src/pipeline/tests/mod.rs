@@ -4,6 +4,7 @@ mod building;
 mod configured;
 mod extensions;
 mod handled;
+mod kept;
 mod operators;
 mod sinks;
 mod sources;
