@@ -9,13 +9,14 @@
 
 mod scenarios;
 
-use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
+use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf, sync::Arc};
 
 use llm_optimizer_engine::{
     state::{FORMAT, StateChanges, TaskProgress, key_group_of},
     task::{TaskOutput, WindowTask},
+    window::{Timing, TriggerSpec, WindowSpec},
 };
-use scenarios::{PARTITION, SCENARIOS, Scenario};
+use scenarios::{Halves, PARTITION, SCENARIOS, Scenario, all, count_3, event, sliding, task};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -109,6 +110,57 @@ fn the_rows_have_all_kinds_and_their_keys_the_group() {
     }
     assert_eq!(kinds[0], 0);
     assert!(kinds[1..].iter().all(|rows| *rows > 0), "{kinds:?}");
+}
+
+#[test]
+fn triggers_may_be_taken_away_and_revisions_go_on() {
+    let windows = || {
+        [
+            sliding(),
+            WindowSpec::tumbling(1_000, 0, 0).unwrap(),
+            WindowSpec::session(1_000, 0).unwrap(),
+            WindowSpec::assigned(Arc::new(Halves), 0).unwrap(),
+        ]
+    };
+    for (with, without) in windows().into_iter().zip(windows()) {
+        let shown = format!("{with:?}");
+        let (mut out, mut changes) = (TaskOutput::default(), StateChanges::default());
+        let mut triggered = task(with, count_3(), all()).tracking_changes();
+        (0..7).for_each(|n| event(&mut triggered, &mut out, ("user=1", n * 10), 1.0));
+        assert!(out.firings.iter().any(|firing| firing.timing == Timing::Early), "{shown}");
+        triggered.take_changes(&mut changes);
+        let rows: Rows =
+            changes.iter().filter_map(|(k, v)| Some((k.to_vec(), v?.to_vec()))).collect();
+        let mut plain = task(without, TriggerSpec::EventTime, all()).tracking_changes();
+        let pairs = rows.iter().map(|(key, value)| (&key[..], &value[..]));
+        plain.restore(pairs, triggered.progress(), 0).unwrap();
+        plain.assign_with(PARTITION, triggered.partition_progress(PARTITION).unwrap(), 0);
+        (0..7).for_each(|n| event(&mut plain, &mut out, ("user=1", 70 + n), 1.0));
+        plain.end(PARTITION);
+        plain.advance(0, &mut out);
+        let mut revisions: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+        let is_session = shown.contains("Session");
+        for firing in &out.firings {
+            // A session's end grows.
+            let end = if is_session { 0 } else { firing.end_ms };
+            revisions.entry(end).or_default().push(firing.revision);
+        }
+        for revisions in revisions.values() {
+            let expected: Vec<u32> = (0..).take(revisions.len()).collect();
+            assert_eq!(*revisions, expected, "{shown}: {:#?}", out.firings);
+        }
+        assert!(plain.keys() == 0 && plain.open_windows() == 0, "{shown}");
+        let mut left = StateChanges::default();
+        plain.take_changes(&mut left);
+        let mut rows = rows;
+        for (key, value) in left.iter() {
+            match value {
+                Some(value) => rows.insert(key.to_vec(), value.to_vec()),
+                None => rows.remove(key),
+            };
+        }
+        assert!(rows.is_empty(), "{shown}: nothing is left behind: {rows:?}");
+    }
 }
 
 #[test]

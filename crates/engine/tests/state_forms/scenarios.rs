@@ -121,7 +121,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
 
 /// A second, and the half of it.
 #[derive(Debug)]
-struct Halves;
+pub(crate) struct Halves;
 
 impl AssignWindows for Halves {
     fn assign(&self, at_ms: i64, _: &str, spans: &mut Vec<Span>) {
@@ -160,11 +160,11 @@ impl Aggregator<f64, f64> for Greatest {
     }
 }
 
-fn sliding() -> WindowSpec {
+pub(crate) fn sliding() -> WindowSpec {
     WindowSpec::sliding(4_000, 2_000, 0, 3_000).unwrap()
 }
 
-fn count_3() -> TriggerSpec {
+pub(crate) fn count_3() -> TriggerSpec {
     TriggerSpec::Count(NonZeroU64::new(3).unwrap())
 }
 
@@ -172,7 +172,7 @@ fn percentiles() -> Vec<Percentile> {
     [50_000, 99_000].into_iter().filter_map(Percentile::from_thousandths).collect()
 }
 
-fn all() -> AggregationPlan {
+pub(crate) fn all() -> AggregationPlan {
     use Function::{Average, Count, Max, Min, Stddev, Sum};
     let functions = [Count, Sum, Average, Min, Max, Stddev, Function::Percentile];
     AggregationPlan::new(&functions, &percentiles(), &[]).unwrap()
@@ -231,11 +231,20 @@ fn plan(windows: WindowSpec, triggers: TriggerSpec, aggregation: AggregationPlan
     }
 }
 
-fn task(windows: WindowSpec, triggers: TriggerSpec, aggregation: AggregationPlan) -> WindowTask {
+pub(crate) fn task(
+    windows: WindowSpec,
+    triggers: TriggerSpec,
+    aggregation: AggregationPlan,
+) -> WindowTask {
     WindowTask::new(plan(windows, triggers, aggregation))
 }
 
-fn event(task: &mut WindowTask, out: &mut TaskOutput, (key, at): (&str, i64), value: f64) {
+pub(crate) fn event(
+    task: &mut WindowTask,
+    out: &mut TaskOutput,
+    (key, at): (&str, i64),
+    value: f64,
+) {
     let shape = FeatureShape { conditions: 1, numbers: 1, items: 1 };
     let mut batch = EventBatch::with_features(1, shape);
     batch.push(0, EventTime::new(at).unwrap(), key, &[value]);

@@ -27,7 +27,16 @@ pub(super) struct Early<I> {
 impl<I: Ord + Copy> Early<I> {
     /// `None` if `spec` neither fires early nor asks a user whether a window may go.
     pub(super) fn new(spec: &TriggerSpec) -> Option<Self> {
-        Rule::new(spec).map(|rule| Self { rule, now_ms: 0, ticks: BTreeSet::new() })
+        Rule::new(spec).map(Self::of)
+    }
+
+    /// Fires nothing early.
+    pub(super) fn never() -> Self {
+        Self::of(Rule::never())
+    }
+
+    fn of(rule: Rule) -> Self {
+        Self { rule, now_ms: 0, ticks: BTreeSet::new() }
     }
 
     /// Sees to it that a tick looks at the window when it is due.

@@ -47,6 +47,16 @@ impl Rule {
         (rule.asks_users() || !matches!(rule.wish, Wish::Never)).then_some(rule)
     }
 
+    /// By which no window fires early: for windows that did so under an earlier rule, whose revisions go on.
+    pub(in crate::window) fn never() -> Self {
+        Self { wish: Wish::Never, parts: Vec::new() }
+    }
+
+    /// Whether it is [`never`](Self::never).
+    pub(in crate::window) fn is_never(&self) -> bool {
+        matches!(self.wish, Wish::Never) && self.parts.is_empty()
+    }
+
     /// Whether a user's trigger is part of it.
     pub(in crate::window) fn asks_users(&self) -> bool {
         self.parts.iter().any(|part| matches!(part, Part::User(_)))

@@ -34,14 +34,7 @@ impl SlicedWindows {
     /// With the early firings of `spec`.
     #[must_use]
     pub fn with_triggers(mut self, spec: &TriggerSpec) -> Self {
-        self.early = Early::new(spec).map(|core| {
-            Box::new(SlicedEarly {
-                core,
-                watches: BTreeMap::new(),
-                held: BTreeMap::new(),
-                held_of: KeyMap::default(),
-            })
-        });
+        self.early = Early::new(spec).map(SlicedEarly::of);
         self
     }
 
@@ -68,6 +61,9 @@ impl SlicedWindows {
         plan: &AggregationPlan,
         out: &mut Vec<Firing>,
     ) {
+        if self.early.as_ref().is_none_or(|early| early.core.rule.is_never()) {
+            return;
+        }
         let Some(mut early) = self.early.take() else { return };
         let first = self.slices.first_start(self.slices.pane_of(at));
         let first = self.first_open(first, watermark);
@@ -256,6 +252,12 @@ impl SlicedWindows {
 }
 
 impl SlicedEarly {
+    /// Nothing is watched yet.
+    pub(super) fn of(core: Early<(i64, KeyId)>) -> Box<Self> {
+        let (watches, held) = (BTreeMap::new(), BTreeMap::new());
+        Box::new(Self { core, watches, held, held_of: KeyMap::default() })
+    }
+
     /// The window fires for a late event.
     pub(super) fn note_late(&mut self, start: i64, key: KeyId, tracking: Option<&mut Tracking>) {
         let watches = self.watches.get_mut(&start);

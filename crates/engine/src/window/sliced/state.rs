@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::{Fired, SlicedWindows};
+use super::{Fired, SlicedWindows, early::SlicedEarly};
 use crate::{
     aggregation::AggregationPlan,
     core::{KeyId, KeyRegistry},
     state::{Fault, Kind, Reader, RowKey, Rows, Scribe, StateChanges, StateDamage, Stored},
     window::{
         combiner::LateCombiner,
-        early::Watch,
+        early::{Early, Watch},
         firing::{Firing, Timing},
         marks::{Marks, is_instant},
         pane::Pane,
@@ -133,6 +133,10 @@ impl SlicedWindows {
     ) -> Result<i64, StateDamage> {
         for stored in rows.of(Kind::Fired).iter().chain(rows.of(Kind::Watch)) {
             self.check_window(stored)?;
+        }
+        if !rows.of(Kind::Watch).is_empty() {
+            // Triggers that are taken away leave windows that fired early; their revisions go on.
+            self.early.get_or_insert_with(|| SlicedEarly::of(Early::never()));
         }
         let fired_to = rows.of(Kind::Fired).iter().map(|stored| stored.key.end).max();
         self.watermark = watermark.max(fired_to.unwrap_or(watermark));
