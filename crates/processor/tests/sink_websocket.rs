@@ -73,7 +73,9 @@ fn survives(confirm: &str) {
     assert!(found == expected, "{} of {} results arrived", found.len(), expected.len());
     let connections = received.connections.load(Ordering::Relaxed);
     assert!(connections >= 3, "{connections}");
-    let most = expected.len() + connections * 300;
+    // A batch for each connection that broke; and, for the kill, what was delivered of the commit whose cursor was not stored
+    // yet, which is the larger the slower the machine is.
+    let most = 2 * expected.len() + connections * 300;
     assert!(messages.len() <= most, "{} messages for {} results", messages.len(), expected.len());
     assert!(received.tokens.lock().unwrap().iter().all(|token| token == "Bearer hunter2"));
     let log = place.read("log.txt");

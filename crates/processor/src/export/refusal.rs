@@ -29,16 +29,7 @@ pub(crate) fn check(settings: &mut ExportSettings, is_built_in: bool) -> Process
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::load_str;
-
-    fn settings(yaml: &str, variables: &[(&str, &str)]) -> ExportSettings {
-        let yaml = format!("processor:\n  source: {{ type: file, path: x }}\n{yaml}");
-        let config = load_str(&yaml, "c.yaml", []).unwrap().config;
-        ExportSettings::with(&config, &|name| {
-            let found = variables.iter().find(|(other, _)| *other == name);
-            found.map(|(_, value)| (*value).to_owned())
-        })
-    }
+    use crate::export::settings::tests::settings;
 
     #[test]
     fn a_build_that_cannot_send_refuses_a_configuration_that_asks_for_it() {

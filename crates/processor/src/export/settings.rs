@@ -208,11 +208,12 @@ fn percent_decoded(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::config::load_str;
 
-    fn settings(yaml: &str, variables: &[(&str, &str)]) -> ExportSettings {
+    /// What a configuration file and the environment ask for.
+    pub(in crate::export) fn settings(yaml: &str, variables: &[(&str, &str)]) -> ExportSettings {
         let yaml = format!("processor:\n  source: {{ type: file, path: x }}\n{yaml}");
         let config = load_str(&yaml, "c.yaml", []).unwrap().config;
         ExportSettings::with(&config, &|name| {

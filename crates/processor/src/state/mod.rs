@@ -24,7 +24,7 @@ mod store;
 mod store_backend;
 mod store_error;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod window_state;
 #[cfg(test)]
 mod window_state_tests;

@@ -9,7 +9,7 @@ use super::{MemoryStateBackend, RedbStateBackend, StateBackend, WriteBatch};
 use crate::error::ProcessorResult;
 
 /// A user's backend: what the trait asks for, over another one.
-struct Plain(MemoryStateBackend);
+pub(crate) struct Plain(pub(crate) MemoryStateBackend);
 
 #[async_trait]
 impl StateBackend for Plain {

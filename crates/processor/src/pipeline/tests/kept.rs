@@ -18,7 +18,7 @@ use crate::{
     aggregation::Aggregator,
     error::{ProcessorError, ProcessorResult},
     sink::file::{FileSink, OpenMode},
-    state::{MemoryStore, StateBackend, StoreStateBackend, WriteBatch},
+    state::{MemoryStore, StateBackend, StoreStateBackend, WriteBatch, tests::Plain},
 };
 
 /// State that outlives runs, but not the test.
@@ -211,29 +211,7 @@ async fn memory_backend_begins_anew() {
 
 #[tokio::test]
 async fn backend_without_a_store_runs_in_memory() {
-    struct Own(MemoryStateBackend);
-    #[async_trait]
-    impl StateBackend for Own {
-        async fn get(&self, key: &[u8]) -> ProcessorResult<Option<Vec<u8>>> {
-            self.0.get(key).await
-        }
-        async fn put(&self, key: &[u8], value: &[u8]) -> ProcessorResult<()> {
-            self.0.put(key, value).await
-        }
-        async fn delete(&self, key: &[u8]) -> ProcessorResult<()> {
-            self.0.delete(key).await
-        }
-        async fn checkpoint(&self, id: u64) -> ProcessorResult<()> {
-            self.0.checkpoint(id).await
-        }
-        async fn restore(&self, id: u64) -> ProcessorResult<()> {
-            self.0.restore(id).await
-        }
-        async fn list_keys(&self, prefix: &[u8]) -> ProcessorResult<Vec<Vec<u8>>> {
-            self.0.list_keys(prefix).await
-        }
-    }
-    let own = Arc::new(Own(MemoryStateBackend::new()));
+    let own = Arc::new(Plain(MemoryStateBackend::new()));
     assert!(own.store().is_none() && !own.is_volatile());
     let build = || over(own.clone(), traffic()).with_tumbling_window(secs(10));
     let ((first, _), (second, _)) = (run(build()).await, run(build()).await);

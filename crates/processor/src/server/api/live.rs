@@ -77,38 +77,47 @@ pub(super) async fn events(
         return *refused;
     }
     let Some((listener, seat)) = listen(&api) else { return full() };
-    let heard = stream::unfold(Told { listener, seat, since: None }, |mut told| async move {
-        told.since = None;
-        let heard = told.listener.hear().await?;
-        told.seat.missed(heard.missed);
-        told.since = Some(Instant::now());
-        Some((heard, told))
+    let seat = Arc::new(seat);
+    let heard = stream::unfold((listener, Arc::clone(&seat)), |(mut listener, seat)| async move {
+        let heard = listener.hear().await?;
+        seat.missed(heard.missed);
+        Some((heard, (listener, seat)))
     });
-    told(heard.flat_map(move |heard| stream::iter(in_events(&heard, &query))))
+    let events = heard.flat_map(move |heard| stream::iter(in_events(&heard, &query)));
+    told(events, move || seat.cut_off())
 }
 
 /// An answer that goes on with each event. Events that are there at once are written at once: a write for each would cost more
-/// than all else that is done for a listener.
-pub(super) fn told(events: impl Stream<Item = Event> + Send + 'static) -> Response {
+/// than all else that is done for a listener. `cut_off` is called if the listener takes nothing for too long.
+pub(super) fn told(
+    events: impl Stream<Item = Event> + Send + 'static,
+    cut_off: impl Fn() + Send + 'static,
+) -> Response {
     let events = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default());
     let (parts, body) = events.into_response().into_parts();
     let joined = body.into_data_stream().ready_chunks(MAX_JOINED_EVENTS).map(|events| {
         events.into_iter().collect::<Result<Vec<_>, _>>().map(|events| Bytes::from(events.concat()))
     });
-    Response::from_parts(parts, Body::from_stream(joined))
+    let told = stream::unfold(Told { joined, since: None, cut_off }, |mut told| async move {
+        told.since = None;
+        let next = told.joined.next().await?;
+        told.since = Some(Instant::now());
+        Some((next, told))
+    });
+    Response::from_parts(parts, Body::from_stream(told))
 }
 
-/// A listener of events, and since when it has not taken what it was told.
-struct Told {
-    listener: Listener,
-    seat: Seat,
+/// What is written, and since when the listener has not taken it.
+struct Told<S, F: Fn()> {
+    joined: S,
     since: Option<Instant>,
+    cut_off: F,
 }
 
-impl Drop for Told {
+impl<S, F: Fn()> Drop for Told<S, F> {
     fn drop(&mut self) {
         if self.since.is_some_and(|since| since.elapsed() >= MAX_STUCK) {
-            self.seat.cut_off();
+            (self.cut_off)();
         }
     }
 }

@@ -66,7 +66,7 @@ pub(super) async fn tap(
         return problem(StatusCode::SERVICE_UNAVAILABLE, full);
     };
     let heard = stream::unfold(tap, |mut tap| async move { Some((tap.hear().await?, tap)) });
-    told(heard.flat_map(|heard| stream::iter(in_events(heard))))
+    told(heard.flat_map(|heard| stream::iter(in_events(heard))), || {})
 }
 
 fn wanted(api: &Api, query: TapQuery) -> Result<TapWanted, Box<Response>> {

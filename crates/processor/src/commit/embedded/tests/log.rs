@@ -87,7 +87,7 @@ fn ids(path: &Path) -> Vec<String> {
 }
 
 fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(10);
+    let until = Instant::now() + Duration::from_mins(1);
     while !done() {
         assert!(Instant::now() < until, "{what} never came");
         thread::sleep(Duration::from_millis(1));
